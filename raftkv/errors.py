@@ -1,0 +1,121 @@
+"""Every error that raftkv itself raises for a caller to act on.
+
+Owns: one class per condition that etcd names. Must never do: know gRPC codes or etcd's exact
+messages, which `raftkv.rpc.errors` maps both ways for server and client. The text here is for
+logs and for people who embed raftkv.
+"""
+
+from __future__ import annotations
+
+
+class RaftKVError(Exception):
+    """Base of all. ``str(error)`` says what happened and, where there is one, names the limit."""
+
+
+# --- a request that is wrong in itself -------------------------------------------------------
+
+
+class InvalidRequest(RaftKVError):
+    """Base of the requests that no retry will make right."""
+
+
+class EmptyKey(InvalidRequest): ...
+
+
+class KeyNotFound(InvalidRequest): ...
+
+
+class ValueProvided(InvalidRequest): ...
+
+
+class LeaseProvided(InvalidRequest): ...
+
+
+class TooManyOps(InvalidRequest): ...
+
+
+class DuplicateKey(InvalidRequest): ...
+
+
+class InvalidSortOption(InvalidRequest): ...
+
+
+class RequestTooLarge(InvalidRequest): ...
+
+
+class MalformedRequest(InvalidRequest):
+    """The bytes are no message of the method's request type."""
+
+
+# --- revisions ------------------------------------------------------------------------------
+
+
+class Compacted(RaftKVError):
+    """The revision asked for is older than the last compaction. ``compact_revision`` names it."""
+
+    def __init__(self, compact_revision: int) -> None:
+        super().__init__(f"required revision has been compacted (compacted at {compact_revision})")
+        self.compact_revision = compact_revision
+
+
+class FutureRevision(RaftKVError):
+    """The revision asked for has not happened yet."""
+
+
+# --- leases ---------------------------------------------------------------------------------
+
+
+class LeaseNotFound(RaftKVError): ...
+
+
+class LeaseExists(RaftKVError): ...
+
+
+class LeaseTTLTooLarge(RaftKVError): ...
+
+
+# --- cluster and availability ---------------------------------------------------------------
+
+
+class Unavailable(RaftKVError):
+    """Base of the conditions that pass: retry later or elsewhere, if a retry is safe."""
+
+
+class NoLeader(Unavailable): ...
+
+
+class LeaderChanged(Unavailable): ...
+
+
+class NotLeader(RaftKVError): ...
+
+
+class Stopped(Unavailable):
+    """The member is shutting down."""
+
+
+class RequestTimeout(Unavailable):
+    """No answer in time; a write may still happen."""
+
+
+class RequestTimeoutLeaderFailure(RequestTimeout):
+    """No answer in time, and the leader was lost meanwhile; a write may still happen."""
+
+
+class TooManyRequests(RaftKVError):
+    """The member holds as much unfinished work as its limits allow."""
+
+
+class MemberNotFound(RaftKVError): ...
+
+
+class NotCapable(RaftKVError):
+    """The member does not serve this method in its present state or version."""
+
+
+class Corrupt(RaftKVError):
+    """Data on disk or between members is damaged; the member stops rather than guess."""
+
+
+class ConfigError(RaftKVError):
+    """A flag, environment variable or file asks for something that cannot be."""
