@@ -1,1 +1,1 @@
-
+"""Generated protobuf code (`make proto`); never edited."""
