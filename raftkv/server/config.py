@@ -1,0 +1,123 @@
+"""What a member is told before it starts, and every limit that it holds to.
+
+Owns: ServerConfig and its checks. Must never do: read flags, files or the environment
+(``raftkv.cli`` does), or change after start. Defaults are etcd's where etcd has the setting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from raftkv.errors import ConfigError
+
+KiB = 1024
+MiB = 1024 * KiB
+
+ELECTION_TIMEOUT_MS_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen or to call: ``scheme`` is http or https, ``host`` a name or an IP."""
+
+    host: str
+    port: int
+    scheme: str = "http"
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of every queue, batch and wait in the server. A name ends in its unit or in _max."""
+
+    request_bytes_max: int = 1536 * KiB
+    txn_ops_max: int = 128
+    batch_bytes_max: int = 1 * MiB
+    """A turn's proposals fill one log entry up to this size (one request may exceed it)."""
+    pending_requests_max: int = 20_000
+    """Proposals and reads waiting at one member; beyond it clients get "too many requests"."""
+    pending_bytes_max: int = 256 * MiB
+    uncommitted_bytes_max: int = 256 * MiB
+    inflight_messages_max: int = 256
+    message_bytes_max: int = 1 * MiB
+    committed_bytes_max: int = 4 * MiB
+    catchup_entries: int = 5_000
+    catchup_bytes_max: int = 64 * MiB
+    snapshot_bytes_max: int = 128 * MiB
+    """The in-memory log is compacted once it holds this many bytes, whatever its entry count."""
+    backend_commit_interval_s: float = 5.0
+    backend_commit_bytes_max: int = 64 * MiB
+    compaction_records_per_step: int = 500
+    catch_up_revisions_per_step: int = 1_000
+    watch_backlog_bytes_max: int = 4 * MiB
+    """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""
+    peer_queue_bytes_max: int = 64 * MiB
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """One member's settings. ``initial_cluster`` maps each member's name to its peer URLs."""
+
+    name: str = "default"
+    data_dir: str = "default.etcd"
+    wal_dir: str = ""
+    listen_client: tuple[Address, ...] = (Address("localhost", 2379),)
+    advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
+    listen_peer: tuple[Address, ...] = (Address("localhost", 2380),)
+    initial_advertise_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
+    initial_cluster: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {"default": ("http://localhost:2380",)}
+    )
+    initial_cluster_token: str = "etcd-cluster"
+    initial_cluster_state: str = "new"
+    heartbeat_interval_ms: int = 100
+    election_timeout_ms: int = 1000
+    snapshot_count: int = 10_000
+    pre_vote: bool = True
+    watch_progress_notify_interval_s: float = 600.0
+    log_level: str = "info"
+    limits: Limits = Limits()
+
+    def validate(self) -> None:
+        """Raise ConfigError with one line that names the setting, the value and the bound."""
+        if self.heartbeat_interval_ms <= 0:
+            raise ConfigError(
+                f"--heartbeat-interval must be above 0 ms, got {self.heartbeat_interval_ms}"
+            )
+        if self.election_timeout_ms < 5 * self.heartbeat_interval_ms:
+            raise ConfigError(
+                f"--election-timeout[{self.election_timeout_ms}ms] should be at least as 5 times "
+                f"as --heartbeat-interval[{self.heartbeat_interval_ms}ms]"
+            )
+        if self.election_timeout_ms > ELECTION_TIMEOUT_MS_MAX:
+            raise ConfigError(
+                f"--election-timeout[{self.election_timeout_ms}ms] is too long, and should be set "
+                f"less than {ELECTION_TIMEOUT_MS_MAX}ms"
+            )
+        if self.name not in self.initial_cluster:
+            raise ConfigError(
+                f"couldn't find local name {self.name!r} in the initial cluster configuration: "
+                f"--initial-cluster names {', '.join(sorted(self.initial_cluster))}"
+            )
+        mine = sorted(self.initial_cluster[self.name])
+        if mine != sorted(self.initial_advertise_peer_urls):
+            raise ConfigError(
+                f"--initial-cluster has {self.name}={','.join(mine)} but "
+                f"--initial-advertise-peer-urls is {','.join(self.initial_advertise_peer_urls)}"
+            )
+        if self.initial_cluster_state not in ("new", "existing"):
+            raise ConfigError(
+                f"--initial-cluster-state must be new or existing, got "
+                f"{self.initial_cluster_state!r}"
+            )
+        if self.snapshot_count <= 0:
+            raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")
+
+    @property
+    def request_timeout_s(self) -> float:
+        """How long a request may wait for its commit: etcd's 5 s and two election timeouts."""
+        return 5.0 + 2 * self.election_timeout_ms / 1000
