@@ -83,15 +83,16 @@ class PeerLink:
             self._transport.abort()
 
     async def _dial(self) -> None:
-        url = urlsplit(self.urls[self._dials % len(self.urls)])
+        url = self.urls[self._dials % len(self.urls)]
+        host, port = host_and_port(url)
         self._dials += 1
         try:
             async with asyncio.timeout(DIAL_TIMEOUT_S):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: _LinkProtocol(self), url.hostname, url.port
+                    lambda: _LinkProtocol(self), host, port
                 )
         except (OSError, TimeoutError) as e:
-            self._complain(f"cannot reach {url.geturl()}: {e or 'no answer in time'}")
+            self._complain(f"cannot reach {url}: {e or 'no answer in time'}")
             self._redial()
 
     def _redial(self) -> None:
@@ -157,6 +158,14 @@ class _LinkProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._link.on_lost()
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """The dialling address of a peer URL, which the configuration has checked."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None, url
+    assert parts.port is not None, url
+    return parts.hostname, parts.port
 
 
 def keep_alive(transport: asyncio.Transport) -> None:

@@ -117,7 +117,8 @@ class PeerProtocol(asyncio.Protocol):
 
     def _greet(self, data: bytes) -> bytes:
         """Take the greeting from ``data`` and answer it; return what came after it."""
-        assert self.transport is not None and self._timer is not None, "greeted before connected"
+        assert self.transport is not None, "greeted before connected"
+        assert self._timer is not None, "greeted twice"
         self._greeting += data
         if len(self._greeting) < GREETING_SIZE:
             return b""

@@ -45,7 +45,8 @@ async def send_snapshot(
         writer.write(greeting.encode())
         await _expect_ok(reader)
         writer.write(encode_frame(encode_message(message)))
-        with Path(path).open("rb") as file:
+        file = await asyncio.to_thread(Path(path).open, "rb")
+        with file:
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 writer.write(encode_frame(chunk))
                 async with asyncio.timeout(CHUNK_TIMEOUT_S):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from raftkv.peer.codec import encode_message
 from raftkv.peer.framing import Greeting, Purpose, encode_frame
-from raftkv.peer.link import PeerLink
+from raftkv.peer.link import PeerLink, host_and_port
 from raftkv.peer.listener import FrameSink, Identity, MessageSink, PeerProtocol
 from raftkv.peer.snapshot_stream import SnapshotFile, SnapshotSink, send_snapshot
 from raftkv.raft.message import Message
@@ -88,9 +87,7 @@ class PeerTransport:
             done(ConnectionError(f"no link to peer {message.to:x}"))
             return
         greeting = self._greeting(message.to, Purpose.SNAPSHOT)
-        url = urlsplit(link.urls[0])
-        assert url.hostname is not None and url.port is not None, link.urls
-        work = send_snapshot((url.hostname, url.port), greeting, message, path)
+        work = send_snapshot(host_and_port(link.urls[0]), greeting, message, path)
         task = asyncio.get_running_loop().create_task(work)
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
