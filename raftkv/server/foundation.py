@@ -123,9 +123,7 @@ class Foundation:
         return applied
 
 
-def open_foundation(
-    config: ServerConfig, disk: Disk, open_backend: OpenBackend
-) -> Foundation:
+def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend) -> Foundation:
     """Open the data directory, or make it when this is a new cluster's first start.
 
     Raises Corrupt for what does not fit, OSError for what the file system refuses.

@@ -16,6 +16,7 @@ from raftkv.apply.applier import Applier
 from raftkv.apply.membership import read_members
 from raftkv.errors import Stopped, TooManyRequests
 from raftkv.mvcc.watch_hub import WatchHub
+from raftkv.raft.confchange import decode_conf_change
 from raftkv.raft.config import Config, RandomSource
 from raftkv.raft.message import NO_NODE, ConfState, Entry, Message, Ready, Role, SoftState
 from raftkv.raft.raw_node import RawNode
@@ -177,6 +178,14 @@ class Member:
     def unreachable(self, peer: int) -> None:
         self.node.report_unreachable(peer)
 
+    def abandon(self) -> None:
+        """Stop turning at once and answer nobody, as a killed process would."""
+        self._stopped = True
+        self._loop.stop()
+        self._background.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+
     def stop(self, then: Callable[[], None]) -> None:
         """Answer what waits with "stopped", commit the backend, close the files, call ``then``."""
         self._stop_turning(Stopped("the member is stopping"))
@@ -264,6 +273,7 @@ class Member:
             applied=applied.index,
             random=random,
             snapshot_source=self._snapshots.source,
+            conf_state=applied.conf_state,
         )
         self._persister = Persister(
             wal=foundation.wal,
@@ -357,7 +367,7 @@ class Member:
         self._background.schedule()
 
     def _apply_conf_change(self, entry: Entry) -> None:
-        self._conf_state = self.node.apply_conf_change_entry(entry)
+        self._conf_state = self.node.apply_conf_change(decode_conf_change(entry.data))
 
     def _report_snapshot(self, peer: int, ok: bool) -> None:
         self.node.report_snapshot(peer, ok=ok)
@@ -379,11 +389,7 @@ class Member:
         return {m.id: m.peer_urls for m in self.members() if m.id != self.member_id}
 
     def _stop_turning(self, error: Stopped) -> None:
-        self._stopped = True
-        self._loop.stop()
-        self._background.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self.abandon()
         self._proposals.fail_all(error)
         self._reads.fail_all(error)
 
