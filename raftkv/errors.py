@@ -102,6 +102,18 @@ class RequestTimeoutLeaderFailure(RequestTimeout):
     """No answer in time, and the leader was lost meanwhile; a write may still happen."""
 
 
+class RequestTimeoutConnectionLost(RequestTimeout):
+    """No answer in time, and the connection to the leader was lost; a write may still happen."""
+
+
+class RequestTimeoutApplyLag(RequestTimeout):
+    """A read found its position in the log, and this member did not get there in time."""
+
+
+class UnhealthyCluster(Unavailable):
+    """Too few members are connected for what was asked."""
+
+
 class TooManyRequests(RaftKVError):
     """The member holds as much unfinished work as its limits allow."""
 
@@ -111,6 +123,32 @@ class MemberNotFound(RaftKVError): ...
 
 class NotCapable(RaftKVError):
     """The member does not serve this method in its present state or version."""
+
+
+class LearnerNotServed(RaftKVError):
+    """A learner answers serializable reads and Status, and nothing else."""
+
+
+class NoSpace(RaftKVError):
+    """The database has reached its quota, or a member has raised the alarm that says so."""
+
+
+# --- calls that end early -----------------------------------------------------------------------
+
+
+class RequestCanceled(RaftKVError):
+    """Whoever asked gave up; a write may still happen."""
+
+
+class WatchCanceled(RaftKVError):
+    """The watch stream's call was cancelled."""
+
+
+class DeadlineExceeded(RaftKVError):
+    """The client's own deadline passed; a write may still happen."""
+
+
+# --- damage and misuse ----------------------------------------------------------------------------
 
 
 class Corrupt(RaftKVError):

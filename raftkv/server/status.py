@@ -1,22 +1,14 @@
 """What a member tells about itself and its cluster.
 
-Owns: the values MemberStatus and MemberInfo. Must never do: reach into the parts it describes.
+Owns: the value MemberStatus, and hands on MemberInfo, which is a row that entries of the log write.
+Must never do: reach into the parts it describes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class MemberInfo:
-    """One row of the member list. ``name`` and ``client_urls`` are empty until it has started."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
-    is_learner: bool = False
+from raftkv.apply.membership import MemberInfo as MemberInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,89 @@
+"""One committed entry to one deterministic state change.
+
+Owns: the order of a batch's requests, which handler takes which kind, and the newest batch applied
+per origin. Must never do: wait, read a clock, draw a random number, or let a request's outcome
+depend on the member it is applied at: only the header of a reply differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raftkv.apply.batch import Batch, RequestKind
+from raftkv.apply.compact import apply_compact
+from raftkv.apply.delete_range import apply_delete_range
+from raftkv.apply.header import HeaderEncoder
+from raftkv.apply.leases import LeaseBook, NoLeases
+from raftkv.apply.membership import apply_member_attributes
+from raftkv.apply.put import apply_put
+from raftkv.apply.state import Handler, State
+from raftkv.apply.txn import apply_txn
+from raftkv.backend.environment import Backend
+from raftkv.errors import Corrupt, RaftKVError, RequestTimeout
+from raftkv.mvcc.store import Store
+
+Outcome = bytes | RaftKVError
+
+_HANDLERS: dict[int, Handler] = {
+    int(RequestKind.PUT): apply_put,
+    int(RequestKind.DELETE_RANGE): apply_delete_range,
+    int(RequestKind.TXN): apply_txn,
+    int(RequestKind.COMPACT): apply_compact,
+    int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
+}
+
+
+class Applier:
+    """``sequences`` is the newest batch applied of each origin. Its owner stores it with the
+    applied index and sets it anew after a snapshot."""
+
+    def __init__(
+        self,
+        store: Store,
+        backend: Backend,
+        *,
+        cluster_id: int,
+        member_id: int,
+        sequences: Mapping[int, int] | None = None,
+        leases: LeaseBook | None = None,
+    ) -> None:
+        self.sequences = dict(sequences or {})
+        self._state = State(store, backend, NoLeases() if leases is None else leases)
+        self._cluster_id = cluster_id
+        self._member_id = member_id
+        self._header = HeaderEncoder(cluster_id, member_id, 0)
+
+    def apply(
+        self, entry_index: int, entry_term: int, batch: Batch, *, want_replies: bool
+    ) -> list[Outcome] | None:
+        """One outcome per request: the encoded reply, or the error that left no effect.
+
+        Raises Corrupt for an entry that this version cannot apply: to skip what other members
+        apply is to diverge from them.
+        """
+        if batch.sequence <= self.sequences.get(batch.origin, 0):
+            # Raft may commit a forwarded batch twice, or after a later one of the same origin.
+            late = RequestTimeout(f"batch {batch.sequence} came after a later one")
+            return [late] * len(batch.requests) if want_replies else None
+        self.sequences[batch.origin] = batch.sequence
+        header = self._header_at(entry_term) if want_replies else None
+        outcomes: list[Outcome] = []
+        for kind, payload in batch.requests:
+            handler = _HANDLERS.get(kind)
+            if handler is None:
+                raise Corrupt(
+                    f"entry {entry_index} holds a request of unknown kind {kind}: "
+                    f"run a version that is not older than the other members'"
+                )
+            try:
+                outcomes.append(handler(self._state, payload, header))
+            except Corrupt:
+                raise
+            except RaftKVError as error:
+                outcomes.append(error.with_traceback(None))
+        return outcomes if want_replies else None
+
+    def _header_at(self, term: int) -> HeaderEncoder:
+        if self._header.raft_term != term:
+            self._header = HeaderEncoder(self._cluster_id, self._member_id, term)
+        return self._header

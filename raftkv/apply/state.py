@@ -1,0 +1,42 @@
+"""What a request is applied to.
+
+Owns: the State that all handlers of this package share, and their signature.
+Must never do: hold anything that differs between members that have applied the same entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from raftkv.apply.header import HeaderEncoder
+from raftkv.apply.leases import LeaseBook
+from raftkv.backend.environment import Backend
+from raftkv.errors import MalformedRequest
+from raftkv.mvcc.store import Store
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    store: Store
+    backend: Backend
+    leases: LeaseBook
+
+
+Handler = Callable[[State, bytes, HeaderEncoder | None], bytes]
+"""Applies one payload and returns the encoded reply. Without a header nobody waits for a reply,
+and building one would be waste: the return value is then meaningless. A RaftKVError raised means
+that nothing was changed: every check comes before the first write."""
+
+
+def parse(kind: type[MessageT], payload: bytes) -> MessageT:
+    """Raises MalformedRequest with protobuf's own words."""
+    try:
+        return kind.FromString(payload)
+    except DecodeError as e:
+        raise MalformedRequest(str(e)) from None
