@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import pytest
@@ -32,7 +33,7 @@ GARBAGE: Sequence[bytes] = (
 )
 
 
-def code_and_text(error: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[str, str]:
+def code_and_text(error: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[str, str | None]:
     return error.value.code().name, error.value.details()
 
 
@@ -100,7 +101,7 @@ def test_oversized_put_is_refused(api: Api, prefix: str) -> None:
         api.put(prefix.encode(), b"v" * 3 * MiB)
     code, text = code_and_text(refused)
     assert code == "RESOURCE_EXHAUSTED"
-    assert "larger than max" in text
+    assert "larger than max" in str(text)
     assert api.range(prefix.encode()).count == 0
 
 
@@ -114,7 +115,7 @@ def test_unknown_method_is_unimplemented(api: Api) -> None:
 
 def test_malformed_message_is_an_error(api: Api) -> None:
     """Bytes that are no PutRequest get a status, and the connection stays usable."""
-    put = api.channel.unary_unary("/etcdserverpb.KV/Put")
+    put: Any = api.channel.unary_unary("/etcdserverpb.KV/Put")
     with pytest.raises(grpc.RpcError) as refused:
         put(b"\xff\xff\xff\xff\xff", timeout=10)
     assert refused.value.code() in (

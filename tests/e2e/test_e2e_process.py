@@ -1,4 +1,4 @@
-"""The member as a process: flags, the environment, signals, exit codes, and what it leaves behind."""
+"""The member as a process: flags, the environment, signals and exit codes."""
 
 from __future__ import annotations
 
