@@ -117,18 +117,28 @@ async def test_metrics_path(source: Source) -> None:
     assert response.content_type.startswith("text/plain; version=0.0.4")
 
 
-NAMES = """
-etcd_server_has_leader etcd_server_is_leader etcd_server_leader_changes_seen_total
-etcd_server_proposals_committed_total etcd_server_proposals_applied_total
-etcd_server_proposals_pending etcd_server_proposals_failed_total
-etcd_mvcc_db_total_size_in_bytes etcd_mvcc_db_total_size_in_use_in_bytes
-etcd_disk_wal_fsync_duration_seconds_bucket etcd_disk_backend_commit_duration_seconds_bucket
-etcd_debugging_mvcc_current_revision etcd_debugging_mvcc_compact_revision
-etcd_debugging_mvcc_watcher_total etcd_debugging_mvcc_slow_watcher_total
-etcd_debugging_mvcc_keys_total
-etcd_network_client_grpc_sent_bytes_total etcd_network_client_grpc_received_bytes_total
-process_resident_memory_bytes process_open_fds
-""".split()
+NAMES = [
+    "etcd_server_has_leader",
+    "etcd_server_is_leader",
+    "etcd_server_leader_changes_seen_total",
+    "etcd_server_proposals_committed_total",
+    "etcd_server_proposals_applied_total",
+    "etcd_server_proposals_pending",
+    "etcd_server_proposals_failed_total",
+    "etcd_mvcc_db_total_size_in_bytes",
+    "etcd_mvcc_db_total_size_in_use_in_bytes",
+    "etcd_disk_wal_fsync_duration_seconds_bucket",
+    "etcd_disk_backend_commit_duration_seconds_bucket",
+    "etcd_debugging_mvcc_current_revision",
+    "etcd_debugging_mvcc_compact_revision",
+    "etcd_debugging_mvcc_watcher_total",
+    "etcd_debugging_mvcc_slow_watcher_total",
+    "etcd_debugging_mvcc_keys_total",
+    "etcd_network_client_grpc_sent_bytes_total",
+    "etcd_network_client_grpc_received_bytes_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+]
 
 
 def test_metric_names_are_etcds() -> None:
