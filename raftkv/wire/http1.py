@@ -92,6 +92,9 @@ class Http1Protocol(asyncio.Protocol):
 
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Request):
+            if event.http_version not in (b"1.0", b"1.1"):
+                self._refuse(505, "this is an HTTP/1.1 server\n")
+                return
             self._request = event
             self.wake_at = self._hub.loop.time() + self._limits.http_request_seconds_max
         elif isinstance(event, h11.Data):

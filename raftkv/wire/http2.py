@@ -107,10 +107,13 @@ class Http2Protocol(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what may leave; at most until the socket is full."""
-        if self._closed:
-            return
         connection = self.connection
         output = connection.output
+        if self._closed:
+            return
+        if output.paused and connection.failure is None:
+            self._throttle()
+            return
         data = output.take(self._limits.write_bytes_max)
         while data:
             self._hub.bytes_sent += len(data)
@@ -119,14 +122,13 @@ class Http2Protocol(asyncio.Protocol):
                 break
             data = output.take(self._limits.write_bytes_max)
         connection.release_held()
-        if output.paused:
-            self._throttle()
         if connection.failure is not None or (
             connection.control.draining and not connection.streams
         ):
             self._close_when_drained()
 
     def _throttle(self) -> None:
+        """The socket is full; ``resume_writing`` flushes. Until then do not make more frames."""
         output = self.connection.output
         if len(output.chunks) > self._limits.frames_queued_max and not self._reading_paused:
             self._reading_paused = True
