@@ -176,7 +176,8 @@ class Http2Protocol(asyncio.Protocol):
 
     def _keep_alive(self, now: float) -> float:
         interval = self._limits.keepalive_interval_seconds
-        if self._keepalive_sent_at is None or self._heard_at > self._keepalive_sent_at:
+        # At or after: uvloop's clock counts whole milliseconds.
+        if self._keepalive_sent_at is None or self._heard_at >= self._keepalive_sent_at:
             self._keepalive_sent_at = None
             if now < self._heard_at + interval:
                 return self._heard_at + interval
