@@ -7,8 +7,11 @@ import contextlib
 
 import pytest
 
+from raftkv.wire.http1 import Http1Protocol
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
+from tests.wire.conftest import http_echo
+from tests.wire.waiting import speaking, until
 
 SECONDS = 10
 
@@ -148,3 +151,31 @@ async def test_close_answers_what_is_under_way(listener: Listener) -> None:
         await listener.close(grace_seconds=SECONDS)
         assert await reader.read() == b""
     writer.close()
+
+
+async def test_pipelining_without_reading_is_bounded(listener: Listener) -> None:
+    """A peer that asks for much and reads nothing gets one answer ahead, not all of them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(get("/big") * 50)
+    http1 = await speaking(listener, Http1Protocol)
+    await until(lambda: http1._write_paused)
+    for _ in range(500):
+        await asyncio.sleep(0)
+        assert http1._transport.get_write_buffer_size() < 3_100_000
+    async with asyncio.timeout(SECONDS):
+        for _ in range(50):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(3_000_000)
+    writer.close()
+
+
+async def test_peer_that_never_takes_its_answer() -> None:
+    """An answer that does not move for too long ends the connection."""
+    limits = WireLimits(stall_seconds_max=0.2)
+    listener = await listen([], http_echo, ("127.0.0.1", 0), limits)
+    _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(get("/big") * 10)
+    await until(lambda: listener.connections == 1)
+    await until(lambda: listener.connections == 0)
+    writer.close()
+    await listener.close(0)

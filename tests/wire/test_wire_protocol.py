@@ -458,6 +458,9 @@ def test_graceful_goaway() -> None:
     assert client.goaways == [(MAX_ID, 0, b"")]
     ping = client.control[-1]
     client.send(frames.ping(ping.payload, ack=True), client.call(5, b"too late")).read()
+    late = client.headers(7) + client.data(7, message(b"in pieces")) + client.data(7, b"", flags=1)
+    client.send(late, frames.rst_stream(7, 8)).read()
+    assert client.failure == ErrorCode.NO_ERROR
     assert client.goaways[1][:2] == (3, 0)
     assert set(client.answers) == {1, 3}
 
@@ -494,7 +497,7 @@ def test_requests_wait_while_replies_cannot_leave() -> None:
     client.send(frames.settings({Setting.INITIAL_WINDOW_SIZE: 60_000}))
     client.send(frames.window_update(0, 10_000_000)).read()
     for _ in range(10):
-        client.connection.release_held()
+        client.connection.admission.release()
         client.read()
     assert len(served) == 10
     assert client.connection.output.backlog == 0

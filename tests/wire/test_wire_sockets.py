@@ -23,7 +23,7 @@ from raftkv.wire.listener import Listener, listen
 from tests.wire.conftest import http_echo
 from tests.wire.raw import call_fields, message
 from tests.wire.services import make_service
-from tests.wire.waiting import until
+from tests.wire.waiting import speaking, until
 
 SECONDS = 10
 
@@ -74,17 +74,6 @@ async def serving(limits: WireLimits) -> Listener:
     return await listen([make_service()], http_echo, ("127.0.0.1", 0), limits)
 
 
-async def speaking(listener: Listener) -> Http2Protocol:
-    """The server's end of the only connection, once it speaks HTTP/2."""
-
-    def found() -> list[Http2Protocol]:
-        return [c for c in listener._hub.conversations if isinstance(c, Http2Protocol)]
-
-    await until(found)
-    (http2,) = found()
-    return http2
-
-
 async def test_slow_reader_costs_bounded_memory() -> None:
     """A client that asks for much and reads nothing: replies stay bounded, requests wait."""
     limits = WireLimits(connection_backlog_bytes_max=1 << 20)
@@ -92,14 +81,14 @@ async def test_slow_reader_costs_bounded_memory() -> None:
     peer = await Peer.connect(listener)
     for number in range(200):
         peer.call(2 * number + 1, "Grow", b"500000")
-    http2 = await speaking(listener)
+    http2 = await speaking(listener, Http2Protocol)
     await until(lambda: http2.connection.output.backlog >= limits.connection_backlog_bytes_max)
     output, transport = http2.connection.output, http2._transport
     for _ in range(1000):
         await asyncio.sleep(0)
         assert output.backlog <= limits.connection_backlog_bytes_max + 500_005
         assert transport.get_write_buffer_size() <= 2 * limits.socket_buffer_bytes_high + 65_536
-    assert len(http2.connection._held) > 100
+    assert len(http2.connection.admission.held) > 100
     got = 0
     while got < 200 * 500_005:
         kind, _, _, payload = await peer.frame()
@@ -115,7 +104,7 @@ async def test_slow_stream_reader_stops_the_handler() -> None:
     listener = await serving(WireLimits())
     peer = await Peer.connect(listener)
     peer.call(1, "Burst", b"1000 100000")
-    http2 = await speaking(listener)
+    http2 = await speaking(listener, Http2Protocol)
     await until(lambda: http2.connection.output.backlog > 65_536)
     for _ in range(1000):
         await asyncio.sleep(0)
@@ -154,7 +143,7 @@ async def test_control_flood_without_reading_stops_reading() -> None:
             await peer.writer.drain()
 
     task = asyncio.create_task(ping())
-    http2 = await speaking(listener)
+    http2 = await speaking(listener, Http2Protocol)
     await until(lambda: http2._reading_paused, 30)
     assert len(http2.connection.output.chunks) < 20_000
     task.cancel()
