@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from raftkv.api.kv_pb2 import KeyValue
 from raftkv.api.rpc_pb2 import (
-    Compare,
     CompactionRequest,
     CompactionResponse,
+    Compare,
     DeleteRangeRequest,
     DeleteRangeResponse,
     PutRequest,

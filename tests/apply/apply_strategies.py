@@ -83,6 +83,4 @@ def operations(depth: int) -> st.SearchStrategy[RequestOp]:
 
 def txns(depth: int = 2) -> st.SearchStrategy[TxnRequest]:
     ops = st.lists(operations(depth), max_size=3)
-    return st.builds(
-        TxnRequest, compare=st.lists(compares(), max_size=2), success=ops, failure=ops
-    )
+    return st.builds(TxnRequest, compare=st.lists(compares(), max_size=2), success=ops, failure=ops)

@@ -172,9 +172,7 @@ def test_a_put_after_a_from_key_delete_starts_anew(applied: Applied) -> None:
 def test_a_put_that_keeps_what_the_txn_deletes_is_refused(applied: Applied) -> None:
     """Where etcd panics: nothing is left to keep, so it is a missing key, and nothing happens."""
     applied.put(b"k", b"old")
-    request = TxnRequest(
-        success=[delete(b"a", range_end=b"\0"), put(b"k", ignore_value=True)]
-    )
+    request = TxnRequest(success=[delete(b"a", range_end=b"\0"), put(b"k", ignore_value=True)])
     with pytest.raises(KeyNotFound):
         applied.txn(request)
     assert applied.store.current_revision == 2

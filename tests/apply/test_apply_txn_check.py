@@ -229,7 +229,7 @@ def test_the_limit_is_on_the_longest_list_and_its_rest_is_the_nested_budget() ->
 
 
 def test_a_hostile_txn_costs_about_its_length() -> None:
-    """100,000 nested deletes and as many puts, no two alike: a quadratic check would not end."""
+    """27,000 nested deletes and as many puts, no two alike: a quadratic check would not end."""
     number = iter(range(1_000_000))
 
     def key() -> bytes:
