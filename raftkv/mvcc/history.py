@@ -100,20 +100,22 @@ class History:
             yield decode_position(place), decode_record(data)
 
     def events(
-        self, start: int, end: int, revisions_max: int, compact_revision: int
+        self, start: int, end: int, revisions_max: int, bytes_max: int, compact_revision: int
     ) -> list[RevisionEvents]:
-        """The events of at most ``revisions_max`` revisions of [start, end), oldest first."""
+        """The events of at most ``revisions_max`` revisions of [start, end), oldest first; fewer
+        once they hold ``bytes_max``."""
         found: list[RevisionEvents] = []
         group: list[Event] = []
-        current = 0
+        current = size = 0
         for (main, sub), record in self.scan(start, end):
             if main != current:
                 if group:
                     found.append(RevisionEvents(current, tuple(group)))
-                    if len(found) == revisions_max:
+                    if len(found) == revisions_max or size >= bytes_max:
                         return found
                 group, current = [], main
             group.append(self._event(main, sub, record, compact_revision))
+            size += len(record.key_value)
         if group:
             found.append(RevisionEvents(current, tuple(group)))
         return found

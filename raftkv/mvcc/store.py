@@ -22,6 +22,7 @@ from raftkv.mvcc.range_reader import RangeReader
 from raftkv.mvcc.write_txn import WriteTxn
 
 EMPTY_REVISION = 1
+EVENTS_BYTES_MAX = 64 << 20
 
 
 class Store:
@@ -70,14 +71,14 @@ class Store:
         return self._reader.read(query, revision, current)
 
     def events_since(
-        self, revision: int, revisions_max: int, *, until: int | None = None
+        self, revision: int, revisions_max: int, *, bytes_max: int = EVENTS_BYTES_MAX
     ) -> list[RevisionEvents]:
-        """What happened from ``revision`` on, at most ``revisions_max`` revisions, up to and
-        including ``until``. Raises Compacted."""
+        """What happened from ``revision`` on: at most ``revisions_max`` revisions, and no further
+        one after ``bytes_max``. Raises Compacted."""
         if revision < self.compact_revision:
             raise Compacted(self.compact_revision)
-        end = (self.current_revision if until is None else until) + 1
-        return self.history.events(revision, end, revisions_max, self.compact_revision)
+        end = self.current_revision + 1
+        return self.history.events(revision, end, revisions_max, bytes_max, self.compact_revision)
 
     def hash_kv(self, revision: int) -> HashResult:
         """A checksum of all that is readable up to ``revision`` (0: the current one), equal on

@@ -165,6 +165,21 @@ class Member:
             errors=() if raft.leader_id != NO_NODE else ("etcdserver: no leader",),
         )
 
+    @property
+    def proposals_pending(self) -> int:
+        return self._proposals.pending
+
+    @property
+    def proposals_failed(self) -> int:
+        return self._proposals.failed
+
+    def observe(
+        self, fsync_seconds: Callable[[float], None], commit_seconds: Callable[[float], None]
+    ) -> None:
+        """Have the disk's times told to metrics."""
+        self._persister.fsync_seconds = fsync_seconds
+        self._committer.commit_seconds = commit_seconds
+
     def members(self) -> list[MemberInfo]:
         return read_members(self._foundation.backend)
 
