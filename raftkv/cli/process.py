@@ -13,18 +13,180 @@ import gc
 import logging
 import random
 import signal
-from dataclasses import dataclass
 
 import uvloop
 
+from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
+from raftkv.errors import ConfigError, Corrupt
+from raftkv.gateway.http import HttpGateway
+from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
+from raftkv.gateway.metrics import Metrics, MetricsSnapshot
 from raftkv.peer.listener import Identity
 from raftkv.peer.transport import PeerTransport
+from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
 from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
 from raftkv.server.config import ServerConfig
-from raftkv.server.foundation import open_foundation
+from raftkv.server.foundation import Foundation, open_foundation
 from raftkv.server.member import Member
 from raftkv.wal.disk import OsDisk
+from raftkv.wire.limits import WireLimits
+from raftkv.wire.listener import Listener, listen
 
 log = logging.getLogger("raftkv.server")
+
+STOP_GRACE_S = 5.0
+MESSAGE_OVERHEAD_BYTES = 512 * 1024
+"""What a gRPC message may have above --max-request-bytes, as in etcd."""
+
+
+def run(config: ServerConfig) -> int:
+    """Serve until a signal. Returns the exit status: 0 after a graceful stop, 1 after a failure."""
+    if not __debug__:
+        log.critical("refusing to run under python -O: the invariants are asserts")
+        return 1
+    try:
+        foundation = open_foundation(config, OsDisk(), LmdbBackend)
+    except (ConfigError, Corrupt, OSError) as e:
+        log.critical("cannot open %s: %s", config.data_dir, e)
+        return 1
+    return uvloop.run(_Process(config, foundation).serve())
+
+
+class _Threads:
+    """The workers of one member."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.wal = ThreadWorker(loop, "wal")
+        self.backend = ThreadWorker(loop, "backend")
+        self.snapshot = ThreadWorker(loop, "snapshot")
+
+
+class _Process:
+    def __init__(self, config: ServerConfig, foundation: Foundation) -> None:
+        self._config = config
+        self._foundation = foundation
+        self._listeners: list[Listener] = []
+        self._failure: BaseException | None = None
+
+    async def serve(self) -> int:
+        loop = asyncio.get_running_loop()
+        self._stop_asked = asyncio.Event()
+        self._handle_signals(loop)
+        self._transport = self._make_transport(loop)
+        self._member = Member(
+            self._config,
+            self._foundation,
+            scheduler=AsyncioScheduler(loop),
+            workers=self._threads,
+            transport=self._transport,
+            random=random.SystemRandom(),
+            fatal=self._fail,
+        )
+        self._health = Health()
+        try:
+            await self._listen()
+        except OSError as e:
+            log.critical("cannot listen: %s", e)
+            return 1
+        self._member.start()
+        self._announce()
+        _calm_the_collector()
+        await self._stop_asked.wait()
+        await self._stop()
+        return 0 if self._failure is None else 1
+
+    # --- making -----------------------------------------------------------------------------
+
+    def _make_transport(self, loop: asyncio.AbstractEventLoop) -> PeerTransport:
+        self._threads = _Threads(loop)
+        limits = self._config.limits
+        identity = Identity(self._foundation.cluster_id, self._foundation.member_id)
+        return PeerTransport(
+            identity=identity,
+            scheduler=AsyncioScheduler(loop),
+            snapshot_worker=self._threads.snapshot,
+            queue_bytes_max=limits.peer_queue_bytes_max,
+            frame_bytes_max=limits.message_bytes_max
+            + max(limits.batch_bytes_max, 2 * limits.request_bytes_max),
+            deliver=lambda messages: self._member.receive(messages),
+            unreachable=lambda peer: self._member.unreachable(peer),
+            open_snapshot=self._foundation.open_snapshot,
+        )
+
+    async def _listen(self) -> None:
+        config = self._config
+        await self._transport.listen([(a.host, a.port) for a in config.listen_peer])
+        metrics = Metrics(self._snapshot_metrics)
+        self._member.observe(metrics.wal_fsync.observe, metrics.backend_commit.observe)
+        http = HttpGateway(MemberHealth(self._member), metrics.render)
+        limits = WireLimits(
+            message_bytes_max=config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
+        )
+        services = services_of(self._member, self._health)
+        for address in config.listen_client:
+            listener = await listen(services, http, (address.host, address.port), limits)
+            self._listeners.append(listener)
+
+    def _snapshot_metrics(self) -> MetricsSnapshot:
+        return metrics_snapshot(
+            self._member,
+            sent=sum(listener.bytes_sent for listener in self._listeners),
+            received=sum(listener.bytes_received for listener in self._listeners),
+        )
+
+    def _announce(self) -> None:
+        self._health.set_serving(True)
+        log.info(
+            "raftkv %s (etcd API %s) member %s %x of cluster %x",
+            __version__,
+            ETCD_VERSION,
+            self._config.name,
+            self._member.member_id,
+            self._member.cluster_id,
+        )
+        for address in self._config.listen_client:
+            log.info("ready to serve client requests on %s", address.url)
+
+    # --- ending -----------------------------------------------------------------------------
+
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        def asked(name: str) -> None:
+            if self._stop_asked.is_set():
+                log.warning("%s again: ending at once", name)
+                raise SystemExit(1)
+            log.info("%s: stopping", name)
+            self._stop_asked.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked, number.name)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._stop_asked.set()
+
+    async def _stop(self) -> None:
+        self._health.set_serving(False)
+        if self._failure is None:
+            await self._stop_member()
+        await asyncio.gather(*(one.close(STOP_GRACE_S) for one in self._listeners))
+        await self._transport.close()
+        log.info("stopped")
+
+    async def _stop_member(self) -> None:
+        stopped = asyncio.Event()
+        self._member.stop(stopped.set)
+        try:
+            async with asyncio.timeout(STOP_GRACE_S):
+                await stopped.wait()
+        except TimeoutError:
+            log.warning("the disk took more than %.0f s: the log will be replayed", STOP_GRACE_S)
+
+
+def _calm_the_collector() -> None:
+    """What was made by now lives for ever: the collector need not look at it again, and garbage in
+    cycles is rare on the request path, so that it may look less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

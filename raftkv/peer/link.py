@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from typing import cast
 from urllib.parse import urlsplit
 
 from raftkv.peer.codec import PeerProtocolError
@@ -149,8 +150,8 @@ class _LinkProtocol(asyncio.Protocol):
         self._link = link
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), type(transport)
-        self._link.on_connected(transport)
+        # uvloop's transport is no subclass of asyncio.Transport, but is one in all it does.
+        self._link.on_connected(cast(asyncio.Transport, transport))
 
     def data_received(self, data: bytes) -> None:
         if not self._link.is_open:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from raftkv.peer.codec import PeerProtocolError, decode_message
 from raftkv.peer.framing import (
@@ -87,7 +87,7 @@ class PeerProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), type(transport)
+        transport = cast(asyncio.Transport, transport)
         self.transport = transport
         if len(self._connections) >= CONNECTIONS_MAX:
             transport.abort()

@@ -194,6 +194,10 @@ class RawNode:
         return self._core.log.first_index
 
     @property
+    def term(self) -> int:
+        return self._core.term
+
+    @property
     def is_leader(self) -> bool:
         return self._core.role is Role.LEADER
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from raftkv.errors import RaftKVError
 from raftkv.mvcc.store import Store
+from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.server.config import ServerConfig
 from raftkv.server.status import MemberInfo, MemberStatus
 
@@ -65,3 +66,14 @@ class MaintenanceMember(Identified, Led, Readable, Protocol):
 
 class ClusterMember(Identified, Led, Readable, Protocol):
     def members(self) -> Sequence[MemberInfo]: ...
+
+
+class WatchMember(Identified, Led, Protocol):
+    @property
+    def config(self) -> ServerConfig: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def hub(self) -> WatchHub: ...

@@ -7,6 +7,7 @@ not fit together is refused with Corrupt and a word on what to do.
     DATA-DIR/member/wal/    the log                     (raftkv.wal)
     DATA-DIR/member/snap/   snapshot files              (raftkv.wal.snapshot_dir)
     DATA-DIR/member/db      the LMDB file               (raftkv.backend)
+    DATA-DIR/member/lives   how often this member has started
 
 All calls block: they run before the loop starts, or on a worker.
 """
@@ -29,8 +30,9 @@ from raftkv.server.applied_state import AppliedState
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import cluster_id, initial_members, member_id
 from raftkv.wal.disk import Disk
-from raftkv.wal.log import Replay, WriteAheadLog
-from raftkv.wal.snapshot_dir import SnapshotDir
+from raftkv.wal.log import WriteAheadLog
+from raftkv.wal.recovery import Replay
+from raftkv.wal.snapshot_dir import IncomingSnapshot, SnapshotDir
 
 log = logging.getLogger("raftkv.server")
 
@@ -52,18 +54,18 @@ class Foundation:
         replay: Replay,
         backend: Backend,
         snapshots: SnapshotDir,
-        db_path: str,
         open_backend: OpenBackend,
+        lives: int,
     ) -> None:
         identity = json.loads(replay.metadata)
         self.cluster_id: int = identity["cluster_id"]
         self.member_id: int = identity["member_id"]
+        self.lives = lives
         self.wal = wal
         self.backend = backend
         self.snapshot = replay.snapshot
         self.entries = replay.entries
         self._snapshots = snapshots
-        self._db_path = db_path
         self._open_backend = open_backend
         self.applied = self._reconcile()
         commit = max(replay.hard_state.commit, self.applied.index)
@@ -82,7 +84,7 @@ class Foundation:
 
     def make(self) -> Snapshot:
         """Copy the last commit to a snapshot file; the position is read out of the copy."""
-        path = self._snapshots.temporary_path()
+        path = self._snapshots.image_path()
         self.backend.copy_to(path)
         copy = self._open_backend(path)
         try:
@@ -91,6 +93,10 @@ class Foundation:
             copy.close()
         final = self._snapshots.adopt(path, applied.index)
         return Snapshot(applied.meta, final.encode())
+
+    def open_snapshot(self) -> IncomingSnapshot:
+        """A file for a snapshot that a leader sends."""
+        return self._snapshots.incoming()
 
     def install(self, index: int) -> None:
         """Put the received snapshot at ``index`` in the database's place."""
@@ -104,6 +110,11 @@ class Foundation:
     def close(self) -> None:
         self.backend.close()
         self.wal.close()
+
+    def abandon(self) -> None:
+        """Let go of the files as a killed process would: nothing is flushed or sealed."""
+        self.backend.close()
+        self.wal.abandon()
 
     def _reconcile(self) -> AppliedState:
         """Database and log of one member, after whatever happened to the process."""
@@ -143,9 +154,23 @@ def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend)
         replay=replay,
         backend=open_backend(db_path),
         snapshots=snapshots,
-        db_path=db_path,
         open_backend=open_backend,
+        lives=_count_life(disk, str(member_dir)),
     )
+
+
+def _count_life(disk: Disk, member_dir: str) -> int:
+    """The number of this start, durable before anything is proposed in it. It is no part of the
+    replicated state: a snapshot from another member must not bring that member's count."""
+    path = f"{member_dir}/lives"
+    lives = int(disk.read(path)) + 1 if disk.exists(path) else 1
+    file = disk.create(path + ".tmp")
+    file.write(b"%d" % lives)
+    file.sync()
+    file.close()
+    disk.rename(path + ".tmp", path)
+    disk.sync_dir(member_dir)
+    return lives
 
 
 def _bootstrap(
@@ -157,7 +182,7 @@ def _bootstrap(
     ids = tuple(member.id for member in members)
     me = member_id(config.initial_cluster[config.name], token)
     applied = AppliedState(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, ConfState(voters=ids))
-    disk.remove_if_there(db_path)
+    disk.remove(db_path)
     backend = open_backend(db_path)
     for member in members:
         write_member(backend, member)

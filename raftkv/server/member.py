@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from raftkv.apply.applier import Applier
-from raftkv.apply.membership import read_members
-from raftkv.errors import Stopped, TooManyRequests
+from raftkv.apply.batch import RequestKind
+from raftkv.apply.membership import MemberInfo, encode_attributes, read_members
+from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.confchange import decode_conf_change
 from raftkv.raft.config import Config, RandomSource
-from raftkv.raft.message import NO_NODE, ConfState, Entry, Message, Ready, Role, SoftState
+from raftkv.raft.message import NO_NODE, Entry, Message, Ready, Role, SoftState
 from raftkv.raft.raw_node import RawNode
 from raftkv.scheduler import Scheduler, Timer, Worker
 from raftkv.server.applied_state import AppliedState
@@ -33,13 +34,13 @@ from raftkv.server.proposals import Done, Proposals
 from raftkv.server.reads import Proceed, Reads
 from raftkv.server.ready_loop import ReadyLoop
 from raftkv.server.snapshots import SnapshotKeeper, SnapshotSender
-from raftkv.server.status import MemberInfo, MemberStatus
+from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
 
-SEQUENCE_JUMP = 1 << 32
-"""A restarted member starts its sequences this far on: beyond all that it can have proposed and
-not seen applied, so that a late duplicate of an old life is told from a new batch."""
+SEQUENCES_PER_LIFE = 1 << 32
+"""Every start of a member numbers its batches and read rounds from its own range, above all that
+it can have used before: a late message of an old life is never taken for one of the new."""
 
 
 class Transport(SnapshotSender, Protocol):
@@ -141,6 +142,15 @@ class Member:
         """Call ``done`` once every compaction asked for so far has removed its data."""
         self._background.when_compacted(done)
 
+    @property
+    def leader_id(self) -> int:
+        """0 while no leader is known."""
+        return self._leader_id
+
+    @property
+    def raft_term(self) -> int:
+        return self.node.term
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         backend = self._foundation.backend
@@ -155,6 +165,21 @@ class Member:
             errors=() if raft.leader_id != NO_NODE else ("etcdserver: no leader",),
         )
 
+    @property
+    def proposals_pending(self) -> int:
+        return self._proposals.pending
+
+    @property
+    def proposals_failed(self) -> int:
+        return self._proposals.failed
+
+    def observe(
+        self, fsync_seconds: Callable[[float], None], commit_seconds: Callable[[float], None]
+    ) -> None:
+        """Have the disk's times told to metrics."""
+        self._persister.fsync_seconds = fsync_seconds
+        self._committer.commit_seconds = commit_seconds
+
     def members(self) -> list[MemberInfo]:
         return read_members(self._foundation.backend)
 
@@ -167,6 +192,7 @@ class Member:
         self._loop.schedule()
         if self.store.compacting:
             self._background.schedule()
+        self._publish()
 
     def receive(self, messages: Sequence[Message]) -> None:
         """Messages of one read from one peer, in order."""
@@ -207,7 +233,7 @@ class Member:
     def _wire_up(self, foundation: Foundation, random: RandomSource) -> None:
         config, limits, applied = self.config, self.config.limits, foundation.applied
         timeout_s = config.request_timeout_s
-        first = applied.sequences.get(self.member_id, 0) + SEQUENCE_JUMP
+        first = foundation.lives * SEQUENCES_PER_LIFE
         self.hub = WatchHub(foundation.store)
         self._applier = Applier(
             foundation.store,
@@ -321,6 +347,18 @@ class Member:
         self._reads.retry(now)
         self._reads.expire(now)
         self._loop.schedule()
+
+    def _publish(self) -> None:
+        """Tell the cluster our name and client URLs, until it has heard (as etcd does)."""
+        config = self.config
+        payload = encode_attributes(self.member_id, config.name, config.advertise_client_urls)
+
+        def told(outcome: bytes | RaftKVError) -> None:
+            if isinstance(outcome, RaftKVError) and not self._stopped:
+                log.warning("cannot publish this member's URLs yet: %s", outcome)
+                self._publish()
+
+        self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)
 
     def _on_soft_state(self, soft: SoftState) -> None:
         if soft.leader_id == self._leader_id:

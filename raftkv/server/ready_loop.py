@@ -160,5 +160,5 @@ class ReadyLoop:
                 self.schedule()
         if self._queue.is_open:
             self._reads.release(self._queue.applied_index)
-            if self._reads.wants_round:
+            if self._reads.wants_round and self.soft_state.leader_id != NO_NODE:
                 self.schedule()

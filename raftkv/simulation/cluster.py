@@ -6,6 +6,7 @@ network; killing and restarting them. Must never do: reach into a member to help
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -53,7 +54,7 @@ class SimulatedMember:
             fatal=self._failed,
         )
 
-    def receive(self, messages: list[Message]) -> None:
+    def receive(self, messages: Sequence[Message]) -> None:
         if self.alive:
             self.member.receive(messages)
 
@@ -155,12 +156,16 @@ class SimulatedCluster:
         return leader
 
     def settle(self, within_s: float = 20.0) -> None:
-        """Run until every running member has applied the same index."""
+        """Run until every running member has applied all that the leader has in its log."""
 
         def settled() -> bool:
-            applied = {m.member.status().applied_index for m in self.running}
-            commits = {m.member.status().raft_index for m in self.running}
-            return len(applied) == 1 and applied == commits
+            leader = self.leader()
+            if leader is None:
+                return False
+            leading = self.members[leader]
+            assert leading is not None, leader
+            last = leading.member.node.status().last_index
+            return all(m.member.status().applied_index == last for m in self.running)
 
         assert self.scheduler.run_until(settled, within_s=within_s), [
             m.member.status() for m in self.running

@@ -11,11 +11,11 @@ Follows RFC 9113; section numbers are its.
 
 from __future__ import annotations
 
-from collections import deque
 from struct import Struct
 from typing import Protocol
 
 from raftkv.wire import frames
+from raftkv.wire.admission import Admission
 from raftkv.wire.control import Control
 from raftkv.wire.frames import ConnectionFailure, ErrorCode, Setting, StreamFailure
 from raftkv.wire.grpc import STATUS_DEADLINE, CallFailure, MessageReader
@@ -50,6 +50,7 @@ class Connection:
         self.streams: dict[int, StreamState] = {}
         self.output = Output(limits, self.streams, owner.wake)
         self.inflow = Inflow(limits, self.output)
+        self.admission = Admission(limits, self.output)
         self.control = Control(limits, self.output, self.streams, self._abandon)
         # Set once nothing more is read: the owner writes what is left and closes.
         self.failure: ConnectionFailure | None = None
@@ -58,8 +59,6 @@ class Connection:
         self._owner = owner
         self._now = 0.0
         self._partial = b""
-        # Requests that wait until replies can leave again.
-        self._held: deque[tuple[UnaryRequest, bytes]] = deque()
         # A header block still being continued: its stream, whether that ends, its fragments.
         self._block: tuple[int, bool, list[bytes]] | None = None
 
@@ -90,7 +89,8 @@ class Connection:
     def fail(self, failure: ConnectionFailure) -> None:
         self.failure = failure
         self._partial = b""
-        goaway = frames.goaway(self.control.last_stream_id, failure.code, failure.reason.encode())
+        last = min(self.control.last_stream_id, self.control.last_accepted_id)
+        goaway = frames.goaway(last, failure.code, failure.reason.encode())
         self.output.control(goaway)
 
     # --- the frame loop ----------------------------------------------------------------------
@@ -226,31 +226,7 @@ class Connection:
         self.streams[stream_id] = call
         if timeout is not None:
             self._set_deadline(call, timeout)
-        if self.output.backlog >= self.limits.connection_backlog_bytes_max:
-            self._held.append((call, message))
-            return
-        try:
-            head.unary(message, call)
-        except Exception as error:  # noqa: BLE001 - the service says what its errors mean
-            call.fail(head.status_of(error))
-
-    def dispatch(self, call: UnaryRequest, message: bytes) -> None:
-        """A unary request that came in pieces is whole now."""
-        if self.output.backlog >= self.limits.connection_backlog_bytes_max:
-            self._held.append((call, message))
-            return
-        try:
-            call.head.unary(message, call)
-        except Exception as error:  # noqa: BLE001 - the service says what its errors mean
-            call.fail(call.head.status_of(error))
-
-    def release_held(self) -> None:
-        """Serve requests held back for the backlog, once half of it has left."""
-        low = self.limits.connection_backlog_bytes_max // 2
-        while self._held and self.output.backlog <= low:
-            call, message = self._held.popleft()
-            if not call.done:
-                self.dispatch(call, message)
+        self.admission.serve(call, message)
 
     # --- streams -------------------------------------------------------------------------------
 
@@ -267,9 +243,9 @@ class Connection:
             # Ours to close or the peer's: either way nobody listens there any more.
             self.control.flood.idle_frames.take(self._now)
             return
-        if stream_id > self.control.last_accepted_id:
-            return
         self.control.last_stream_id = stream_id
+        if stream_id > self.control.last_accepted_id:
+            return  # the client learns of our GOAWAY and tries elsewhere
         head, timeout = meaning
         if head.kind == Kind.MALFORMED:
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
@@ -335,7 +311,7 @@ class Connection:
         for stream in list(self.streams.values()):
             self._abandon(stream)
         self.streams.clear()
-        self._held.clear()
+        self.admission.held.clear()
         self.output.chunks.clear()
 
     def release_input(self, stream: StreamState) -> None:

@@ -4,15 +4,17 @@ Owns: the receiving dynamic table of one connection and a cache of whole blocks.
 the same block for the same method, and a block that leaves the dynamic table alone means the
 same until the table changes: such blocks are kept by their bytes, and all are forgotten as soon
 as any block changes the table (an insertion, or a table size update).
-The table and the Huffman code are the ``hpack`` library's; only the loop over a block is ours,
-since a Go client with deadlines changes the table at every call (``grpc-timeout``) and that path
-must stay cheap too. Responses never use a dynamic table, so the peer's table size is no matter.
+The static table and the Huffman code are the ``hpack`` library's. The loop over a block and the
+dynamic table are ours: a Go client with deadlines changes the table at every call
+(``grpc-timeout``), so that no cache helps it, and the library takes several times as long.
+Responses never use a dynamic table, so the peer's table size is no matter.
 Must never do: judge what the fields mean (routes.py does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from hpack.exceptions import HPACKError
@@ -30,6 +32,35 @@ _ENTRY_OVERHEAD = 32
 _STATIC: tuple[Field, ...] = tuple(HeaderTable.STATIC_TABLE)
 _DYNAMIC_FIRST = len(_STATIC) + 1
 _CACHED_BLOCK_BYTES_MAX = 2_048
+_HUFFMAN_CACHED_BYTES_MAX = 16
+
+
+class DynamicTable:
+    """The entries that a peer's blocks have inserted, newest first (section 2.3.2)."""
+
+    __slots__ = ("entries", "size", "size_max")
+
+    def __init__(self) -> None:
+        self.entries: list[Field] = []
+        self.size = 0
+        self.size_max = TABLE_BYTES
+
+    def add(self, field: Field) -> None:
+        self.entries.insert(0, field)
+        self.size += len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
+        if self.size > self.size_max:
+            self._evict()
+
+    def resize(self, size_max: int) -> None:
+        self.size_max = size_max
+        self._evict()
+
+    def _evict(self) -> None:
+        entries = self.entries
+        while self.size > self.size_max:
+            name, value = entries.pop()
+            self.size -= len(name) + len(value) + _ENTRY_OVERHEAD
+        assert self.size >= 0, f"dynamic table of {self.size} bytes"
 
 
 class HeaderDecoder(Generic[Meaning]):
@@ -38,7 +69,7 @@ class HeaderDecoder(Generic[Meaning]):
     __slots__ = ("_blocks_max", "_limit", "_meaning", "_table", "blocks")
 
     def __init__(self, limits: WireLimits, meaning: Callable[[list[Field]], Meaning]) -> None:
-        self._table = HeaderTable()
+        self._table = DynamicTable()
         self._meaning = meaning
         self._limit = limits.header_list_bytes_max
         self._blocks_max = limits.header_blocks_cached_max
@@ -65,7 +96,7 @@ class HeaderDecoder(Generic[Meaning]):
     def _fields(self, block: bytes) -> tuple[list[Field], bool]:
         """One pass over a block. IndexError means it names an absent entry or ends too early."""
         table = self._table
-        dynamic = table.dynamic_entries
+        dynamic = table.entries
         fields: list[Field] = []
         changed = False
         position = 0
@@ -73,7 +104,10 @@ class HeaderDecoder(Generic[Meaning]):
         end = len(block)
         while position < end:
             first = block[position]
-            if first & 0x80:  # indexed field, section 6.1
+            if 0xBE <= first < 0xFF:  # indexed field of the dynamic table, section 6.1
+                field = dynamic[first - 0xBE]
+                position += 1
+            elif first & 0x80:  # indexed field of either table
                 index, position = _integer(block, position, 0x7F)
                 field = _entry(dynamic, index)
             elif first & 0xE0 == 0x20:  # table size update, section 6.3
@@ -82,7 +116,7 @@ class HeaderDecoder(Generic[Meaning]):
                 size, position = _integer(block, position, 0x1F)
                 if size > TABLE_BYTES:
                     raise HPACKError(f"table size {size} over {TABLE_BYTES}")
-                table.maxsize = size
+                table.resize(size)
                 changed = True
                 continue
             else:  # literal: 01 with indexing, 0000 without, 0001 never indexed, section 6.2
@@ -95,7 +129,7 @@ class HeaderDecoder(Generic[Meaning]):
                 value, position = _string(block, position)
                 field = (name, value)
                 if indexing:
-                    table.add(name, value)
+                    table.add(field)
                     changed = True
             left -= len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
             if left < 0:
@@ -135,7 +169,17 @@ def _string(block: bytes, position: int) -> tuple[bytes, int]:
     if end > len(block):
         raise HPACKError("string longer than its block")
     text = block[start:end]
-    return (bytes(decode_huffman(text)) if huffman else text), end
+    if huffman:
+        text = _short_huffman(text) if length <= _HUFFMAN_CACHED_BYTES_MAX else _huffman(text)
+    return text, end
+
+
+def _huffman(text: bytes) -> bytes:
+    return bytes(decode_huffman(text))
+
+
+# Above all for grpc-timeout values.
+_short_huffman = lru_cache(maxsize=4_096)(_huffman)
 
 
 # --- responses ------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """HTTP/1.1 on the same port: /health, /version, /metrics and the JSON gateway come this way.
 
 Owns: one connection's request/response cycle over ``h11``, one request at a time; a pipelined
-request waits in h11's buffer, and reading stops while a handler runs, so that buffer is bounded
-by one socket read. Must never do: know any path; the listener's HttpHandler does.
+request waits in h11's buffer, and reading stops while a handler runs or the peer does not take
+its answer, so that both buffers are bounded.
+Must never do: know any path; the listener's HttpHandler does.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Http1Protocol(asyncio.Protocol):
         # The last answer is out; what still comes is read and forgotten, so that no TCP reset
         # overtakes it.
         self._lingering = False
+        self._write_paused = False
         self.wake_at = hub.loop.time() + self._limits.http_request_seconds_max
 
     def _new_h11(self) -> h11.Connection:
@@ -68,6 +70,17 @@ class Http1Protocol(asyncio.Protocol):
             self._task.cancel()
         self._hub.forget(self)
 
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        if self._task is None:
+            self._transport.pause_reading()
+            self.wake_at = self._hub.loop.time() + self._limits.stall_seconds_max
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._task is None and not self._lingering and not self._transport.is_closing():
+            self._next_request()
+
     # --- requests ---------------------------------------------------------------------------
 
     def _advance(self) -> None:
@@ -79,7 +92,7 @@ class Http1Protocol(asyncio.Protocol):
                     self._continue()
                     return
                 if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
-                    self._transport.close()
+                    self._close()
                     return
                 self._take(event)
         except h11.RemoteProtocolError as error:
@@ -92,6 +105,9 @@ class Http1Protocol(asyncio.Protocol):
 
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Request):
+            if event.http_version not in (b"1.0", b"1.1"):
+                self._refuse(505, "this is an HTTP/1.1 server\n")
+                return
             self._request = event
             self.wake_at = self._hub.loop.time() + self._limits.http_request_seconds_max
         elif isinstance(event, h11.Data):
@@ -136,12 +152,23 @@ class Http1Protocol(asyncio.Protocol):
             return
         self._respond(response, head_only=request.method == "HEAD")
         if self._h11.our_state is h11.MUST_CLOSE or self._draining:
-            self._transport.close()
+            self._close()
             return
         self._h11.start_next_cycle()
+        if not self._write_paused:
+            self._next_request()
+
+    def _next_request(self) -> None:
+        """The answer before it has left, or nearly: go on, with what is pipelined first."""
         self.wake_at = self._hub.loop.time() + self._limits.http_idle_seconds_max
         self._transport.resume_reading()
         self._advance()
+
+    def _close(self) -> None:
+        """Close once everything written has left, within limits."""
+        self._lingering = True
+        self.wake_at = self._hub.loop.time() + self._limits.stall_seconds_max
+        self._transport.close()
 
     def _respond(self, response: HttpResponse, *, head_only: bool = False) -> None:
         headers = [
@@ -167,7 +194,7 @@ class Http1Protocol(asyncio.Protocol):
             self.wake_at = self._hub.loop.time() + self._limits.linger_seconds_max
             self._transport.write_eof()
         else:
-            self._transport.close()
+            self._close()
 
     def _write(self, data: bytes | None) -> None:
         if data:
@@ -179,10 +206,12 @@ class Http1Protocol(asyncio.Protocol):
     def tick(self, now: float) -> None:
         """A request did not arrive in time, or the connection was idle too long."""
         self.wake_at = _NEVER
-        if self._h11.our_state is h11.SEND_RESPONSE and not self._lingering:
+        if self._lingering or self._write_paused:
+            self._transport.abort()
+        elif self._h11.our_state is h11.SEND_RESPONSE:
             self._refuse(408, "request not received in time\n")
         else:
-            self._transport.close()
+            self._close()
 
     def flush(self) -> None:
         """Nothing is ever held back here."""
@@ -190,7 +219,7 @@ class Http1Protocol(asyncio.Protocol):
     def begin_drain(self) -> None:
         self._draining = True
         if self._task is None and self._h11.our_state is h11.IDLE:
-            self._transport.close()
+            self._close()
 
     def end_drain(self) -> None:
         self.begin_drain()

@@ -107,10 +107,13 @@ class Http2Protocol(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what may leave; at most until the socket is full."""
-        if self._closed:
-            return
         connection = self.connection
         output = connection.output
+        if self._closed:
+            return
+        if output.paused and connection.failure is None:
+            self._throttle()
+            return
         data = output.take(self._limits.write_bytes_max)
         while data:
             self._hub.bytes_sent += len(data)
@@ -118,15 +121,14 @@ class Http2Protocol(asyncio.Protocol):
             if not output.can_move:
                 break
             data = output.take(self._limits.write_bytes_max)
-        connection.release_held()
-        if output.paused:
-            self._throttle()
+        connection.admission.release()
         if connection.failure is not None or (
             connection.control.draining and not connection.streams
         ):
             self._close_when_drained()
 
     def _throttle(self) -> None:
+        """The socket is full; ``resume_writing`` flushes. Until then do not make more frames."""
         output = self.connection.output
         if len(output.chunks) > self._limits.frames_queued_max and not self._reading_paused:
             self._reading_paused = True
@@ -140,13 +142,19 @@ class Http2Protocol(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Close without a TCP reset, which would lose the GOAWAY: end our side, read on a while."""
+        """Close, but let the peer read what was sent.
+
+        After a failure the peer may still be sending, and closing on it would be a TCP reset that
+        overtakes our GOAWAY: so only our side ends, and what comes is read and forgotten a while.
+        """
         self._closed = True
-        self._linger_until = self.wake_at = self._time() + self._limits.linger_seconds_max
         if self.connection.failure is not None and self._transport.can_write_eof():
+            seconds = self._limits.linger_seconds_max
             self._transport.write_eof()
         else:
+            seconds = self._limits.stall_seconds_max
             self._transport.close()
+        self._linger_until = self.wake_at = self._time() + seconds
 
     # --- time --------------------------------------------------------------------------------
 
@@ -168,7 +176,8 @@ class Http2Protocol(asyncio.Protocol):
 
     def _keep_alive(self, now: float) -> float:
         interval = self._limits.keepalive_interval_seconds
-        if self._keepalive_sent_at is None or self._heard_at > self._keepalive_sent_at:
+        # At or after: uvloop's clock counts whole milliseconds.
+        if self._keepalive_sent_at is None or self._heard_at >= self._keepalive_sent_at:
             self._keepalive_sent_at = None
             if now < self._heard_at + interval:
                 return self._heard_at + interval

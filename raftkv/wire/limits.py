@@ -81,6 +81,9 @@ class WireLimits:
         assert self.frame_bytes_max <= self.stream_window_bytes <= _WINDOW_MAX, (
             f"stream_window_bytes {self.stream_window_bytes} cannot hold one frame"
         )
+        assert self.frame_bytes_max <= self.message_bytes_max, (
+            f"message_bytes_max {self.message_bytes_max} is less than one frame"
+        )
         assert 65_535 <= self.connection_window_bytes <= _WINDOW_MAX, (
             f"connection_window_bytes {self.connection_window_bytes} is under HTTP/2's own 65535"
         )

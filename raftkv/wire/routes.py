@@ -129,7 +129,8 @@ class Routes:
         method = pseudo[b":method"]
         if not _is_grpc(content_type):
             if self._http is not None and path not in self._methods:
-                metadata = _metadata(regular, frozenset())
+                host = (b"host", pseudo.get(b":authority", b""))
+                metadata = _metadata([host, *regular], frozenset())
                 return Head(Kind.HTTP, path=path, metadata=metadata, http_method=method)
             text = f"invalid gRPC request content-type {_quoted(content_type)}"
             return _refused(Status(INVALID_ARGUMENT, text), 415)

@@ -147,7 +147,7 @@ class UnaryRequest(StreamState):
             raise CallFailure(INTERNAL, text)
         message = self.message
         self.discard_input()
-        self.connection.dispatch(self, message)
+        self.connection.admission.serve(self, message)
 
     def discard_input(self) -> None:
         super().discard_input()

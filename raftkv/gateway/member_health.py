@@ -1,0 +1,72 @@
+"""What the HTTP side asks of a member, asked.
+
+Owns: MemberHealth (a HealthSource) and the MetricsSnapshot of a member. Must never do: judge; the
+member says what it knows, ``http`` says what that means for a probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from raftkv import ETCD_VERSION
+from raftkv.errors import RaftKVError
+from raftkv.gateway.metrics import MetricsSnapshot
+from raftkv.mvcc.query import RangeQuery
+from raftkv.server.member import Member
+
+PROBE_KEY = b"health"
+
+
+class MemberHealth:
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    async def alarms(self) -> Sequence[str]:
+        return ()  # there is no quota and no corruption check yet that could raise one
+
+    def has_leader(self) -> bool:
+        return self._member.leader_id != 0
+
+    async def check_read(self, *, serializable: bool) -> str | None:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str | None] = loop.create_future()
+
+        def proceed(error: RaftKVError | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                self._member.store.range(RangeQuery(PROBE_KEY, limit=1))
+            answer.set_result(None if error is None else str(error))
+
+        (self._member.read_local if serializable else self._member.linearize)(proceed)
+        return await answer
+
+    def cluster_version(self) -> str | None:
+        return ETCD_VERSION
+
+
+def metrics_snapshot(member: Member, *, sent: int, received: int) -> MetricsSnapshot:
+    """``sent`` and ``received`` are the client port's bytes so far."""
+    status = member.status()
+    return MetricsSnapshot(
+        has_leader=status.leader_id != 0,
+        is_leader=status.leader_id == member.member_id,
+        is_learner=status.is_learner,
+        leader_changes=member.leader_changes,
+        proposals_committed=status.raft_index,
+        proposals_applied=status.applied_index,
+        proposals_pending=member.proposals_pending,
+        proposals_failed=member.proposals_failed,
+        db_size_bytes=status.db_size,
+        db_size_in_use_bytes=status.db_size_in_use,
+        current_revision=member.store.current_revision,
+        compact_revision=member.store.compact_revision,
+        watchers=member.hub.watcher_count,
+        slow_watchers=member.hub.slow_count,
+        client_bytes_sent=sent,
+        client_bytes_received=received,
+        member_id=member.member_id,
+        server_version=ETCD_VERSION,
+        cluster_version=ETCD_VERSION,
+    )

@@ -1,0 +1,83 @@
+"""etcdserverpb.Watch: many watchers on one stream.
+
+Owns: the requests of a stream (create, cancel, progress) and their life. ``watch_stream`` has the
+responses. Must never do: wait for the backend: creating a watcher reads two numbers, history is
+read by the server's background steps.
+"""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+
+from raftkv.api.rpc_pb2 import WatchCreateRequest, WatchRequest
+from raftkv.errors import Compacted, MalformedRequest, NoLeader
+from raftkv.mvcc.watcher import WatchSpec
+from raftkv.rpc.errors import status_of
+from raftkv.rpc.member import WatchMember
+from raftkv.rpc.watch_stream import WatchStream
+from raftkv.wire.service import Service, Stream
+
+FROM_KEY = b"\0"
+
+
+def watch_service(member: WatchMember) -> Service:
+    async def watch(stream: Stream) -> None:
+        await _serve(member, stream)
+
+    return Service("etcdserverpb.Watch", status_of, streams={"Watch": watch})
+
+
+async def _serve(member: WatchMember, stream: Stream) -> None:
+    if not member.leader_id and stream.metadata.get("hasleader") == "true":
+        raise NoLeader("the stream asks for a leader, and none is known")
+    watches = WatchStream(member, stream)
+    try:
+        async for payload in stream:
+            _take(watches, _parse(payload))
+    finally:
+        watches.close()
+
+
+def _parse(payload: bytes) -> WatchRequest:
+    try:
+        return WatchRequest.FromString(payload)
+    except DecodeError as e:
+        raise MalformedRequest(str(e)) from None
+
+
+def _take(watches: WatchStream, request: WatchRequest) -> None:
+    """A request of an unknown kind is ignored, as etcd does."""
+    match request.WhichOneof("request_union"):
+        case "create_request":
+            _create(watches, request.create_request)
+        case "cancel_request":
+            watches.cancel(request.cancel_request.watch_id)
+        case "progress_request":
+            watches.answer_progress()
+
+
+def _create(watches: WatchStream, request: WatchCreateRequest) -> None:
+    key, end = request.key or FROM_KEY, request.range_end
+    if end and end != FROM_KEY and end <= key:
+        watches.refuse("mvcc: watcher range is empty")
+        return
+    if request.start_revision < 0:
+        watches.refuse(status_of(Compacted(0)).message)
+        return
+    if request.watch_id and watches.has(request.watch_id):
+        watches.refuse("mvcc: duplicate watch ID provided on the WatchStream")
+        return
+    spec = WatchSpec(
+        key=key,
+        range_end=end,
+        start_revision=request.start_revision,
+        prev_kv=request.prev_kv,
+        no_put=WatchCreateRequest.NOPUT in request.filters,
+        no_delete=WatchCreateRequest.NODELETE in request.filters,
+    )
+    watches.create(
+        spec,
+        request.watch_id,
+        fragment=request.fragment,
+        progress_notify=request.progress_notify,
+    )

@@ -1,0 +1,191 @@
+"""The responses of one Watch stream.
+
+Owns: watch ids, the encoding of WatchResponse, progress, fragments, and the stream's slowness.
+Must never do: buffer for a slow reader: above the limit its watchers leave the hub's round and read
+history again when the stream has drained. One slow stream delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from raftkv.mvcc.codec import encode_varint
+from raftkv.mvcc.watcher import Watcher, WatchSpec
+from raftkv.rpc.header import Headers
+from raftkv.rpc.member import WatchMember
+from raftkv.wire.service import Stream
+
+FRAGMENT_OVERHEAD_BYTES = 512 * 1024
+ALL_WATCHERS = -1
+PROGRESS_JITTER = 0.1
+
+_CREATED = b"\x18\x01"
+_CANCELED = b"\x20\x01"
+_FRAGMENT = b"\x38\x01"
+
+
+class _Watch:
+    """One watcher of the stream, under its id."""
+
+    __slots__ = ("fragment", "had_events", "id_field", "progress_notify", "watch_id", "watcher")
+
+    def __init__(self, watch_id: int, *, fragment: bool, progress_notify: bool) -> None:
+        self.watch_id = watch_id
+        self.id_field = _id_field(watch_id)
+        self.fragment = fragment
+        self.progress_notify = progress_notify
+        self.had_events = False
+        self.watcher: Watcher | None = None
+
+
+class WatchStream:
+    """Also the hub's WatchSink for all its watchers."""
+
+    def __init__(self, member: WatchMember, stream: Stream) -> None:
+        self._member = member
+        self._hub = member.hub
+        self._stream = stream
+        self._headers = Headers(member)
+        self._watches: dict[int, _Watch] = {}
+        self._by_watcher: dict[Watcher, _Watch] = {}
+        self._next_id = 0
+        limits = member.config.limits
+        self._backlog_bytes_max = limits.watch_backlog_bytes_max
+        self._fragment_bytes = limits.request_bytes_max + FRAGMENT_OVERHEAD_BYTES
+        self._draining: asyncio.Task[None] | None = None
+        self._progress_timer: asyncio.TimerHandle | None = None
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def has(self, watch_id: int) -> bool:
+        return watch_id in self._watches
+
+    def create(
+        self, spec: WatchSpec, watch_id: int, *, fragment: bool, progress_notify: bool
+    ) -> None:
+        """``watch_id`` 0 has the next free one chosen, from 0 on."""
+        if not watch_id:
+            while self._next_id in self._watches:
+                self._next_id += 1
+            watch_id = self._next_id
+            self._next_id += 1
+        watch = _Watch(watch_id, fragment=fragment, progress_notify=progress_notify)
+        self._watches[watch_id] = watch
+        self._send(watch.id_field, _CREATED)
+        watch.watcher = self._hub.watch(spec, self)
+        self._by_watcher[watch.watcher] = watch
+        if self._draining is not None:
+            self._hub.pause(watch.watcher)
+        if progress_notify and self._progress_timer is None:
+            self._arm_progress()
+
+    def refuse(self, reason: str) -> None:
+        """A create that cannot be: created and canceled at once, under no id."""
+        text = reason.encode()
+        reason_field = b"\x32" + encode_varint(len(text)) + text
+        self._send(_id_field(-1), _CREATED + _CANCELED + reason_field)
+
+    def cancel(self, watch_id: int) -> None:
+        """An unknown id is ignored, as etcd does."""
+        watch = self._watches.get(watch_id)
+        if watch is not None:
+            self._forget(watch)
+            self._send(watch.id_field, _CANCELED)
+
+    def answer_progress(self) -> None:
+        """For all watchers at once, and only if every one has all there is."""
+        if self._watches and all(
+            watch.watcher is not None and self._hub.is_in_step(watch.watcher)
+            for watch in self._watches.values()
+        ):
+            self._send(_id_field(ALL_WATCHERS), b"")
+
+    def close(self) -> None:
+        for watch in list(self._watches.values()):
+            self._forget(watch)
+        if self._draining is not None:
+            self._draining.cancel()
+        if self._progress_timer is not None:
+            self._progress_timer.cancel()
+
+    # --- the hub's sink ---------------------------------------------------------------------------
+
+    def deliver(self, watcher: Watcher, revision: int, fields: Sequence[bytes]) -> None:
+        watch = self._by_watcher[watcher]
+        watch.had_events = True
+        header = self._headers.encoder.field(revision) + watch.id_field
+        parts = [fields]
+        if watch.fragment and len(fields) > 1:
+            parts = _split(fields, self._fragment_bytes - len(header))
+        for part in parts[:-1]:
+            self._stream.send(b"".join((header, _FRAGMENT, *part)))
+        self._stream.send(b"".join((header, *parts[-1])))
+        if self._stream.backlog > self._backlog_bytes_max and self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+            for slow in self._by_watcher:
+                self._hub.pause(slow)
+
+    def compacted(self, watcher: Watcher, compact_revision: int) -> None:
+        watch = self._by_watcher.pop(watcher)
+        del self._watches[watch.watch_id]
+        # etcd's cancellation by compaction names no revision of its own in the header.
+        header = self._headers.message().SerializeToString()
+        field = b"\x0a" + encode_varint(len(header)) + header
+        compact = b"\x28" + encode_varint(compact_revision)
+        self._stream.send(b"".join((field, watch.id_field, _CANCELED, compact)))
+
+    async def _drain(self) -> None:
+        await self._stream.drain()
+        self._draining = None
+        for watcher in list(self._by_watcher):
+            self._hub.resume(watcher)
+
+    # --- progress -------------------------------------------------------------------------------
+
+    def _arm_progress(self) -> None:
+        interval = self._member.config.watch_progress_notify_interval_s
+        jitter = 1 + PROGRESS_JITTER * random.random()  # spreads the streams, decides nothing
+        self._progress_timer = asyncio.get_running_loop().call_later(
+            interval * jitter, self._notify_progress
+        )
+
+    def _notify_progress(self) -> None:
+        for watch in self._watches.values():
+            is_quiet = watch.progress_notify and not watch.had_events
+            if is_quiet and watch.watcher is not None and self._hub.is_in_step(watch.watcher):
+                self._send(watch.id_field, b"")
+            watch.had_events = False
+        self._arm_progress()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _forget(self, watch: _Watch) -> None:
+        del self._watches[watch.watch_id]
+        if watch.watcher is not None:
+            self._by_watcher.pop(watch.watcher, None)
+            self._hub.cancel(watch.watcher)
+
+    def _send(self, id_field: bytes, rest: bytes) -> None:
+        header = self._headers.encoder.field(self._member.store.current_revision)
+        self._stream.send(b"".join((header, id_field, rest)))
+
+
+def _id_field(watch_id: int) -> bytes:
+    return b"\x10" + encode_varint(watch_id) if watch_id else b""
+
+
+def _split(fields: Sequence[bytes], bytes_max: int) -> list[Sequence[bytes]]:
+    """Parts of at most ``bytes_max`` each, and of at least one event."""
+    parts: list[Sequence[bytes]] = []
+    part: list[bytes] = []
+    size = 0
+    for field in fields:
+        if part and size + len(field) > bytes_max:
+            parts.append(part)
+            part, size = [], 0
+        part.append(field)
+        size += len(field)
+    parts.append(part)
+    return parts

@@ -1,0 +1,145 @@
+"""A member without Raft: what is proposed is applied at once, on a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from raftkv.apply.applier import Applier
+from raftkv.apply.batch import Batch
+from raftkv.apply.membership import MemberInfo
+from raftkv.backend.environment import LmdbBackend
+from raftkv.errors import RaftKVError
+from raftkv.mvcc.store import Store
+from raftkv.server.config import Limits, ServerConfig
+from raftkv.server.status import MemberStatus
+from raftkv.wire.service import Service, Status
+
+CLUSTER_ID = 0xCDF818194E3A8C32
+MEMBER_ID = 0x8E9E05C52164694D
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class FakeCall:
+    """A call that keeps its answer."""
+
+    def __init__(self, metadata: Mapping[str, str] | None = None) -> None:
+        self.metadata = metadata or {}
+        self.deadline: float | None = None
+        self.peer = "127.0.0.1:1"
+        self.cancelled = False
+        self.answers: list[bytes | Status] = []
+
+    def reply(self, message: bytes) -> None:
+        self.answers.append(message)
+
+    def fail(self, status: Status) -> None:
+        self.answers.append(status)
+
+    @property
+    def answer(self) -> bytes | Status:
+        assert len(self.answers) == 1, f"{len(self.answers)} answers to one call"
+        return self.answers[0]
+
+
+class FakeMember:
+    """Notes in ``asked`` which way each request went. ``hold`` keeps proposals and reads until
+    ``release``; ``error`` is what they are answered with instead."""
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        self.config = ServerConfig(limits=limits or Limits())
+        self.cluster_id = CLUSTER_ID
+        self.member_id = MEMBER_ID
+        self.raft_term = 3
+        self.leader_id = MEMBER_ID
+        self.backend = LmdbBackend(str(path))
+        self.store = Store(self.backend)
+        self.applier = Applier(self.store, self.backend, cluster_id=CLUSTER_ID, member_id=MEMBER_ID)
+        self.asked: list[str] = []
+        self.hold = False
+        self.error: RaftKVError | None = None
+        self.rows: list[MemberInfo] = []
+        self.errors: tuple[str, ...] = ()
+        self._held: list[Callable[[], None]] = []
+        self._compaction_waiters: list[Callable[[], None]] = []
+        self._sequence = 0
+
+    def propose(
+        self, kind: int, payload: bytes, done: Callable[[bytes | RaftKVError], None]
+    ) -> None:
+        self.asked.append("propose")
+
+        def apply() -> None:
+            self._sequence += 1
+            batch = Batch(MEMBER_ID, self._sequence, [(kind, payload)])
+            outcomes = self.applier.apply(self._sequence, self.raft_term, batch, want_replies=True)
+            assert outcomes is not None
+            done(self.error or outcomes[0])
+
+        self._run(apply)
+
+    def linearize(self, proceed: Callable[[RaftKVError | None], None]) -> None:
+        self.asked.append("linearize")
+        self._run(lambda: proceed(self.error))
+
+    def read_local(self, proceed: Callable[[RaftKVError | None], None]) -> None:
+        self.asked.append("read_local")
+        self._run(lambda: proceed(self.error))
+
+    def when_compacted(self, done: Callable[[], None]) -> None:
+        self.asked.append("when_compacted")
+        self._compaction_waiters.append(done)
+
+    def status(self) -> MemberStatus:
+        return MemberStatus(self.leader_id, self.raft_term, 21, 20, 8192, 4096, False, self.errors)
+
+    def members(self) -> list[MemberInfo]:
+        return self.rows
+
+    def release(self) -> None:
+        held, self._held = self._held, []
+        for job in held:
+            job()
+
+    def finish_compaction(self) -> None:
+        while not self.store.compact_step(1000):
+            pass
+        waiters, self._compaction_waiters = self._compaction_waiters, []
+        for done in waiters:
+            done()
+
+    def _run(self, job: Callable[[], None]) -> None:
+        if self.hold:
+            self._held.append(job)
+        else:
+            job()
+
+
+def start(
+    service: Service, method: str, request: Message | bytes, call: FakeCall | None = None
+) -> FakeCall:
+    """Call as the wire does: a handler that raises is answered with its status."""
+    call = call or FakeCall()
+    payload = request if isinstance(request, bytes) else request.SerializeToString()
+    try:
+        service.unary[method](payload, call)
+    except Exception as error:  # noqa: BLE001 - this is what the wire does
+        call.fail(service.status_of(error))
+    return call
+
+
+def reply(service: Service, method: str, request: Message, kind: type[MessageT]) -> MessageT:
+    """The decoded reply of a call that is answered at once."""
+    answer = start(service, method, request).answer
+    assert isinstance(answer, bytes), answer
+    return kind.FromString(answer)
+
+
+def failure(service: Service, method: str, request: Message | bytes) -> Status:
+    answer = start(service, method, request).answer
+    assert isinstance(answer, Status), answer
+    return answer

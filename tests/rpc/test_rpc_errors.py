@@ -1,0 +1,151 @@
+"""Errors to gRPC statuses and back, held to etcd's table."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raftkv import errors
+from raftkv.rpc.errors import INTERNAL_TEXT, error_of, status_of
+from raftkv.wire.service import Status
+
+# Written out once more, from etcd's api/v3rpc/rpctypes/error.go: a test that read the table of the
+# code could not find a slip in it.
+ETCD = [
+    (errors.EmptyKey, 3, "etcdserver: key is not provided"),
+    (errors.KeyNotFound, 3, "etcdserver: key not found"),
+    (errors.ValueProvided, 3, "etcdserver: value is provided"),
+    (errors.LeaseProvided, 3, "etcdserver: lease is provided"),
+    (errors.TooManyOps, 3, "etcdserver: too many operations in txn request"),
+    (errors.DuplicateKey, 3, "etcdserver: duplicate key given in txn request"),
+    (errors.InvalidSortOption, 3, "etcdserver: invalid sort option"),
+    (errors.RequestTooLarge, 3, "etcdserver: request is too large"),
+    (errors.FutureRevision, 11, "etcdserver: mvcc: required revision is a future revision"),
+    (errors.LeaseTTLTooLarge, 11, "etcdserver: too large lease TTL"),
+    (errors.NoSpace, 8, "etcdserver: mvcc: database space exceeded"),
+    (errors.TooManyRequests, 8, "etcdserver: too many requests"),
+    (errors.LeaseNotFound, 5, "etcdserver: requested lease not found"),
+    (errors.MemberNotFound, 5, "etcdserver: member not found"),
+    (errors.LeaseExists, 9, "etcdserver: lease already exists"),
+    (errors.NotLeader, 9, "etcdserver: not leader"),
+    (errors.NotCapable, 9, "etcdserver: not capable"),
+    (errors.LearnerNotServed, 9, "etcdserver: rpc not supported for learner"),
+    (errors.WatchCanceled, 1, "etcdserver: watch canceled"),
+    (errors.RequestCanceled, 1, "etcdserver: request canceled"),
+    (errors.DeadlineExceeded, 4, "etcdserver: context deadline exceeded"),
+    (errors.NoLeader, 14, "etcdserver: no leader"),
+    (errors.LeaderChanged, 14, "etcdserver: leader changed"),
+    (errors.Stopped, 14, "etcdserver: server stopped"),
+    (errors.RequestTimeout, 14, "etcdserver: request timed out"),
+    (
+        errors.RequestTimeoutLeaderFailure,
+        14,
+        "etcdserver: request timed out, possibly due to previous leader failure",
+    ),
+    (
+        errors.RequestTimeoutConnectionLost,
+        14,
+        "etcdserver: request timed out, possibly due to connection lost",
+    ),
+    (
+        errors.RequestTimeoutApplyLag,
+        14,
+        "etcdserver: request timed out, waiting for the applied index took too long",
+    ),
+    (errors.UnhealthyCluster, 14, "etcdserver: unhealthy cluster"),
+    (errors.Corrupt, 15, "etcdserver: corrupt cluster"),
+]
+COMPACTED = Status(11, "etcdserver: mvcc: required revision has been compacted")
+WITHOUT_A_TEXT = {
+    errors.RaftKVError,
+    errors.InvalidRequest,
+    errors.Unavailable,
+    errors.MalformedRequest,
+    errors.ConfigError,
+}
+
+
+@pytest.mark.parametrize(("kind", "code", "text"), ETCD)
+def test_each_error_has_etcds_code_and_text(
+    kind: type[errors.RaftKVError], code: int, text: str
+) -> None:
+    """Our own words stay inside; back again, the text leads to the same class."""
+    assert status_of(kind("what the log says")) == Status(code, text)
+    assert type(error_of(Status(code, text))) is kind
+    assert type(error_of(Status(2, text))) is kind  # etcd loses some codes on the way
+
+
+def test_compacted_both_ways() -> None:
+    """It carries a revision inside, which the text does not."""
+    assert status_of(errors.Compacted(7)) == COMPACTED
+    assert isinstance(error_of(COMPACTED), errors.Compacted)
+
+
+def test_every_error_class_is_listed_here() -> None:
+    """A class without a row would reach clients with no text of etcd's."""
+
+    def below(kind: type[errors.RaftKVError]) -> set[type[errors.RaftKVError]]:
+        return {kind}.union(*(below(child) for child in kind.__subclasses__()))
+
+    ours = {kind for kind in below(errors.RaftKVError) if kind.__module__ == "raftkv.errors"}
+    assert ours == {row[0] for row in ETCD} | {errors.Compacted} | WITHOUT_A_TEXT
+
+
+def test_a_class_without_a_row_takes_its_bases() -> None:
+    """A narrower kind of a listed error is told like it; others by their family's code."""
+
+    class Narrower(errors.NoLeader): ...
+
+    class Refused(errors.InvalidRequest): ...
+
+    class Passing(errors.Unavailable): ...
+
+    class Own(errors.RaftKVError): ...
+
+    assert status_of(Narrower("x")) == Status(14, "etcdserver: no leader")
+    assert status_of(Refused("x")) == Status(3, "x")
+    assert status_of(Passing("x")) == Status(14, "x")
+    assert status_of(Own("x")) == Status(2, "x")
+
+
+def test_malformed_requests_are_told_as_grpc_go_does() -> None:
+    """Both ways, with the decoder's words kept."""
+    status = Status(13, "grpc: error unmarshalling request: cut off")
+    assert status_of(errors.MalformedRequest("cut off")) == status
+    back = error_of(status)
+    assert isinstance(back, errors.MalformedRequest)
+    assert str(back) == "cut off"
+
+
+def test_a_cancelled_task_is_a_canceled_request() -> None:
+    """What a stream's handler dies of when the server ends it."""
+    assert status_of(asyncio.CancelledError()) == Status(1, "etcdserver: request canceled")
+
+
+def test_a_bug_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Any other exception: the log has its traceback, the client a general text."""
+    with pytest.raises(KeyError) as raised:
+        {}["/var/secret"]
+    assert status_of(raised.value) == Status(13, INTERNAL_TEXT)
+    assert INTERNAL_TEXT.startswith("raftkv: internal error")
+    assert "Traceback" in caplog.text
+    assert "KeyError: '/var/secret'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1, errors.RequestCanceled),
+        (3, errors.InvalidRequest),
+        (4, errors.DeadlineExceeded),
+        (14, errors.Unavailable),
+        (2, errors.RaftKVError),
+        (12, errors.RaftKVError),
+    ],
+)
+def test_an_unknown_text_goes_by_its_code(code: int, kind: type[errors.RaftKVError]) -> None:
+    """Errors of proxies and of newer servers: the family is right and the text is kept."""
+    error = error_of(Status(code, "something new"))
+    assert type(error) is kind
+    assert str(error) == "something new"
