@@ -41,7 +41,7 @@ class HardState:
 
 @dataclass(frozen=True, slots=True)
 class ConfState:
-    """The voters and learners in force. ``voters_outgoing`` is non-empty in joint consensus only."""
+    """The voters and learners in force; ``voters_outgoing`` is empty outside joint consensus."""
 
     voters: tuple[int, ...] = ()
     learners: tuple[int, ...] = ()

@@ -1,0 +1,62 @@
+# The commands of this repository. `make run` and `make test` need nothing before them but
+# Python >= 3.11; everything else they install into .venv from requirements.lock.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTOS := $(wildcard proto/raftkv/api/*.proto)
+SOURCES := raftkv benchmarks tests
+ARGS ?=
+WORK ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fast-tests lint fix proto lock bench tools clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+run: $(STAMP) ## start a 3-member cluster on this machine (ARGS="--members 5 --base-port 4000")
+	@$(BIN)/raftkv local $(ARGS)
+
+test: $(STAMP) tools lint ## everything CI needs: format, lint, types, layers, all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) lint fast-tests ## the same without the slow and the end-to-end tests: under a minute
+
+fast-tests: $(STAMP)
+	@$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || \
+	  { echo "ruff format: run 'make fix'" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(STAMP) ## format, and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+proto: $(STAMP) ## generate raftkv/api/*_pb2.py and .pyi from proto/
+	@$(BIN)/python -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --python_out=. --mypy_out=quiet:. $(PROTOS)
+
+bench: $(STAMP) tools ## raftkv beside etcd on the same work (WORK=put ROUNDS=3 for a part of it)
+	@$(BIN)/python -m benchmarks $(if $(WORK),--work $(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+lock: $(STAMP) ## pin the newest versions that pyproject.toml allows
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev \
+	  --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
+	  pyproject.toml -o requirements.lock
+
+tools:
+	@.ci/tools
+
+# Rebuilt only when the lock or the packaging changes.
+$(STAMP): requirements.lock pyproject.toml .ci/venv
+	@.ci/venv $(VENV)
+	@touch $@
+
+clean: ## remove the virtual environment, caches and local data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data

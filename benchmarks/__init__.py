@@ -1,0 +1,1 @@
+"""raftkv and etcd side by side on the same work: ``python -m benchmarks``."""

@@ -1,0 +1,273 @@
+"""The LMDB environment of one member.
+
+Owns: the file, its growth, and the one write transaction that stays open from commit to commit.
+Must never do: know what is stored. All reads of the loop go through the open write transaction, so
+they see everything that was applied; ``commit`` makes it durable and begins the next.
+
+LMDB's writer lock belongs to a thread, so a thread of our own begins and ends every write
+transaction; in between the loop's thread uses it alone. While ``commit`` runs nobody else may
+call anything but ``copy_to``. The file is opened with metasync=False: data pages are synced before
+the meta page that names them is written, so a power cut leaves the last or the last but one
+commit, both whole (``docs/decisions/0003-lmdb-transactions.md``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import lmdb
+
+from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
+from raftkv.errors import Corrupt
+
+T = TypeVar("T")
+Rows = Iterator[tuple[bytes, bytes]]
+
+MAP_BYTES_INITIAL = 16 << 30
+"""Address space, not disk or memory: the file grows as it is used."""
+MAP_HEADROOM_BYTES = 2 << 30
+"""What must be free at every begin. A transaction is committed long before it dirties as much."""
+PAGE_BYTES_PER_WRITE = 2048
+"""An estimate of the dirty pages that a small write causes, to bound a transaction by."""
+
+
+class Backend(Protocol):
+    """An ordered map of bytes per table, with one open transaction."""
+
+    @property
+    def dirty_bytes(self) -> int:
+        """An estimate of what the next commit has to write; 0 when nothing changed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+
+    @property
+    def size_in_use(self) -> int:
+        """Bytes of the file that hold data."""
+
+    def get(self, table: Table, key: bytes) -> bytes | None: ...
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None: ...
+
+    def append(self, table: Table, key: bytes, value: bytes) -> None:
+        """``put`` of a key above all others of its table."""
+
+    def delete(self, table: Table, key: bytes) -> bool: ...
+
+    def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
+        """Rows with start <= key < end, in order. Not to be used across a write."""
+
+    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+        """The values of the first ``limit`` rows of [start, end); all of them with 0."""
+
+    def count(self, table: Table, start: bytes, end: bytes | None) -> int: ...
+
+    def first(self, table: Table) -> bytes | None:
+        """The lowest key of a table."""
+
+    def commit(self) -> None:
+        """Blocks: make everything durable, then begin anew. Call on a worker's thread."""
+
+    def copy_to(self, path: str) -> None:
+        """Blocks: a synced copy of the last commit. May run beside all other calls."""
+
+    def replace(self, path: str) -> None:
+        """Blocks: the file at ``path`` becomes the database; what was open is dropped."""
+
+    def close(self) -> None:
+        """Let go without committing."""
+
+
+class LmdbBackend:
+    """``Backend`` on one LMDB file."""
+
+    def __init__(self, path: str, *, map_bytes: int = MAP_BYTES_INITIAL) -> None:
+        self._path = path
+        self._map_bytes = map_bytes
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="lmdb-writer")
+        self._copying = threading.Lock()  # the map must not grow while a copy reads it
+        self._on_writer(self._open)
+
+    # --- the open transaction -----------------------------------------------------------------
+
+    @property
+    def dirty_bytes(self) -> int:
+        return self._dirty
+
+    @property
+    def size(self) -> int:
+        return os.stat(self._path).st_size
+
+    @property
+    def size_in_use(self) -> int:
+        """As of the last commit and the pages that LMDB has free for reuse."""
+        return max(self._used_pages - self._free_pages, 0) * self._page_bytes
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        value: bytes | None = self._txn.get(key, None, self._db[table])
+        return value
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        self._dirty += len(value) + PAGE_BYTES_PER_WRITE
+        self._txn.put(key, value, True, True, False, self._db[table])
+
+    def append(self, table: Table, key: bytes, value: bytes) -> None:
+        self._dirty += len(value) + 64
+        done = self._txn.put(key, value, True, False, True, self._db[table])
+        assert done, f"{key.hex()} is there already, in table {table.name}"
+
+    def delete(self, table: Table, key: bytes) -> bool:
+        self._dirty += PAGE_BYTES_PER_WRITE
+        deleted: bool = self._txn.delete(key, b"", self._db[table])
+        return deleted
+
+    def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
+        with self._txn.cursor(self._db[table]) as cursor:
+            if cursor.set_range(start):
+                for key, value in cursor.iternext():
+                    if end is not None and key >= end:
+                        return
+                    yield key, value
+
+    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+        stop = self._stop(table, end)
+        found: list[bytes] = []
+        take = found.append
+        with self._txn.cursor(self._db[table]) as cursor:
+            if not cursor.set_range(start):
+                return found
+            if stop is None and not limit:
+                return list(cursor.iternext(False, True))
+            for key, value in cursor.iternext():
+                if key == stop:
+                    break
+                take(value)
+                if len(found) == limit:
+                    break
+        return found
+
+    def count(self, table: Table, start: bytes, end: bytes | None) -> int:
+        stop = self._stop(table, end)
+        with self._txn.cursor(self._db[table]) as cursor:
+            if not cursor.set_range(start):
+                return 0
+            if stop is None:
+                return sum(1 for _ in cursor.iternext(True, False))
+            count = 0
+            for key in cursor.iternext(True, False):
+                if key == stop:
+                    break
+                count += 1
+        return count
+
+    def first(self, table: Table) -> bytes | None:
+        with self._txn.cursor(self._db[table]) as cursor:
+            return bytes(cursor.key()) if cursor.first() else None
+
+    def _stop(self, table: Table, end: bytes | None) -> bytes | None:
+        """The first key at or after ``end``: a scan may then compare for equality."""
+        if end is None:
+            return None
+        with self._txn.cursor(self._db[table]) as cursor:
+            return bytes(cursor.key()) if cursor.set_range(end) else None
+
+    # --- commit, copy, replace ------------------------------------------------------------------
+
+    def commit(self) -> None:
+        self._on_writer(self._commit_and_begin)
+
+    def copy_to(self, path: str) -> None:
+        with self._copying:
+            self._env.copy(path)
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def replace(self, path: str) -> None:
+        def swap() -> None:
+            self._txn.abort()
+            self._env.close()
+            os.replace(path, self._path)
+            for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
+                _sync_dir(directory)
+            self._open()
+
+        with self._copying:
+            self._on_writer(swap)
+
+    def close(self) -> None:
+        def close() -> None:
+            self._txn.abort()
+            self._env.close()
+
+        with self._copying:
+            self._on_writer(close)
+        self._writer.shutdown()
+
+    # --- on the writer's thread -------------------------------------------------------------------
+
+    def _on_writer(self, job: Callable[[], T]) -> T:
+        return self._writer.submit(job).result()
+
+    def _open(self) -> None:
+        try:
+            self._env = lmdb.open(
+                self._path,
+                subdir=False,
+                map_size=max(self._map_bytes, self._file_bytes() + 2 * MAP_HEADROOM_BYTES),
+                max_dbs=2 * len(Table),
+                metasync=False,
+                mode=0o600,
+            )
+        except lmdb.Error as e:
+            raise Corrupt(
+                f"{self._path} cannot be opened as a database: {e}; "
+                f"remove this member and add it anew"
+            ) from e
+        self._db = [self._env.open_db(table.database) for table in Table]
+        self._page_bytes: int = self._env.stat()["psize"]
+        self._begin()
+        self._check_format()
+
+    def _file_bytes(self) -> int:
+        return os.stat(self._path).st_size if os.path.exists(self._path) else 0
+
+    def _check_format(self) -> None:
+        found = self.get(Table.META, Meta.FORMAT)
+        if found is None:
+            self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
+            self._commit_and_begin()
+        elif found != FORMAT_VERSION:
+            raise Corrupt(
+                f"{self._path} has format {found.decode()}, this version reads "
+                f"{FORMAT_VERSION.decode()}: start it with the version that wrote it"
+            )
+
+    def _commit_and_begin(self) -> None:
+        self._txn.commit()
+        self._begin()
+
+    def _begin(self) -> None:
+        info = self._env.info()
+        self._used_pages = info["last_pgno"] + 1
+        if info["map_size"] - self._used_pages * self._page_bytes < MAP_HEADROOM_BYTES:
+            with self._copying:
+                self._env.set_mapsize(2 * info["map_size"])
+        self._txn = self._env.begin(write=True)
+        self._free_pages = 0
+        self._dirty = 0
+
+
+def _sync_dir(path: str) -> None:
+    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,134 @@
+"""User keys of any length in a table whose keys LMDB limits to 511 bytes.
+
+Owns: the one ordered map that mvcc sees. Must never do: change the order of keys. A key of up to
+500 bytes is its own row. Longer keys that share their first 500 bytes share one bucket row, at
+those 500 bytes and a zero byte: behind the 500-byte key itself and before everything else, which is
+where they sort. A bucket holds its keys sorted, and is rewritten whole: long keys are rare.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from raftkv.backend.environment import Backend, Rows
+from raftkv.backend.schema import Meta, Table
+
+PLAIN_KEY_BYTES_MAX = 500
+_BUCKET_KEY_BYTES = PLAIN_KEY_BYTES_MAX + 1
+_LENGTHS = struct.Struct("<II")
+
+Bucket = list[tuple[bytes, bytes]]
+
+
+class OrderedKeys:
+    """A table by user keys. ``end`` is exclusive; None means no end."""
+
+    def __init__(self, backend: Backend, table: Table) -> None:
+        self._backend = backend
+        self._table = table
+        self._flag = Meta.LONG_KEYS + table.database
+        self.reload()
+
+    def reload(self) -> None:
+        """The database was replaced: ask it anew whether it has long keys."""
+        self._has_buckets = self._backend.get(Table.META, self._flag) is not None
+
+    def get(self, key: bytes) -> bytes | None:
+        if len(key) <= PLAIN_KEY_BYTES_MAX:
+            return self._backend.get(self._table, key)
+        bucket = self._bucket(key)
+        at = bisect_left(bucket, (key,))
+        return bucket[at][1] if at < len(bucket) and bucket[at][0] == key else None
+
+    def put(self, key: bytes, value: bytes) -> None:
+        if len(key) <= PLAIN_KEY_BYTES_MAX:
+            self._backend.put(self._table, key, value)
+            return
+        if not self._has_buckets:
+            self._has_buckets = True
+            self._backend.put(Table.META, self._flag, b"1")
+        bucket = self._bucket(key)
+        at = bisect_left(bucket, (key,))
+        if at < len(bucket) and bucket[at][0] == key:
+            bucket[at] = (key, value)
+        else:
+            bucket.insert(at, (key, value))
+        self._backend.put(self._table, _bucket_key(key), _encode(bucket))
+
+    def delete(self, key: bytes) -> bool:
+        if len(key) <= PLAIN_KEY_BYTES_MAX:
+            return self._backend.delete(self._table, key)
+        bucket = self._bucket(key)
+        at = bisect_left(bucket, (key,))
+        if at == len(bucket) or bucket[at][0] != key:
+            return False
+        del bucket[at]
+        if bucket:
+            self._backend.put(self._table, _bucket_key(key), _encode(bucket))
+        else:
+            self._backend.delete(self._table, _bucket_key(key))
+        return True
+
+    def scan(self, start: bytes, end: bytes | None) -> Rows:
+        """Rows of [start, end) in the order of their keys."""
+        if not self._has_buckets:
+            return self._backend.cursor(self._table, start, end)
+        return self._scan_buckets(start, end)
+
+    def values(self, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+        if not self._has_buckets:
+            return self._backend.values(self._table, start, end, limit)
+        found = []
+        for _, value in self._scan_buckets(start, end):
+            found.append(value)
+            if len(found) == limit:
+                break
+        return found
+
+    def count(self, start: bytes, end: bytes | None) -> int:
+        if not self._has_buckets:
+            return self._backend.count(self._table, start, end)
+        return sum(1 for _ in self._scan_buckets(start, end))
+
+    @property
+    def is_empty(self) -> bool:
+        return self._backend.first(self._table) is None
+
+    def _scan_buckets(self, start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        first = start if len(start) <= PLAIN_KEY_BYTES_MAX else _bucket_key(start)
+        for key, value in self._backend.cursor(self._table, first, None):
+            if len(key) != _BUCKET_KEY_BYTES:
+                if end is not None and key >= end:
+                    return
+                yield key, value
+                continue
+            for long_key, long_value in _decode(value):
+                if end is not None and long_key >= end:
+                    return
+                if long_key >= start:
+                    yield long_key, long_value
+
+    def _bucket(self, key: bytes) -> Bucket:
+        row = self._backend.get(self._table, _bucket_key(key))
+        return _decode(row) if row is not None else []
+
+
+def _bucket_key(key: bytes) -> bytes:
+    return key[:PLAIN_KEY_BYTES_MAX] + b"\0"
+
+
+def _encode(bucket: Bucket) -> bytes:
+    return b"".join(_LENGTHS.pack(len(k), len(v)) + k + v for k, v in bucket)
+
+
+def _decode(row: bytes) -> Bucket:
+    bucket: Bucket = []
+    at = 0
+    while at < len(row):
+        key_size, value_size = _LENGTHS.unpack_from(row, at)
+        at += _LENGTHS.size
+        bucket.append((row[at : at + key_size], row[at + key_size : at + key_size + value_size]))
+        at += key_size + value_size
+    return bucket

@@ -1,0 +1,37 @@
+"""What is where in the database file.
+
+Owns: the names of the tables and of the keys of META. Must never do: know what the records mean;
+their layouts stand with the nouns that they record (mvcc.record, apply.membership, ...).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+FORMAT_VERSION = b"1"
+
+
+class Table(IntEnum):
+    """One LMDB sub-database each, by the name in lower case. The numbers are of no meaning
+    outside the process: a list is indexed by them."""
+
+    META = 0
+    LATEST = 1  # user key -> the kvs field of a RangeResponse, ready to be sent
+    REVISIONS = 2  # (main, sub) -> what happened to one key then
+    TOMBSTONES = 3  # user key -> (main, sub) of its deletion, while history has it
+    MEMBERS = 4  # member id -> its row
+
+    @property
+    def database(self) -> bytes:
+        return self.name.lower().encode()
+
+
+class Meta:
+    """Keys of Table.META."""
+
+    FORMAT = b"format"
+    APPLIED = b"applied"
+    CURRENT_REVISION = b"current_revision"
+    COMPACT_SCHEDULED = b"compact_scheduled"
+    COMPACT_FINISHED = b"compact_finished"
+    LONG_KEYS = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -1,0 +1,186 @@
+"""Answers to RangeQuery: at the newest revision by copying rows, at an older one by history.
+
+Owns: every option of etcd's Range and their order: fetch, filter, sort, limit. Must never do:
+decode a row that is only going to be copied. ``count`` is of the range at the revision, whatever
+the filters and the limit are.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from raftkv.backend.ordered_keys import OrderedKeys
+from raftkv.mvcc.codec import (
+    decode_row,
+    encode_key_value,
+    encode_row,
+    revisions_of_row,
+)
+from raftkv.mvcc.history import History
+from raftkv.mvcc.query import KeyValue, RangeQuery, RangeResult, SortOrder, SortTarget
+from raftkv.mvcc.record import decode_position
+
+FROM_KEY = b"\0"
+
+_SORT_KEYS: dict[SortTarget, Callable[[KeyValue], int | bytes]] = {
+    SortTarget.KEY: lambda kv: kv.key,
+    SortTarget.VERSION: lambda kv: kv.version,
+    SortTarget.CREATE: lambda kv: kv.create_revision,
+    SortTarget.MOD: lambda kv: kv.mod_revision,
+    SortTarget.VALUE: lambda kv: kv.value,
+}
+
+
+def bounds(key: bytes, range_end: bytes) -> tuple[bytes, bytes | None]:
+    """A range with an end as [start, end) with None for no end."""
+    return key, None if range_end == FROM_KEY else range_end
+
+
+class RangeReader:
+    """``at`` is None for the newest state, or the older revision to read."""
+
+    def __init__(self, latest: OrderedKeys, tombstones: OrderedKeys, history: History) -> None:
+        self._latest = latest
+        self._tombstones = tombstones
+        self._history = history
+
+    def read(self, query: RangeQuery, at: int | None, current: int) -> RangeResult:
+        """``current`` is the revision that the answer names as the store's."""
+        if query.range_end and query.range_end != FROM_KEY and query.range_end <= query.key:
+            return RangeResult((), 0, False, current)
+        if query.count_only:
+            return RangeResult((), self._count(query, at), False, current)
+        if _is_plain(query):
+            rows, count = self._plain(query, at)
+        else:
+            rows = list(self._rows(query, at))
+            count = len(rows)
+            rows = _sorted(_filtered(rows, query), query)
+        more = 0 < query.limit < len(rows)
+        if more:
+            rows = rows[: query.limit]
+        if query.keys_only:
+            rows = [_without_value(row) for row in rows]
+        return RangeResult(rows, count, more, current)
+
+    def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[bytes], int]:
+        """In key order, unfiltered: one row more than the limit, and the count of all."""
+        wanted = query.limit + 1 if query.limit > 0 else 0
+        if not query.range_end:
+            rows = list(self._rows(query, at))
+        elif at is None:
+            rows = self._latest.values(*bounds(query.key, query.range_end), wanted)
+        else:
+            rows = []
+            count = 0
+            for row in self._rows(query, at):
+                count += 1
+                if not wanted or count <= wanted:
+                    rows.append(row)
+            return _quirk_sorted(rows, query), count
+        count = len(rows)
+        if wanted and count == wanted:
+            count = self._count(query, at)
+        return _quirk_sorted(rows, query), count
+
+    def _count(self, query: RangeQuery, at: int | None) -> int:
+        if at is None and query.range_end:
+            return self._latest.count(*bounds(query.key, query.range_end))
+        return sum(1 for _ in self._rows(query, at))
+
+    def _rows(self, query: RangeQuery, at: int | None) -> Iterator[bytes]:
+        """Every row of the range in key order."""
+        if not query.range_end:
+            row = self._one(query.key, at)
+            return iter(() if row is None else (row,))
+        start, end = bounds(query.key, query.range_end)
+        if at is None:
+            return (row for _, row in self._latest.scan(start, end))
+        return self._past(start, end, at)
+
+    def _one(self, key: bytes, at: int | None) -> bytes | None:
+        row = self._latest.get(key)
+        if at is None:
+            return row
+        if row is not None:
+            return self._row_at(key, row, at)
+        place = self._tombstones.get(key)
+        return None if place is None else self._deleted_row_at(place, at)
+
+    def _past(self, start: bytes, end: bytes | None, at: int) -> Iterator[bytes]:
+        live = ((key, row, True) for key, row in self._latest.scan(start, end))
+        dead = ((key, place, False) for key, place in self._tombstones.scan(start, end))
+        for key, data, is_live in heapq.merge(live, dead):
+            row = self._row_at(key, data, at) if is_live else self._deleted_row_at(data, at)
+            if row is not None:
+                yield row
+
+    def _row_at(self, key: bytes, row: bytes, at: int) -> bytes | None:
+        _, mod_revision, _ = revisions_of_row(row)
+        if mod_revision <= at:
+            return row
+        record = self._history.at(self._history.link(key, mod_revision).position, at)
+        return None if record is None else encode_row(record.key_value)
+
+    def _deleted_row_at(self, place: bytes, at: int) -> bytes | None:
+        record = self._history.at(decode_position(place), at)
+        return None if record is None else encode_row(record.key_value)
+
+
+def _has_filters(query: RangeQuery) -> bool:
+    return bool(
+        query.min_mod_revision
+        or query.max_mod_revision
+        or query.min_create_revision
+        or query.max_create_revision
+    )
+
+
+def _is_plain(query: RangeQuery) -> bool:
+    """Key order and no filter. A target other than KEY without an order counts as plain, too:
+    etcd limits by key order first and sorts what is left."""
+    if _has_filters(query):
+        return False
+    if query.sort_order is SortOrder.NONE:
+        return True
+    return query.sort_target is SortTarget.KEY and query.sort_order is SortOrder.ASCEND
+
+
+def _quirk_sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
+    if query.sort_order is SortOrder.NONE and query.sort_target is not SortTarget.KEY:
+        return _sorted(rows, replace(query, sort_order=SortOrder.ASCEND))
+    return rows
+
+
+def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[bytes]:
+    if not _has_filters(query):
+        return list(rows)
+    kept = []
+    for row in rows:
+        create, mod, _ = revisions_of_row(row)
+        if (
+            query.min_mod_revision <= mod
+            and (not query.max_mod_revision or mod <= query.max_mod_revision)
+            and query.min_create_revision <= create
+            and (not query.max_create_revision or create <= query.max_create_revision)
+        ):
+            kept.append(row)
+    return kept
+
+
+def _sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
+    if query.sort_order is SortOrder.NONE and query.sort_target is SortTarget.KEY:
+        return rows
+    by = _SORT_KEYS[query.sort_target]
+    descending = query.sort_order is SortOrder.DESCEND
+    return sorted(rows, key=lambda row: by(decode_row(row)), reverse=descending)
+
+
+def _without_value(row: bytes) -> bytes:
+    """etcd 3.7 answers keys_only from its index, which knows neither value nor lease."""
+    kv = decode_row(row)
+    return encode_row(
+        encode_key_value(kv.key, kv.create_revision, kv.mod_revision, kv.version, b"", 0)
+    )

@@ -1,0 +1,138 @@
+"""The key space with its history.
+
+Owns: the current and the compacted revision, and who may write. Must never do: know Raft, time or
+the wire. Everything is in the backend; opening reads a few numbers, however many keys there are.
+Revisions follow etcd: an empty store is at 1, every write that changes something adds 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raftkv.backend.environment import Backend
+from raftkv.backend.ordered_keys import OrderedKeys
+from raftkv.backend.schema import Meta, Table
+from raftkv.errors import Compacted, FutureRevision
+from raftkv.mvcc.codec import decode_row
+from raftkv.mvcc.compaction import Compaction
+from raftkv.mvcc.hash import HashResult, hash_history
+from raftkv.mvcc.history import History
+from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
+from raftkv.mvcc.range_reader import RangeReader
+from raftkv.mvcc.write_txn import WriteTxn
+
+EMPTY_REVISION = 1
+
+
+class Store:
+    """``observer`` gets the events of every revision as it is published."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.latest = OrderedKeys(backend, Table.LATEST)
+        self.tombstones = OrderedKeys(backend, Table.TOMBSTONES)
+        self.history = History(backend)
+        self._reader = RangeReader(self.latest, self.tombstones, self.history)
+        self._compaction = Compaction(backend, self.history, self.tombstones)
+        self.observer: Callable[[RevisionEvents], None] | None = None
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the numbers from the backend, which was opened or replaced."""
+        self.latest.reload()
+        self.tombstones.reload()
+        self._compaction.reload()
+        data = self._backend.get(Table.META, Meta.CURRENT_REVISION)
+        self.current_revision = EMPTY_REVISION if data is None else int(data)
+        self.has_tombstones = not self.tombstones.is_empty
+
+    def flush_meta(self) -> None:
+        """Write down the numbers; called before each commit, in the same transaction."""
+        self._backend.put(Table.META, Meta.CURRENT_REVISION, b"%d" % self.current_revision)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    @property
+    def compact_revision(self) -> int:
+        return self._compaction.scheduled
+
+    def get(self, key: bytes) -> KeyValue | None:
+        """The newest version of ``key``."""
+        row = self.latest.get(key)
+        return None if row is None else decode_row(row)
+
+    def range(self, query: RangeQuery) -> RangeResult:
+        """Raises Compacted and FutureRevision."""
+        current, revision = self.current_revision, query.revision
+        if revision <= 0:
+            return self._reader.read(query, None, current)
+        self._check_readable(revision)
+        return self._reader.read(query, revision, current)
+
+    def events_since(
+        self, revision: int, revisions_max: int, *, until: int | None = None
+    ) -> list[RevisionEvents]:
+        """What happened from ``revision`` on, at most ``revisions_max`` revisions, up to and
+        including ``until``. Raises Compacted."""
+        if revision < self.compact_revision:
+            raise Compacted(self.compact_revision)
+        end = (self.current_revision if until is None else until) + 1
+        return self.history.events(revision, end, revisions_max, self.compact_revision)
+
+    def hash_kv(self, revision: int) -> HashResult:
+        """A checksum of all that is readable up to ``revision`` (0: the current one), equal on
+        members at equal revisions however far each has come with removing compacted data."""
+        if revision <= 0:
+            revision = self.current_revision
+        self._check_readable(revision)
+        return hash_history(
+            self.history, revision, self.compact_revision, is_compacting=self.compacting
+        )
+
+    def _check_readable(self, revision: int) -> None:
+        if revision > self.current_revision:
+            raise FutureRevision(
+                f"revision {revision} has not happened: the store is at {self.current_revision}"
+            )
+        if revision < self.compact_revision:
+            raise Compacted(self.compact_revision)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def begin(self) -> WriteTxn:
+        """The one writer. Run it to its ``end`` before anything else touches the store."""
+        return WriteTxn(self)
+
+    def finish(self, revision: int, changes: int, events: list[Event]) -> int:
+        """For ``WriteTxn.end``: make its revision the current one, if it changed anything."""
+        assert revision == self.current_revision + 1, (revision, self.current_revision)
+        if not changes:
+            return self.current_revision
+        self.current_revision = revision
+        if events and self.observer is not None:
+            self.observer(RevisionEvents(revision, tuple(events)))
+        return revision
+
+    # --- compaction -----------------------------------------------------------------------------
+
+    @property
+    def compacting(self) -> bool:
+        return self._compaction.is_pending
+
+    def compact(self, revision: int) -> None:
+        """Give up what is older than ``revision``, at once for readers, step by step on disk.
+        Raises Compacted when that is done already, FutureRevision when it cannot be."""
+        if revision <= self.compact_revision:
+            raise Compacted(self.compact_revision)
+        if revision > self.current_revision:
+            raise FutureRevision(
+                f"cannot compact at {revision}: the store is at {self.current_revision}"
+            )
+        self._compaction.schedule(revision)
+
+    def compact_step(self, records_max: int) -> bool:
+        """One bounded piece of removal; True when nothing is left to remove."""
+        done = self._compaction.step(records_max)
+        if done:
+            self.has_tombstones = not self.tombstones.is_empty
+        return done

@@ -1,0 +1,117 @@
+"""One write to the key space: any number of puts and deletes at one revision.
+
+Owns: create_revision, mod_revision and version of what it writes, sub-revisions, and its events.
+Must never do: wait, fail half-way, or give a revision to a txn that changed nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raftkv.mvcc.codec import (
+    encode_deletion,
+    encode_key_value,
+    encode_row,
+    revisions_of_row,
+    row_body,
+)
+from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult
+from raftkv.mvcc.range_reader import bounds
+from raftkv.mvcc.record import Link, decode_position, encode_position
+
+if TYPE_CHECKING:
+    from raftkv.mvcc.store import Store
+
+
+class WriteTxn:
+    """Made by ``Store.begin``; nothing else may write until ``end``."""
+
+    __slots__ = ("_ended", "_events", "_store", "_sub", "revision")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.revision = store.current_revision + 1
+        self._sub = 0
+        self._events: list[Event] = []
+        self._ended = False
+
+    def put(self, key: bytes, value: bytes, lease: int) -> bytes | None:
+        """Give ``key`` a new version; return the encoded KeyValue that it had, None for none."""
+        store, revision = self._store, self.revision
+        row = store.latest.get(key)
+        if row is None:
+            previous_kv, create, version = None, revision, 1
+            last = self._revive(key)
+        else:
+            previous_kv = row_body(row)
+            create, mod, version = revisions_of_row(row)
+            version += 1
+            last = store.history.link(key, mod)
+        encoded = encode_key_value(key, create, revision, version, value, lease)
+        store.latest.put(key, encode_row(encoded))
+        self._record(key, last, encoded, previous_kv, is_delete=False)
+        return previous_kv
+
+    def get(self, key: bytes) -> KeyValue | None:
+        return self._store.get(key)
+
+    def range(self, query: RangeQuery) -> RangeResult:
+        """As ``Store.range``, with this txn's own writes in the newest state."""
+        result = self._store.range(query)
+        if not self._sub:
+            return result
+        return RangeResult(result.rows, result.count, result.more, self.revision)
+
+    def delete_range(self, key: bytes, range_end: bytes) -> list[bytes]:
+        """Delete every key of the range; return the encoded KeyValues that were, in order."""
+        latest = self._store.latest
+        if range_end:
+            doomed = list(latest.scan(*bounds(key, range_end)))
+        else:
+            row = latest.get(key)
+            doomed = [] if row is None else [(key, row)]
+        return [self._delete(key, row) for key, row in doomed]
+
+    def end(self) -> int:
+        """Publish. Returns the revision for the answer's header."""
+        assert not self._ended, f"txn at revision {self.revision} ended twice"
+        self._ended = True
+        return self._store.finish(self.revision, self._sub, self._events)
+
+    def _delete(self, key: bytes, row: bytes) -> bytes:
+        store = self._store
+        previous_kv = row_body(row)
+        _, mod, _ = revisions_of_row(row)
+        last = store.history.link(key, mod)
+        store.latest.delete(key)
+        store.tombstones.put(key, encode_position((self.revision, self._sub)))
+        store.has_tombstones = True
+        deletion = encode_deletion(key, self.revision)
+        self._record(key, last, deletion, previous_kv, is_delete=True)
+        return previous_kv
+
+    def _revive(self, key: bytes) -> Link | None:
+        """The deletion of a key that is created anew, if history has it."""
+        store = self._store
+        if not store.has_tombstones:
+            return None
+        place = store.tombstones.get(key)
+        if place is None:
+            return None
+        store.tombstones.delete(key)
+        return store.history.link_at(decode_position(place))
+
+    def _record(
+        self,
+        key: bytes,
+        last: Link | None,
+        encoded: bytes,
+        previous_kv: bytes | None,
+        *,
+        is_delete: bool,
+    ) -> None:
+        store, sub = self._store, self._sub
+        self._sub = sub + 1
+        store.history.append((self.revision, sub), last, encoded, is_tombstone=is_delete)
+        if store.observer is not None:
+            self._events.append(Event(key, self.revision, sub, is_delete, encoded, previous_kv))

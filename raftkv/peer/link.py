@@ -1,0 +1,181 @@
+"""One outgoing connection to one peer, kept up for as long as the peer is a member.
+
+Owns: dialling, greeting, redialling with backoff, and the bound on what waits in the socket.
+Must never do: decide what to send, or resend: Raft repairs what a lost connection swallowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from raftkv.peer.codec import PeerProtocolError
+from raftkv.peer.framing import Answer, Greeting, decode_answer
+from raftkv.scheduler import Scheduler, Timer
+
+REDIAL_DELAY_MIN_S = 0.05
+REDIAL_DELAY_MAX_S = 1.0
+DIAL_TIMEOUT_S = 2.0
+TCP_USER_TIMEOUT_MS = 5_000
+"""How long the kernel keeps a connection whose peer acknowledges nothing."""
+
+log = logging.getLogger("raftkv.peer")
+
+
+class PeerLink:
+    """Sends frames to ``target``. ``send`` answers False when they went nowhere."""
+
+    def __init__(
+        self,
+        *,
+        greeting: Greeting,
+        urls: Sequence[str],
+        scheduler: Scheduler,
+        queue_bytes_max: int,
+        connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.target = greeting.target
+        self.urls = tuple(urls)
+        self.bytes_sent = 0
+        self.disconnects = 0
+        self._greeting = greeting
+        self._scheduler = scheduler
+        self._queue_bytes_max = queue_bytes_max
+        self._connected = connected
+        self._transport: asyncio.Transport | None = None
+        self._open = False
+        self._closed = False
+        self._dials = 0
+        self._delay_s = REDIAL_DELAY_MIN_S
+        self._timer: Timer | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._last_complaint = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self._open
+
+    def start(self) -> None:
+        self._timer = None
+        if not self._closed:
+            self._dialling = asyncio.get_running_loop().create_task(self._dial())
+
+    def send(self, frames: bytes) -> bool:
+        """Queue ``frames``; False when the link is down or its queue is full."""
+        if not self._open or self._transport is None:
+            return False
+        if self._transport.get_write_buffer_size() > self._queue_bytes_max:
+            return False
+        self._transport.write(frames)
+        self.bytes_sent += len(frames)
+        return True
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _dial(self) -> None:
+        url = self.urls[self._dials % len(self.urls)]
+        host, port = host_and_port(url)
+        self._dials += 1
+        try:
+            async with asyncio.timeout(DIAL_TIMEOUT_S):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: _LinkProtocol(self), host, port
+                )
+        except (OSError, TimeoutError) as e:
+            self._complain(f"cannot reach {url}: {e or 'no answer in time'}")
+            self._redial()
+
+    def _redial(self) -> None:
+        if self._closed or self._timer is not None:
+            return
+        self._timer = self._scheduler.call_later(self._delay_s, self.start)
+        self._delay_s = min(2 * self._delay_s, REDIAL_DELAY_MAX_S)
+
+    def _complain(self, what: str) -> None:
+        if what != self._last_complaint:
+            self._last_complaint = what
+            log.warning("peer %x: %s", self.target, what)
+
+    # --- called by the protocol ---------------------------------------------------------
+
+    def on_connected(self, transport: asyncio.Transport) -> None:
+        if self._closed:
+            transport.abort()
+            return
+        keep_alive(transport)
+        self._transport = transport
+        transport.write(self._greeting.encode())
+
+    def on_answer(self, data: bytes) -> None:
+        assert self._transport is not None, "an answer without a connection"
+        try:
+            answer = decode_answer(data)
+        except PeerProtocolError as e:
+            self._complain(f"answered the greeting with no peer protocol: {e}")
+            self._transport.abort()
+            return
+        if answer is not Answer.OK:
+            self._complain(f"refused us: {answer.name.lower().replace('_', ' ')}")
+            self._transport.abort()
+            return
+        self._open = True
+        self._delay_s = REDIAL_DELAY_MIN_S
+        self._last_complaint = ""
+        log.info("peer %x: connected", self.target)
+        self._connected()
+
+    def on_lost(self) -> None:
+        if self._open:
+            self.disconnects += 1
+            if not self._closed:
+                log.warning("peer %x: connection lost", self.target)
+        self._open = False
+        self._transport = None
+        self._redial()
+
+
+class _LinkProtocol(asyncio.Protocol):
+    def __init__(self, link: PeerLink) -> None:
+        self._link = link
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), type(transport)
+        self._link.on_connected(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._link.is_open:
+            self._link.on_answer(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.on_lost()
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """The dialling address of a peer URL, which the configuration has checked."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None, url
+    assert parts.port is not None, url
+    return parts.hostname, parts.port
+
+
+def keep_alive(transport: asyncio.Transport) -> None:
+    """Have the kernel end a connection whose other side is gone without a word."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

@@ -1,0 +1,150 @@
+"""Incoming peer connections: greet, then messages or a snapshot, or be closed.
+
+Owns: the greeting's judgement, its deadline, and the reading of both kinds of connection.
+Must never do: trust: whoever is of another cluster, calls another member, sends garbage or says
+nothing within the deadline is answered or closed, and costs one frame of memory at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from raftkv.peer.codec import PeerProtocolError, decode_message
+from raftkv.peer.framing import (
+    GREETING_SIZE,
+    PROTOCOL_VERSION,
+    Answer,
+    FrameReader,
+    Greeting,
+    encode_answer,
+)
+from raftkv.peer.link import keep_alive
+from raftkv.raft.message import Message
+from raftkv.scheduler import Scheduler, Timer
+
+GREETING_TIMEOUT_S = 5.0
+CONNECTIONS_MAX = 256
+
+log = logging.getLogger("raftkv.peer")
+
+
+class FrameSink(Protocol):
+    """Where the frames of one accepted connection go. May pause the reading through ``feed``."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes after the greeting. Raises PeerProtocolError to end the connection."""
+
+    def lost(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    cluster_id: int
+    member_id: int
+
+
+class MessageSink:
+    """Decodes frames to messages and hands over all that one read completed, in order."""
+
+    def __init__(
+        self,
+        deliver: Callable[[list[Message]], None],
+        frame_bytes_max: int,
+    ) -> None:
+        self._deliver = deliver
+        self._frames = FrameReader(frame_bytes_max)
+
+    def feed(self, data: bytes) -> None:
+        messages = [decode_message(body) for body in self._frames.feed(data)]
+        if messages:
+            self._deliver(messages)
+
+    def lost(self) -> None:
+        pass
+
+
+class PeerProtocol(asyncio.Protocol):
+    """One accepted connection. ``open_sink`` makes the sink once the greeting is accepted."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        scheduler: Scheduler,
+        connections: set[PeerProtocol],
+        open_sink: Callable[[Greeting, asyncio.Transport], FrameSink | None],
+    ) -> None:
+        self._identity = identity
+        self._scheduler = scheduler
+        self._connections = connections
+        self._open_sink = open_sink
+        self._greeting = b""
+        self._sink: FrameSink | None = None
+        self._timer: Timer | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), type(transport)
+        self.transport = transport
+        if len(self._connections) >= CONNECTIONS_MAX:
+            transport.abort()
+            return
+        self._connections.add(self)
+        keep_alive(transport)
+        self._timer = self._scheduler.call_later(GREETING_TIMEOUT_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None, "data before a connection"
+        try:
+            if self._sink is None:
+                data = self._greet(data)
+            if self._sink is not None and data:
+                self._sink.feed(data)
+        except PeerProtocolError as e:
+            peer = self.transport.get_extra_info("peername")
+            log.warning("closing a connection from %s on the peer port: %s", peer, e)
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._sink is not None:
+            self._sink.lost()
+
+    def _greet(self, data: bytes) -> bytes:
+        """Take the greeting from ``data`` and answer it; return what came after it."""
+        assert self.transport is not None, "greeted before connected"
+        assert self._timer is not None, "greeted twice"
+        self._greeting += data
+        if len(self._greeting) < GREETING_SIZE:
+            return b""
+        greeting = Greeting.decode(self._greeting[:GREETING_SIZE])
+        rest = self._greeting[GREETING_SIZE:]
+        self._timer.cancel()
+        answer = self._judge(greeting)
+        if answer is Answer.OK:
+            self._sink = self._open_sink(greeting, self.transport)
+            if self._sink is None:
+                answer = Answer.UNKNOWN_SENDER
+        self.transport.write(encode_answer(answer))
+        if answer is not Answer.OK:
+            log.warning(
+                "refusing peer %x on the peer port: %s",
+                greeting.sender,
+                answer.name.lower().replace("_", " "),
+            )
+            self.transport.close()
+        return rest
+
+    def _judge(self, greeting: Greeting) -> Answer:
+        if greeting.version != PROTOCOL_VERSION:
+            return Answer.UNSUPPORTED_VERSION
+        if greeting.cluster_id != self._identity.cluster_id:
+            return Answer.CLUSTER_ID_MISMATCH
+        if greeting.target != self._identity.member_id:
+            return Answer.NOT_THE_TARGET
+        return Answer.OK

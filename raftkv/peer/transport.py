@@ -1,0 +1,137 @@
+"""Member-to-member messages over TCP: one outgoing link per peer, one listener for all.
+
+Owns: who the peers are and where, batching per call, and the counters that metrics show.
+Must never do: know Raft's rules. A message that cannot leave is dropped and its target reported
+unreachable, which is what Raft expects of a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from raftkv.peer.codec import encode_message
+from raftkv.peer.framing import Greeting, Purpose, encode_frame
+from raftkv.peer.link import PeerLink, host_and_port
+from raftkv.peer.listener import FrameSink, Identity, MessageSink, PeerProtocol
+from raftkv.peer.snapshot_stream import SnapshotFile, SnapshotSink, send_snapshot
+from raftkv.raft.message import Message
+from raftkv.scheduler import Scheduler, Worker
+
+FRAME_OVERHEAD_MAX = 64 * 1024
+
+
+class PeerTransport:
+    """``deliver`` gets the messages of one read together; ``unreachable`` a peer's id."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        scheduler: Scheduler,
+        snapshot_worker: Worker,
+        queue_bytes_max: int,
+        frame_bytes_max: int,
+        deliver: Callable[[list[Message]], None],
+        unreachable: Callable[[int], None],
+        open_snapshot: Callable[[], SnapshotFile],
+    ) -> None:
+        self._identity = identity
+        self._scheduler = scheduler
+        self._snapshot_worker = snapshot_worker
+        self._queue_bytes_max = queue_bytes_max
+        self._frame_bytes_max = frame_bytes_max + FRAME_OVERHEAD_MAX
+        self._deliver = deliver
+        self._unreachable = unreachable
+        self._open_snapshot = open_snapshot
+        self._links: dict[int, PeerLink] = {}
+        self._servers: list[asyncio.Server] = []
+        self._accepted: set[PeerProtocol] = set()
+        self._streams: set[asyncio.Task[None]] = set()
+
+    async def listen(self, addresses: Sequence[tuple[str, int]]) -> None:
+        """Accept peers on every (host, port). Raises OSError when one cannot be bound."""
+        loop = asyncio.get_running_loop()
+        for host, port in addresses:
+            server = await loop.create_server(self._accept, host, port)
+            self._servers.append(server)
+
+    def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
+        """Link to exactly these members (never to oneself), at these peer URLs."""
+        for peer in [p for p in self._links if p not in urls_of]:
+            self._links.pop(peer).close()
+        for peer, urls in urls_of.items():
+            link = self._links.get(peer)
+            if peer == self._identity.member_id or (link and link.urls == tuple(urls)):
+                continue
+            if link is not None:
+                link.close()
+            self._links[peer] = self._link_to(peer, urls)
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """One write per peer for all of ``messages``; order per peer is kept."""
+        frames: dict[int, list[bytes]] = {}
+        for message in messages:
+            frames.setdefault(message.to, []).append(encode_frame(encode_message(message)))
+        for peer, parts in frames.items():
+            link = self._links.get(peer)
+            if link is None or not link.send(b"".join(parts)):
+                self._unreachable(peer)
+
+    def send_snapshot(
+        self, message: Message, path: str, done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Stream the file at ``path`` with ``message``; ``done`` when the peer has it durably."""
+        link = self._links.get(message.to)
+        if link is None:
+            done(ConnectionError(f"no link to peer {message.to:x}"))
+            return
+        greeting = self._greeting(message.to, Purpose.SNAPSHOT)
+        work = send_snapshot(host_and_port(link.urls[0]), greeting, message, path)
+        task = asyncio.get_running_loop().create_task(work)
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
+        task.add_done_callback(
+            lambda t: done(asyncio.CancelledError() if t.cancelled() else t.exception())
+        )
+
+    @property
+    def connected_peers(self) -> int:
+        return sum(link.is_open for link in self._links.values())
+
+    async def close(self) -> None:
+        for task in self._streams:
+            task.cancel()
+        for link in self._links.values():
+            link.close()
+        for server in self._servers:
+            server.close()
+        for protocol in list(self._accepted):
+            if protocol.transport is not None:
+                protocol.transport.abort()
+
+    def _greeting(self, peer: int, purpose: Purpose) -> Greeting:
+        return Greeting(self._identity.cluster_id, self._identity.member_id, peer, purpose)
+
+    def _link_to(self, peer: int, urls: Sequence[str]) -> PeerLink:
+        link = PeerLink(
+            greeting=self._greeting(peer, Purpose.MESSAGES),
+            urls=urls,
+            scheduler=self._scheduler,
+            queue_bytes_max=self._queue_bytes_max,
+        )
+        link.start()
+        return link
+
+    def _accept(self) -> PeerProtocol:
+        return PeerProtocol(self._identity, self._scheduler, self._accepted, self._open_sink)
+
+    def _open_sink(self, greeting: Greeting, transport: asyncio.Transport) -> FrameSink | None:
+        if greeting.purpose is Purpose.SNAPSHOT:
+            return SnapshotSink(
+                transport,
+                self._snapshot_worker,
+                self._open_snapshot(),
+                lambda message: self._deliver([message]),
+            )
+        return MessageSink(self._deliver, self._frame_bytes_max)

@@ -1,0 +1,69 @@
+"""Work that is never urgent: watchers catching up and compaction, in bounded steps beside traffic.
+
+Owns: the order of that work and the pause between steps. Must never do: run while the backend
+commits, or more than one step of each kind per turn of the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raftkv.mvcc.store import Store
+from raftkv.mvcc.watch_hub import WatchHub
+from raftkv.scheduler import Scheduler
+from raftkv.server.committer import Committer
+from raftkv.server.config import Limits
+
+
+class Background:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hub: WatchHub,
+        committer: Committer,
+        scheduler: Scheduler,
+        limits: Limits,
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._committer = committer
+        self._scheduler = scheduler
+        self._limits = limits
+        self._scheduled = False
+        self._stopped = False
+        self._compaction_waiters: list[Callable[[], None]] = []
+
+    def schedule(self) -> None:
+        if not self._scheduled and not self._stopped:
+            self._scheduled = True
+            self._scheduler.call_soon(self._step)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def when_compacted(self, done: Callable[[], None]) -> None:
+        """Call ``done`` once no scheduled compaction is left to do."""
+        if self._store.compacting:
+            self._compaction_waiters.append(done)
+            self.schedule()
+        else:
+            done()
+
+    def _step(self) -> None:
+        self._scheduled = False
+        if self._stopped or self._committer.in_progress:
+            return  # the committer asks for a turn when it is done
+        if self._hub.needs_catch_up:
+            self._hub.catch_up(self._limits.catch_up_revisions_per_step)
+        if self._store.compacting:
+            self._store.compact_step(self._limits.compaction_records_per_step)
+        if not self._store.compacting:
+            self._tell_compacted()
+        if self._hub.needs_catch_up or self._store.compacting:
+            self.schedule()
+
+    def _tell_compacted(self) -> None:
+        waiting, self._compaction_waiters = self._compaction_waiters, []
+        for done in waiting:
+            done()

@@ -1,0 +1,114 @@
+"""When the backend's open transaction is committed, and what waits meanwhile.
+
+Owns: the decision (age, size or demand), the shut gate while the worker commits, and the log's
+compaction once a commit has made enough of it superfluous. Must never do: block the loop, or
+compact the log beyond what is durable in the backend.
+The log is the redo log of the backend: a write is durable before it is applied, so commits may be
+rare; a crash replays what the last one lacks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from raftkv.backend.environment import Backend
+from raftkv.scheduler import Scheduler, Worker
+from raftkv.server.applied_state import AppliedState
+from raftkv.server.apply_queue import ApplyQueue
+from raftkv.server.config import Limits
+
+
+class Committer:
+    """``save_applied`` writes the AppliedState into the open transaction and returns it."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        worker: Worker,
+        scheduler: Scheduler,
+        queue: ApplyQueue,
+        limits: Limits,
+        save_applied: Callable[[], AppliedState],
+        reopened: Callable[[], None],
+        fatal: Callable[[BaseException], None],
+        committed: AppliedState,
+    ) -> None:
+        self._backend = backend
+        self._worker = worker
+        self._scheduler = scheduler
+        self._queue = queue
+        self._limits = limits
+        self._save_applied = save_applied
+        self._reopened = reopened
+        self._fatal = fatal
+        self._waiters: deque[Callable[[], None]] = deque()
+        self._demanded = False
+        self._last_commit_at = scheduler.now()
+        self.committed = committed
+        self.commit_seconds: Callable[[float], None] = lambda seconds: None
+
+    @property
+    def in_progress(self) -> bool:
+        return not self._queue.is_open
+
+    def demand(self) -> None:
+        """Commit at the next chance, whatever the age and the size."""
+        self._demanded = True
+
+    def when_open(self, proceed: Callable[[], None]) -> None:
+        """Run ``proceed`` now, or when the commit in progress is over."""
+        if self._queue.is_open:
+            proceed()
+        else:
+            self._waiters.append(proceed)
+
+    def maybe_commit(self) -> None:
+        """Called once a turn."""
+        if self._queue.is_open and self._is_due():
+            self._commit()
+
+    def exclusive(self, job: Callable[[], None], then: Callable[[], None]) -> None:
+        """Run ``job`` on the worker with the gate shut, ``then`` on the loop before it opens."""
+        assert self._queue.is_open, "two exclusive uses of the backend at once"
+        self._queue.is_open = False
+
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                self._fatal(error)
+                return
+            then()
+            self._open()
+
+        self._worker.run(job, done)
+
+    def _is_due(self) -> bool:
+        dirty = self._backend.dirty_bytes
+        if not dirty and self._queue.applied_index == self.committed.index:
+            self._demanded = False
+            return False
+        age = self._scheduler.now() - self._last_commit_at
+        return (
+            self._demanded
+            or dirty >= self._limits.backend_commit_bytes_max
+            or age >= self._limits.backend_commit_interval_s
+        )
+
+    def _commit(self) -> None:
+        self._demanded = False
+        started = self._scheduler.now()
+        state = self._save_applied()
+
+        def then() -> None:
+            self.committed = state
+            self._last_commit_at = self._scheduler.now()
+            self.commit_seconds(self._last_commit_at - started)
+
+        self.exclusive(self._backend.commit, then)
+
+    def _open(self) -> None:
+        self._queue.is_open = True
+        while self._waiters and self._queue.is_open:  # a waiter may shut the gate again
+            self._waiters.popleft()()
+        self._reopened()

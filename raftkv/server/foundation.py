@@ -1,0 +1,204 @@
+"""What a member stands on: its data directory, opened or made, and agreed with itself.
+
+Owns: the layout of the data directory, the first start of a new cluster, and the order in which
+log, database and snapshot files are reconciled after a crash. Must never do: guess: what does
+not fit together is refused with Corrupt and a word on what to do.
+
+    DATA-DIR/member/wal/    the log                     (raftkv.wal)
+    DATA-DIR/member/snap/   snapshot files              (raftkv.wal.snapshot_dir)
+    DATA-DIR/member/db      the LMDB file               (raftkv.backend)
+    DATA-DIR/member/lives   how often this member has started
+
+All calls block: they run before the loop starts, or on a worker.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from raftkv.apply.membership import write_member
+from raftkv.backend.environment import Backend
+from raftkv.backend.schema import Meta, Table
+from raftkv.errors import Corrupt
+from raftkv.mvcc.store import Store
+from raftkv.raft.message import ConfState, HardState, Snapshot
+from raftkv.server.applied_state import AppliedState
+from raftkv.server.config import ServerConfig
+from raftkv.server.identity import cluster_id, initial_members, member_id
+from raftkv.wal.disk import Disk
+from raftkv.wal.log import WriteAheadLog
+from raftkv.wal.recovery import Replay
+from raftkv.wal.snapshot_dir import IncomingSnapshot, SnapshotDir
+
+log = logging.getLogger("raftkv.server")
+
+BOOTSTRAP_INDEX = 1
+"""A new cluster's members start from the same made-up snapshot at this index, which holds the
+member list. It is not 0, so that an empty member that joins later never matches it by accident."""
+BOOTSTRAP_TERM = 1
+
+OpenBackend = Callable[[str], Backend]
+
+
+class Foundation:
+    """The open files of one member. Also the ``SnapshotStore`` of ``raftkv.server.snapshots``."""
+
+    def __init__(
+        self,
+        *,
+        wal: WriteAheadLog,
+        replay: Replay,
+        backend: Backend,
+        snapshots: SnapshotDir,
+        open_backend: OpenBackend,
+        lives: int,
+    ) -> None:
+        identity = json.loads(replay.metadata)
+        self.cluster_id: int = identity["cluster_id"]
+        self.member_id: int = identity["member_id"]
+        self.lives = lives
+        self.wal = wal
+        self.backend = backend
+        self.snapshot = replay.snapshot
+        self.entries = replay.entries
+        self._snapshots = snapshots
+        self._open_backend = open_backend
+        self.applied = self._reconcile()
+        commit = max(replay.hard_state.commit, self.applied.index)
+        self.hard_state = replace(replay.hard_state, commit=commit)
+        self.store = Store(backend)
+
+    # --- applied state ----------------------------------------------------------------------
+
+    def read_applied(self) -> AppliedState:
+        return _read_applied(self.backend)
+
+    def save_applied(self, state: AppliedState) -> None:
+        self.backend.put(Table.META, Meta.APPLIED, state.encode())
+
+    # --- snapshot files -----------------------------------------------------------------------
+
+    def make(self) -> Snapshot:
+        """Copy the last commit to a snapshot file; the position is read out of the copy."""
+        path = self._snapshots.image_path()
+        self.backend.copy_to(path)
+        copy = self._open_backend(path)
+        try:
+            applied = _read_applied(copy)
+        finally:
+            copy.close()
+        final = self._snapshots.adopt(path, applied.index)
+        return Snapshot(applied.meta, final.encode())
+
+    def open_snapshot(self) -> IncomingSnapshot:
+        """A file for a snapshot that a leader sends."""
+        return self._snapshots.incoming()
+
+    def install(self, index: int) -> None:
+        """Put the received snapshot at ``index`` in the database's place."""
+        self.backend.replace(self._snapshots.path(index))
+        found = self.read_applied().index
+        assert found == index, f"the snapshot for index {index} holds index {found}"
+
+    def purge(self, keep_index: int) -> None:
+        self._snapshots.purge(keep_index)
+
+    def close(self) -> None:
+        self.backend.close()
+        self.wal.close()
+
+    def abandon(self) -> None:
+        """Let go of the files as a killed process would: nothing is flushed or sealed."""
+        self.backend.close()
+        self.wal.abandon()
+
+    def _reconcile(self) -> AppliedState:
+        """Database and log of one member, after whatever happened to the process."""
+        applied = _read_applied(self.backend)
+        marker = self.snapshot.index
+        if applied.index < marker:
+            # The log accepted a leader's snapshot, and the crash came before the swap.
+            log.warning("finishing the installation of the snapshot at index %d", marker)
+            self.install(marker)
+            applied = _read_applied(self.backend)
+        last = self.entries[-1].index if self.entries else marker
+        if applied.index > last:
+            raise Corrupt(
+                f"the database has applied index {applied.index}, but the log ends at {last}: "
+                f"the log has lost entries; remove this member and add it anew"
+            )
+        return applied
+
+
+def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend) -> Foundation:
+    """Open the data directory, or make it when this is a new cluster's first start.
+
+    Raises Corrupt for what does not fit, OSError for what the file system refuses.
+    """
+    member_dir = Path(config.data_dir) / "member"
+    wal_dir = config.wal_dir or str(member_dir / "wal")
+    db_path = str(member_dir / "db")
+    disk.make_dir(str(member_dir))
+    snapshots = SnapshotDir(disk, str(member_dir / "snap"))
+    if not WriteAheadLog.exists(disk, wal_dir):
+        _bootstrap(config, disk, wal_dir, db_path, open_backend)
+    wal, replay = WriteAheadLog.open(disk, wal_dir)
+    if replay.repaired_bytes:
+        log.warning("cut %d bytes of an unfinished write off the log", replay.repaired_bytes)
+    return Foundation(
+        wal=wal,
+        replay=replay,
+        backend=open_backend(db_path),
+        snapshots=snapshots,
+        open_backend=open_backend,
+        lives=_count_life(disk, str(member_dir)),
+    )
+
+
+def _count_life(disk: Disk, member_dir: str) -> int:
+    """The number of this start, durable before anything is proposed in it. It is no part of the
+    replicated state: a snapshot from another member must not bring that member's count."""
+    path = f"{member_dir}/lives"
+    lives = int(disk.read(path)) + 1 if disk.exists(path) else 1
+    file = disk.create(path + ".tmp")
+    file.write(b"%d" % lives)
+    file.sync()
+    file.close()
+    disk.rename(path + ".tmp", path)
+    disk.sync_dir(member_dir)
+    return lives
+
+
+def _bootstrap(
+    config: ServerConfig, disk: Disk, wal_dir: str, db_path: str, open_backend: OpenBackend
+) -> None:
+    """Every member of a new cluster makes the same first state; the log's existence seals it."""
+    token = config.initial_cluster_token
+    members = initial_members(config.initial_cluster, token)
+    ids = tuple(member.id for member in members)
+    me = member_id(config.initial_cluster[config.name], token)
+    applied = AppliedState(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, ConfState(voters=ids))
+    disk.remove(db_path)
+    backend = open_backend(db_path)
+    for member in members:
+        write_member(backend, member)
+    backend.put(Table.META, Meta.APPLIED, applied.encode())
+    backend.commit()
+    backend.close()
+    identity = json.dumps({"cluster_id": cluster_id(ids), "member_id": me}).encode()
+    wal = WriteAheadLog.create(disk, wal_dir, identity)
+    wal.append(HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX), (), applied.meta)
+    wal.sync()
+    wal.close()
+    log.info("started a new cluster %x with %d members; this is %x", cluster_id(ids), len(ids), me)
+
+
+def _read_applied(backend: Backend) -> AppliedState:
+    data = backend.get(Table.META, Meta.APPLIED)
+    if data is None:
+        raise Corrupt("the database holds no applied index: it is not a raftkv database")
+    return AppliedState.decode(data)

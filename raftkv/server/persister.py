@@ -1,0 +1,72 @@
+"""Making a Ready durable: the WAL's worker, one Ready at a time.
+
+Owns: the hand-over to the worker, and the hard state that may wait for the next write.
+Must never do: acknowledge before fdatasync returned, or go on after it failed once: the kernel
+may have dropped the pages, and a second call would succeed without them (RELIABILITY: fsyncgate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raftkv.raft.message import HardState, Ready, SnapshotMeta
+from raftkv.scheduler import Scheduler, Worker
+from raftkv.wal.log import WriteAheadLog
+
+
+class Persister:
+    """``fatal`` gets what the disk said; the owner stops the member then."""
+
+    def __init__(
+        self,
+        *,
+        wal: WriteAheadLog,
+        worker: Worker,
+        scheduler: Scheduler,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._wal = wal
+        self._worker = worker
+        self._scheduler = scheduler
+        self._fatal = fatal
+        self._unsaved: HardState | None = None
+        self.in_progress = False
+        self.fsync_seconds: Callable[[float], None] = lambda seconds: None
+
+    def save(self, ready: Ready, then: Callable[[], None]) -> None:
+        """Make ``ready`` durable, then call ``then``: at once when only the commit index moved,
+        which a restart can do without and the next write carries along."""
+        assert not self.in_progress, "a Ready to persist while another is in flight"
+        hard_state = ready.hard_state or self._unsaved
+        self._unsaved = None
+        if not ready.must_sync and ready.snapshot is None and not ready.entries:
+            self._unsaved = hard_state
+            then()
+            return
+        self.in_progress = True
+        meta = ready.snapshot.meta if ready.snapshot is not None else None
+        started = self._scheduler.now()
+
+        def write() -> None:
+            self._wal.append(hard_state, ready.entries, meta)
+            self._wal.sync()
+
+        def written(error: BaseException | None) -> None:
+            self.in_progress = False
+            if error is not None:
+                self._fatal(error)
+                return
+            self.fsync_seconds(self._scheduler.now() - started)
+            then()
+
+        self._worker.run(write, written)
+
+    def mark(self, marker: SnapshotMeta) -> None:
+        """The backend holds everything up to ``marker``: say so in the WAL, drop older segments."""
+
+        def write() -> None:
+            self._wal.append(None, (), marker)
+            self._wal.sync()
+            self._wal.release_to(marker.index)
+
+        self._worker.run(write, lambda error: self._fatal(error) if error is not None else None)

@@ -1,0 +1,127 @@
+"""Snapshots of the key space: made for a follower that is behind, installed from a leader.
+
+Owns: the one snapshot file that is ready to be sent, its making off the loop, the streams that
+carry it, and the swap of the database for a received one. Must never do: name a position that
+the file does not hold: it is read back out of the file itself.
+A snapshot is a consistent copy of the LMDB file (Raft paper, section 7). Raft is told "not yet"
+until one is ready and asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from raftkv.raft.message import Message, Ready, Snapshot
+from raftkv.scheduler import Worker
+from raftkv.server.committer import Committer
+
+log = logging.getLogger("raftkv.server")
+
+
+class SnapshotStore(Protocol):
+    """The files. All calls block and run on a worker."""
+
+    def make(self) -> Snapshot:
+        """Copy the last commit to a snapshot file; ``data`` of the result is the file's path."""
+
+    def install(self, index: int) -> None:
+        """Replace the database by the received snapshot file at ``index``, durably."""
+
+    def purge(self, keep_index: int) -> None:
+        """Remove snapshot files older than ``keep_index``."""
+
+
+class SnapshotSender(Protocol):
+    def send_snapshot(
+        self, message: Message, path: str, done: Callable[[BaseException | None], None]
+    ) -> None: ...
+
+
+class SnapshotKeeper:
+    """``first_index`` is where the log begins: an older snapshot would be of no use."""
+
+    def __init__(
+        self,
+        *,
+        store: SnapshotStore,
+        worker: Worker,
+        committer: Committer,
+        sender: SnapshotSender,
+        first_index: Callable[[], int],
+        report: Callable[[int, bool], None],
+        installed: Callable[[Ready], None],
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._committer = committer
+        self._sender = sender
+        self._first_index = first_index
+        self._report = report
+        self._installed = installed
+        self._ready: Snapshot | None = None
+        self._making = False
+        self._sending = 0
+
+    def source(self) -> Snapshot | None:
+        """What Raft asks for when a follower needs entries that the log has no more."""
+        ready = self._ready
+        if ready is not None and ready.meta.index + 1 >= self._first_index():
+            return ready
+        if not self._making and not self._sending:
+            self._making = True
+            self._worker.run(self._make, self._made)
+        return None
+
+    def send(self, message: Message) -> None:
+        assert message.snapshot is not None, message.type
+        path = message.snapshot.data.decode()
+        self._sending += 1
+        log.info(
+            "sending the snapshot at index %d to peer %x", message.snapshot.meta.index, message.to
+        )
+
+        def done(error: BaseException | None) -> None:
+            self._sending -= 1
+            if error is not None:
+                log.warning("the snapshot did not reach peer %x: %s", message.to, error)
+            self._report(message.to, error is None)
+
+        self._sender.send_snapshot(message, path, done)
+
+    def install(self, ready: Ready, then: Callable[[], None]) -> None:
+        """Swap the database for the snapshot of ``ready``, then call ``then``."""
+        assert ready.snapshot is not None, "nothing to install"
+        index = ready.snapshot.meta.index
+
+        def swap() -> None:
+            self._store.install(index)
+
+        def swapped() -> None:
+            log.info("installed the snapshot at index %d", index)
+            self._installed(ready)
+            then()
+
+        self._committer.when_open(lambda: self._committer.exclusive(swap, swapped))
+
+    def purge(self) -> None:
+        """Let go of files that nobody will ask for any more."""
+        if self._sending or self._making:
+            return
+        keep = self._ready.meta.index if self._ready is not None else 0
+        self._worker.run(lambda: self._store.purge(keep), _log_failure)
+
+    def _make(self) -> None:
+        self._ready = self._store.make()
+        log.info("made a snapshot at index %d", self._ready.meta.index)
+
+    def _made(self, error: BaseException | None) -> None:
+        self._making = False
+        if error is not None:
+            log.error("cannot make a snapshot: %s", error)
+
+
+def _log_failure(error: BaseException | None) -> None:
+    if error is not None:
+        log.warning("cannot remove old snapshot files: %s", error)

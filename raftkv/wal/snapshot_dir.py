@@ -1,0 +1,109 @@
+"""Snapshot files: written under a temporary name, checked, synced, renamed.
+
+Owns: the directory's names and their durability. Must never do: leave a file under a final name
+that is not whole. A finished file is ``INDEX.snap``: a database image, then a trailer of magic,
+length and CRC32C over the image, which a reader checks before it trusts the file.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import google_crc32c
+
+from raftkv.errors import Corrupt
+from raftkv.wal.disk import Disk, File
+
+_TRAILER = struct.Struct("<8sQI")
+_MAGIC = b"RKVSNAP1"
+_SUFFIX = ".snap"
+_TEMPORARY = ".tmp"
+
+
+class IncomingSnapshot:
+    """A file being received: chunks in, then ``commit`` or ``discard``. Worker threads only."""
+
+    def __init__(self, disk: Disk, directory: str, name: str) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._temporary = f"{directory}/{name}{_TEMPORARY}"
+        self._file: File = disk.create(self._temporary)
+
+    def write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+
+    def commit(self, index: int) -> None:
+        """Check the trailer, make the file durable, give it its name. Raises Corrupt."""
+        self._file.sync()
+        self._file.close()
+        read_image(self._disk, self._temporary)
+        self._disk.rename(self._temporary, snapshot_path(self._directory, index))
+        self._disk.sync_dir(self._directory)
+
+    def discard(self) -> None:
+        self._file.close()
+        self._disk.remove(self._temporary)
+
+
+class SnapshotDir:
+    """All files of one member. Leftovers of an unfinished write are removed on opening."""
+
+    def __init__(self, disk: Disk, directory: str) -> None:
+        self._disk = disk
+        self.directory = directory
+        self._incoming = 0
+        disk.make_dir(directory)
+        for name in disk.list_dir(directory):
+            if name.endswith(_TEMPORARY):
+                disk.remove(f"{directory}/{name}")
+
+    def incoming(self) -> IncomingSnapshot:
+        self._incoming += 1
+        return IncomingSnapshot(self._disk, self.directory, f"incoming-{self._incoming}")
+
+    def path(self, index: int) -> str:
+        return snapshot_path(self.directory, index)
+
+    def image_path(self) -> str:
+        """Where a database copy may be put before it is ``adopt``ed."""
+        return f"{self.directory}/outgoing{_TEMPORARY}"
+
+    def adopt(self, image_path: str, index: int) -> str:
+        """Turn the image at ``image_path`` into the snapshot at ``index``; return its path."""
+        image = self._disk.read(image_path)
+        file = self._disk.open(image_path, len(image))
+        file.write(_TRAILER.pack(_MAGIC, len(image), google_crc32c.value(image)))
+        file.sync()
+        file.close()
+        path = self.path(index)
+        self._disk.rename(image_path, path)
+        self._disk.sync_dir(self.directory)
+        return path
+
+    def indexes(self) -> list[int]:
+        return [
+            int(name.removesuffix(_SUFFIX), 16)
+            for name in self._disk.list_dir(self.directory)
+            if name.endswith(_SUFFIX)
+        ]
+
+    def purge(self, keep_index: int) -> None:
+        """Remove every snapshot older than ``keep_index``."""
+        for index in self.indexes():
+            if index < keep_index:
+                self._disk.remove(self.path(index))
+
+
+def snapshot_path(directory: str, index: int) -> str:
+    return f"{directory}/{index:016x}{_SUFFIX}"
+
+
+def read_image(disk: Disk, path: str) -> bytes:
+    """The database image in a snapshot file. Raises Corrupt when the file is not whole."""
+    data = disk.read(path)
+    image = data[: -_TRAILER.size]
+    if len(data) >= _TRAILER.size:
+        magic, length, crc = _TRAILER.unpack_from(data, len(image))
+        if magic == _MAGIC and length == len(image) and crc == google_crc32c.value(image):
+            return image
+    raise Corrupt(f"{path} is not a whole snapshot: remove it, the leader will send another")

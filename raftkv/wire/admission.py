@@ -1,0 +1,42 @@
+"""Hands whole unary requests to their methods, or keeps them while replies cannot leave.
+
+Owns: the requests held back. A client that asks faster than it reads would otherwise make its
+replies pile up here; holding its requests instead bounds them, and costs it only its own time.
+What is held is bounded by the concurrent streams limit.
+Must never do: hold back streams; their handlers watch ``Stream.backlog``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from raftkv.wire.limits import WireLimits
+from raftkv.wire.output import Output
+from raftkv.wire.stream import UnaryRequest
+
+
+class Admission:
+    """The gate between one connection's parsed requests and their methods."""
+
+    __slots__ = ("_backlog_max", "_output", "held")
+
+    def __init__(self, limits: WireLimits, output: Output) -> None:
+        self._backlog_max = limits.connection_backlog_bytes_max
+        self._output = output
+        self.held: deque[tuple[UnaryRequest, bytes]] = deque()
+
+    def serve(self, call: UnaryRequest, message: bytes) -> None:
+        if self._output.backlog >= self._backlog_max:
+            self.held.append((call, message))
+            return
+        try:
+            call.head.unary(message, call)
+        except Exception as error:  # noqa: BLE001 - the service says what its errors mean
+            call.fail(call.head.status_of(error))
+
+    def release(self) -> None:
+        """Serve what was held, once half of the backlog has left."""
+        while self.held and self._output.backlog <= self._backlog_max // 2:
+            call, message = self.held.popleft()
+            if not call.done:
+                self.serve(call, message)

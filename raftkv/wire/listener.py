@@ -1,0 +1,221 @@
+"""Listens on an address and gives every connection the protocol that its first bytes ask for.
+
+Owns: the listening sockets, all open connections, the one timer that serves them and the one
+callback a loop turn that writes for all of them, and the graceful end.
+Must never do: parse beyond the preface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from raftkv.wire import frames
+from raftkv.wire.http1 import Http1Protocol
+from raftkv.wire.http2 import Http2Protocol
+from raftkv.wire.limits import WireLimits
+from raftkv.wire.routes import Routes
+from raftkv.wire.service import HttpHandler, Service
+
+_log = logging.getLogger(__name__)
+_NEVER = float("inf")
+# Part of a graceful close that a client gets to see the first GOAWAY and answer its ping.
+_DRAIN_PING_SECONDS = 0.25
+
+
+class Conversation(Protocol):
+    """What the hub asks of a connection, whichever protocol it speaks."""
+
+    wake_at: float
+
+    def tick(self, now: float) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def begin_drain(self) -> None: ...
+
+    def end_drain(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Hub:
+    """What the connections of one listener share."""
+
+    def __init__(self, routes: Routes, http: HttpHandler | None, limits: WireLimits) -> None:
+        self.routes = routes
+        self.http = http
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.conversations: set[Conversation] = set()
+        self._awake: list[Conversation] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Future[None] | None = None
+
+    def join(self, conversation: Conversation) -> None:
+        self.conversations.add(conversation)
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.limits.timer_tick_seconds, self._tick)
+
+    def forget(self, conversation: Conversation) -> None:
+        self.conversations.discard(conversation)
+        if not self.conversations and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def flush_soon(self, conversation: Conversation) -> None:
+        """One callback a turn writes for every connection that asked in it."""
+        if not self._awake:
+            self.loop.call_soon(self._flush)
+        self._awake.append(conversation)
+
+    def _flush(self) -> None:
+        awake, self._awake = self._awake, []
+        for conversation in awake:
+            conversation.flush()
+
+    def _tick(self) -> None:
+        now = self.loop.time()
+        for conversation in list(self.conversations):
+            if conversation.wake_at <= now:
+                conversation.tick(now)
+        self._timer = None
+        if self.conversations:
+            self._timer = self.loop.call_later(self.limits.timer_tick_seconds, self._tick)
+
+    async def wait_empty(self, seconds: float) -> bool:
+        """Whether every connection ended in time."""
+        if not self.conversations:
+            return True
+        self._empty = self.loop.create_future()
+        done, _ = await asyncio.wait([self._empty], timeout=seconds)
+        return bool(done)
+
+
+class Doorway(asyncio.Protocol):
+    """A connection before its first bytes have told HTTP/2 from HTTP/1.1."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._transport: asyncio.Transport | None = None
+        self._seen = b""
+        self.wake_at = hub.loop.time() + hub.limits.preface_seconds_max
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transport is no subclass of asyncio.Transport, but is one in all it does.
+        transport = cast(asyncio.Transport, transport)
+        self._transport = transport
+        if len(self._hub.conversations) >= self._hub.limits.connections_max:
+            _log.warning("more than %d connections", self._hub.limits.connections_max)
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=self._hub.limits.socket_buffer_bytes_high)
+        self._hub.join(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        seen = self._seen
+        if seen.startswith(frames.PREFACE):
+            self._enter(Http2Protocol, seen[len(frames.PREFACE) :])
+        elif not frames.PREFACE.startswith(seen):
+            self._enter(Http1Protocol, seen)
+
+    def _enter(self, kind: type[Http1Protocol | Http2Protocol], data: bytes) -> None:
+        transport = self._transport
+        assert transport is not None, "data before the connection was made"
+        self._hub.bytes_received += len(self._seen) - len(data)
+        protocol = kind(self._hub, transport, _peer_of(transport))
+        self._hub.join(protocol)
+        self._hub.forget(self)
+        transport.set_protocol(protocol)
+        protocol.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hub.forget(self)
+
+    def tick(self, now: float) -> None:
+        self.stop()
+
+    def flush(self) -> None:
+        """Nothing is sent before the preface."""
+
+    def begin_drain(self) -> None:
+        self.stop()
+
+    def end_drain(self) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.wake_at = _NEVER
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _peer_of(transport: asyncio.Transport) -> str:
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return str(name or "unix")
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"{host}:{name[1]}"
+
+
+class Listener:
+    """A listening server. ``close`` ends it gracefully."""
+
+    def __init__(self, hub: Hub, server: asyncio.Server) -> None:
+        self._hub = hub
+        self._server = server
+        self.port: int = server.sockets[0].getsockname()[1] if server.sockets else 0
+
+    @property
+    def bytes_received(self) -> int:
+        return self._hub.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        return self._hub.bytes_sent
+
+    @property
+    def connections(self) -> int:
+        return len(self._hub.conversations)
+
+    async def close(self, grace_seconds: float = 5.0) -> None:
+        """Stop accepting, announce it, wait for what is in flight, then end the rest."""
+        hub = self._hub
+        self._server.close()
+        for conversation in list(hub.conversations):
+            conversation.begin_drain()
+        until = hub.loop.time() + grace_seconds
+        if not await hub.wait_empty(min(grace_seconds, _DRAIN_PING_SECONDS)):
+            for conversation in list(hub.conversations):
+                conversation.end_drain()
+            await hub.wait_empty(max(0.0, until - hub.loop.time()))
+        for conversation in list(hub.conversations):
+            conversation.stop()
+        await hub.wait_empty(1.0)
+
+
+async def listen(
+    services: Sequence[Service],
+    http: HttpHandler | None,
+    address: tuple[str, int],
+    limits: WireLimits | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> Listener:
+    """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address.
+
+    ``tls`` needs ``set_alpn_protocols(["h2", "http/1.1"])`` on its side. Raises OSError when the
+    address cannot be bound.
+    """
+    limits = limits or WireLimits()
+    hub = Hub(Routes(services, limits, http), http, limits)
+    host, port = address
+    server = await hub.loop.create_server(
+        lambda: Doorway(hub), host, port, ssl=tls, backlog=1024, reuse_address=True
+    )
+    return Listener(hub, server)

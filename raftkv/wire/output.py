@@ -1,0 +1,296 @@
+"""The sending half of an HTTP/2 connection: frames out, as the peer's windows and socket allow.
+
+Owns: the send windows (RFC 9113 section 5.2), the queues of streams that must wait for one, and
+``chunks``, the bytes that may go to the socket now. A reply that fits everything at once becomes
+three chunks and is forgotten; only what does not fit is queued, per stream, and leaves by
+``pump`` in turns of one frame a stream.
+Invariants: ``backlog`` is the sum of all streams' ``queued``; a stream with ``queued`` is in
+``_ready`` unless its own window is exhausted; DATA never exceeds either window.
+Must never do: touch a socket or a clock; the owner calls ``take`` and writes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from struct import Struct
+
+from raftkv.wire import frames
+from raftkv.wire.frames import ConnectionFailure, ErrorCode, StreamFailure
+from raftkv.wire.grpc import (
+    OK,
+    PREFIX_BYTES,
+    RESPONSE_BLOCK,
+    STATUS_OK,
+    trailers_block,
+    trailers_only_block,
+)
+from raftkv.wire.limits import WireLimits
+from raftkv.wire.service import Status
+from raftkv.wire.stream import StreamState
+
+# A whole unary answer around its message: HEADERS frame, DATA frame head, gRPC prefix.
+_REPLY = Struct(f">IBI{len(RESPONSE_BLOCK)}sIBIBI")
+_REPLY_HEADERS = len(RESPONSE_BLOCK) << 8 | frames.HEADERS
+_OK_BLOCK = trailers_block(STATUS_OK)
+_OK_TRAILERS = Struct(f">IBI{len(_OK_BLOCK)}s")
+_OK_TRAILERS_HEAD = len(_OK_BLOCK) << 8 | frames.HEADERS
+_ENDS = frames.END_HEADERS | frames.END_STREAM
+_MESSAGE = Struct(">IBIBI")  # DATA frame head and gRPC prefix
+_PREFIX = Struct(">BI")
+
+Chunk = bytes | memoryview
+
+
+class Output:
+    """What waits to be sent on one connection."""
+
+    __slots__ = (
+        "_frame_bytes_limit",
+        "_notify",
+        "_ready",
+        "_streams",
+        "answers",
+        "backlog",
+        "chunks",
+        "dirty",
+        "frame_bytes_max",
+        "initial_window",
+        "moved_bytes",
+        "paused",
+        "window",
+    )
+
+    def __init__(
+        self, limits: WireLimits, streams: dict[int, StreamState], notify: Callable[[], None]
+    ) -> None:
+        self._streams = streams
+        self._notify = notify
+        self._frame_bytes_limit = limits.frame_bytes_out_max
+        self._ready: dict[StreamState, None] = {}
+        self.chunks: list[Chunk] = []
+        # True while the owner knows that there is something to take; saves it further calls.
+        self.dirty = False
+        # The socket is full: queue instead of framing.
+        self.paused = False
+        self.backlog = 0
+        # Messages and status sent so far: a measure of work, for the ping flood guard.
+        self.answers = 0
+        self.moved_bytes = 0
+        self.window = frames.WINDOW_DEFAULT
+        self.initial_window = frames.WINDOW_DEFAULT
+        self.frame_bytes_max = frames.FRAME_BYTES_MIN
+
+    # --- what calls send ------------------------------------------------------------------
+
+    def reply(self, stream: StreamState, message: bytes) -> None:
+        """The only message and the end of a unary call."""
+        length = len(message)
+        size = length + PREFIX_BYTES
+        if (
+            size <= self.frame_bytes_max
+            and size <= self.window
+            and size <= self.initial_window + stream.send_credit
+            and not self.paused
+        ):
+            self.window -= size
+            stream_id = stream.stream_id
+            self.chunks += (
+                _REPLY.pack(
+                    _REPLY_HEADERS, 4, stream_id, RESPONSE_BLOCK, size << 8, 0, stream_id, 0, length
+                ),
+                message,
+                _OK_TRAILERS.pack(_OK_TRAILERS_HEAD, _ENDS, stream_id, _OK_BLOCK),
+            )
+            del self._streams[stream_id]
+            self.answers += 1
+            if not self.dirty:
+                self._wake()
+        else:
+            self.send(stream, message)
+            self.finish(stream, STATUS_OK)
+
+    def send(self, stream: StreamState, message: bytes) -> None:
+        """One message of a response."""
+        self.answers += 1
+        stream_id = stream.stream_id
+        if not stream.headers_sent:
+            self.headers(stream, RESPONSE_BLOCK)
+        length = len(message)
+        size = length + PREFIX_BYTES
+        if (
+            stream.queue is None
+            and size <= self.frame_bytes_max
+            and size <= self.window
+            and size <= self.initial_window + stream.send_credit
+            and not self.paused
+        ):
+            self.window -= size
+            stream.send_credit -= size
+            self.chunks += (_MESSAGE.pack(size << 8, 0, stream_id, 0, length), message)
+        else:
+            self._enqueue(stream, _PREFIX.pack(0, length))
+            self._enqueue(stream, message)
+        if not self.dirty:
+            self._wake()
+
+    def headers(self, stream: StreamState, block: bytes) -> None:
+        stream.headers_sent = True
+        frame = frames.frame(frames.HEADERS, frames.END_HEADERS, stream.stream_id, block)
+        self.control(frame)
+
+    def body(self, stream: StreamState, data: bytes) -> None:
+        """Bytes of a plain HTTP response."""
+        if data:
+            self._enqueue(stream, data)
+        if not self.dirty:
+            self._wake()
+
+    def finish(self, stream: StreamState, status: Status) -> None:
+        """End a response with its trailers, once everything queued before has left."""
+        if stream.headers_sent:
+            block = trailers_block(status)
+        else:
+            assert status.code != OK or stream.queue is None, "messages before their headers"
+            block = trailers_only_block(status)
+        self.end(stream, frames.frame(frames.HEADERS, _ENDS, stream.stream_id, block))
+
+    def end(self, stream: StreamState, last_frame: bytes) -> None:
+        """``last_frame`` carries END_STREAM."""
+        if stream.queue is None:
+            self._close(stream, last_frame)
+        else:
+            stream.last_frame = last_frame
+
+    def control(self, frame: bytes) -> None:
+        """A frame outside flow control."""
+        self.chunks.append(frame)
+        if not self.dirty:
+            self._wake()
+
+    def drop(self, stream: StreamState) -> None:
+        """Forget what a stream has queued; it was reset."""
+        if stream.queue is not None:
+            self.backlog -= stream.queued
+            stream.queued = 0
+            stream.queue = None
+            self._ready.pop(stream, None)
+
+    # --- what the peer allows ----------------------------------------------------------------
+
+    def widen(self, increment: int) -> None:
+        """WINDOW_UPDATE of the connection."""
+        self.window += increment
+        if self.window > frames.WINDOW_MAX:
+            raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "connection window over 2^31-1")
+        if self._ready and not self.dirty:
+            self._wake()
+
+    def widen_stream(self, stream: StreamState, increment: int) -> None:
+        """WINDOW_UPDATE of a stream. Raises StreamFailure."""
+        stream.send_credit += increment
+        if self.initial_window + stream.send_credit > frames.WINDOW_MAX:
+            raise StreamFailure(ErrorCode.FLOW_CONTROL_ERROR, "stream window over 2^31-1")
+        self._unblock(stream)
+
+    def set_initial_window(self, value: int) -> None:
+        """SETTINGS_INITIAL_WINDOW_SIZE: applies to open streams too, and may leave one negative."""
+        self.initial_window = value
+        for stream in self._streams.values():
+            if value + stream.send_credit > frames.WINDOW_MAX:
+                raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "stream window over 2^31-1")
+            self._unblock(stream)
+
+    def set_frame_bytes_max(self, value: int) -> None:
+        self.frame_bytes_max = min(value, self._frame_bytes_limit)
+
+    def _unblock(self, stream: StreamState) -> None:
+        if stream.queue is not None:
+            self._ready[stream] = None
+            if not self.dirty:
+                self._wake()
+
+    # --- what the owner writes -----------------------------------------------------------------
+
+    def take(self, bytes_max: int) -> bytes:
+        """Everything framed, and up to about ``bytes_max`` of what the windows let out."""
+        if self._ready and not self.paused:
+            self._pump(bytes_max)
+        data = b"".join(self.chunks)
+        self.chunks.clear()
+        self.dirty = False
+        return data
+
+    @property
+    def can_move(self) -> bool:
+        """Whether another ``take`` would bring out queued bytes."""
+        return bool(self._ready) and self.window > 0 and not self.paused
+
+    def _pump(self, bytes_left: int) -> None:
+        ready = self._ready
+        while ready and self.window > 0 and bytes_left > 0:
+            stream = next(iter(ready))
+            del ready[stream]
+            room = min(self.window, self.initial_window + stream.send_credit, self.frame_bytes_max)
+            if room <= 0:
+                continue  # a WINDOW_UPDATE for it brings it back
+            size = self._frame(stream, room)
+            bytes_left -= size
+            if stream.queued:
+                ready[stream] = None
+                continue
+            stream.queue = None
+            if stream.last_frame is not None:
+                self._close(stream, stream.last_frame)
+
+    def _frame(self, stream: StreamState, room: int) -> int:
+        """Move one DATA frame of at most ``room`` bytes from a stream's queue to ``chunks``."""
+        queue = stream.queue
+        assert queue is not None, f"stream {stream.stream_id} is ready with nothing queued"
+        size = left = min(room, stream.queued)
+        chunks = self.chunks
+        chunks.append(frames.HEAD.pack(size << 8, 0, stream.stream_id))
+        while left:
+            piece = queue[0]
+            if len(piece) <= left:
+                chunks.append(queue.popleft())
+                left -= len(piece)
+            else:
+                view = memoryview(piece)
+                chunks.append(view[:left])
+                queue[0] = view[left:]
+                left = 0
+        self.window -= size
+        self.backlog -= size
+        self.moved_bytes += size
+        self.answers += 1
+        stream.send_credit -= size
+        stream.queued -= size
+        assert self.window >= 0, f"connection window {self.window} overdrawn"
+        stream.drained()
+        return size
+
+    def _enqueue(self, stream: StreamState, piece: bytes) -> None:
+        if not piece:
+            return
+        if stream.queue is None:
+            stream.queue = deque()
+        stream.queue.append(piece)
+        stream.queued += len(piece)
+        self.backlog += len(piece)
+        self._ready[stream] = None
+
+    def _close(self, stream: StreamState, last_frame: bytes) -> None:
+        stream_id = stream.stream_id
+        self.chunks.append(last_frame)
+        if not stream.remote_closed:
+            # The response is over before the request is: the rest need not be sent.
+            self.chunks.append(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
+        stream.discard_input()
+        self._streams.pop(stream_id, None)
+        if not self.dirty:
+            self._wake()
+
+    def _wake(self) -> None:
+        self.dirty = True
+        self._notify()

@@ -1,0 +1,174 @@
+"""Whole members under virtual time: the production server code, from propose to reply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raftkv.api.rpc_pb2 import PutRequest, PutResponse
+from raftkv.apply.batch import RequestKind
+from raftkv.errors import RaftKVError
+from raftkv.mvcc.query import RangeQuery
+from raftkv.server.config import Limits
+from raftkv.simulation.cluster import SimulatedCluster, SimulatedMember
+
+
+class Writer:
+    """Puts numbered values and remembers which were acknowledged, at which revision."""
+
+    def __init__(self) -> None:
+        self.acknowledged: dict[bytes, int] = {}
+        self.failed = 0
+        self.sent = 0
+
+    def put(self, member: SimulatedMember) -> None:
+        self.sent += 1
+        key = b"key%06d" % self.sent
+
+        def done(outcome: bytes | RaftKVError) -> None:
+            if isinstance(outcome, bytes):
+                self.acknowledged[key] = PutResponse.FromString(outcome).header.revision
+            else:
+                self.failed += 1
+
+        request = PutRequest(key=key, value=b"v" * 100).SerializeToString()
+        member.member.propose(RequestKind.PUT, request, done)
+
+    @property
+    def answered(self) -> int:
+        return len(self.acknowledged) + self.failed
+
+    def check(self, cluster: SimulatedCluster) -> None:
+        """Every acknowledged write is on every member at the revision that it was told."""
+        hashes = {m.member.store.hash_kv(0) for m in cluster.running}
+        assert len(hashes) == 1, hashes
+        for member in cluster.running:
+            for key, revision in self.acknowledged.items():
+                kv = member.member.store.get(key)
+                assert kv is not None, (key, revision)
+                assert kv.mod_revision == revision
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> SimulatedCluster:
+    return SimulatedCluster(tmp_path, seed=1)
+
+
+def run_until_answered(cluster: SimulatedCluster, writer: Writer, within_s: float = 20.0) -> None:
+    done = cluster.scheduler.run_until(lambda: writer.answered == writer.sent, within_s=within_s)
+    assert done, (writer.answered, writer.sent)
+
+
+def test_writes_through_any_member_reach_all(cluster: SimulatedCluster) -> None:
+    """Puts at leader and followers get distinct revisions, and all members end up equal."""
+    cluster.start_all()
+    cluster.wait_for_leader()
+    writer = Writer()
+    for _ in range(20):
+        for member in cluster.running:
+            writer.put(member)
+    run_until_answered(cluster, writer)
+    cluster.settle()
+    assert writer.failed == 0
+    assert sorted(writer.acknowledged.values()) == list(range(2, 62))
+    writer.check(cluster)
+    cluster.stop_all()
+
+
+def test_a_linearizable_read_sees_what_was_acknowledged_elsewhere(
+    cluster: SimulatedCluster,
+) -> None:
+    """A read asked at a follower after a write was acknowledged by the leader includes it."""
+    cluster.start_all()
+    leader = cluster.wait_for_leader()
+    writer = Writer()
+    seen: list[int] = []
+    for round_ in range(30):
+        at_leader, other = cluster.members[leader], cluster.members[(leader + 1) % 3]
+        assert at_leader is not None
+        assert other is not None
+        writer.put(at_leader)
+        run_until_answered(cluster, writer)
+        store = other.member.store
+
+        def proceed(error: RaftKVError | None, key: bytes = b"key%06d" % (round_ + 1)) -> None:
+            assert error is None, error
+            seen.append(store.range(RangeQuery(key)).count)
+
+        other.member.linearize(proceed)
+        cluster.scheduler.run_until(lambda n=round_ + 1: len(seen) == n, within_s=5)
+    assert seen == [1] * 30
+    cluster.stop_all()
+
+
+def test_a_leader_without_a_quorum_answers_no_linearizable_read(
+    cluster: SimulatedCluster,
+) -> None:
+    """A cut-off leader neither commits nor serves reads; both fail by their deadline."""
+    cluster.start_all()
+    leader = cluster.wait_for_leader()
+    old = cluster.members[leader]
+    assert old is not None
+    cluster.network.isolate(old.foundation.member_id)
+    writer = Writer()
+    writer.put(old)
+    outcomes: list[RaftKVError | None] = []
+    old.member.linearize(outcomes.append)
+    run_until_answered(cluster, writer, within_s=30)
+    cluster.scheduler.run_until(lambda: bool(outcomes), within_s=30)
+    assert writer.failed == 1
+    assert isinstance(outcomes[0], RaftKVError)
+    new = cluster.wait_for_leader()
+    assert new != leader
+    cluster.network.heal()
+    cluster.settle()
+    cluster.stop_all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_acknowledged_is_lost_when_members_are_killed(tmp_path: Path, seed: int) -> None:
+    """Members are killed and restarted at random under writes, the leader and all at once too."""
+    cluster = SimulatedCluster(tmp_path, seed=seed, snapshot_count=20)
+    cluster.start_all()
+    writer = Writer()
+    for _ in range(25):
+        for member in cluster.running:
+            for _ in range(cluster.random.randrange(4)):
+                writer.put(member)
+        cluster.scheduler.run_for(cluster.random.uniform(0.0, 1.5))
+        victims = [i for i, m in enumerate(cluster.members) if m is not None]
+        for victim in cluster.random.sample(victims, cluster.random.randrange(len(victims) + 1)):
+            cluster.kill(victim)
+        cluster.scheduler.run_for(cluster.random.uniform(0.0, 1.5))
+        cluster.start_all()
+    cluster.wait_for_leader()
+    cluster.settle()
+    assert len(writer.acknowledged) > 30, len(writer.acknowledged)
+    writer.check(cluster)
+    cluster.stop_all()
+
+
+def test_a_member_far_behind_catches_up_by_snapshot(tmp_path: Path) -> None:
+    """What the log has no more arrives as a snapshot, and the member goes on from there."""
+    limits = Limits(catchup_entries=5, backend_commit_interval_s=0.2)
+    cluster = SimulatedCluster(tmp_path, seed=3, snapshot_count=10, limits=limits)
+    cluster.start_all()
+    leader = cluster.wait_for_leader()
+    cluster.kill((leader + 1) % 3)
+    writer = Writer()
+    for _ in range(60):
+        at_leader = cluster.members[leader]
+        assert at_leader is not None
+        writer.put(at_leader)
+        run_until_answered(cluster, writer)
+        cluster.scheduler.run_for(0.05)
+    back = cluster.start((leader + 1) % 3)
+    cluster.settle(within_s=60)
+    assert back.member.node.first_index > 30, "the log came entry by entry"
+    writer.check(cluster)
+    cluster.kill((leader + 1) % 3)
+    cluster.start((leader + 1) % 3)
+    cluster.settle()
+    writer.check(cluster)
+    cluster.stop_all()
