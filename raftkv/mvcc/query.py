@@ -48,7 +48,8 @@ class RangeQuery(NamedTuple):
     max_create_revision: int = 0
 
 
-class RangeResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RangeResult:
     """``rows`` are complete ``kvs`` fields of a RangeResponse (tag, length, KeyValue), in order:
     joining them is the list's body. ``revision`` is the store's, not the one asked for."""
 
