@@ -183,7 +183,9 @@ class LmdbBackend:
 
     def copy_to(self, path: str) -> None:
         with self._copying:
-            self._env.copy(path)
+            # Compacting walks the tree in a read transaction. A plain copy would wait for the
+            # writer lock, which our open transaction holds.
+            self._env.copy(path, compact=True)
         fd = os.open(path, os.O_RDONLY)
         try:
             os.fsync(fd)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from raftkv.backend.ordered_keys import OrderedKeys
 from raftkv.mvcc.codec import (
@@ -150,7 +149,7 @@ def _is_plain(query: RangeQuery) -> bool:
 
 def _quirk_sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
     if query.sort_order is SortOrder.NONE and query.sort_target is not SortTarget.KEY:
-        return _sorted(rows, replace(query, sort_order=SortOrder.ASCEND))
+        return _sorted(rows, query._replace(sort_order=SortOrder.ASCEND))
     return rows
 
 

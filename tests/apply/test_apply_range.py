@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from raftkv.api.rpc_pb2 import RangeRequest
@@ -28,8 +26,8 @@ def test_every_field_arrives_in_its_place() -> None:
         max_create_revision=6,
     )
     query = query_of(request)
-    for field in fields(RangeQuery):
-        assert getattr(query, field.name) == getattr(request, field.name), field.name
+    for name in RangeQuery._fields:
+        assert getattr(query, name) == getattr(request, name), name
     assert query_of(RangeRequest(key=b"k", count_only=True)).count_only
     assert query_of(RangeRequest(key=b"k")) == RangeQuery(b"k")
 

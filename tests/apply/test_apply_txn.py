@@ -116,20 +116,47 @@ def test_nested_compares_see_the_state_before_the_txn(applied: Applied) -> None:
         (RequestOp(), KeyNotFound),
     ],
 )
+@pytest.mark.parametrize("is_nested", [False, True])
 def test_a_refused_txn_leaves_no_effect(
-    applied: Applied, op: RequestOp, error: type[Exception]
+    applied: Applied, is_nested: bool, op: RequestOp, error: type[Exception]
 ) -> None:
-    """The last of three operations, nested, is refused: the ones before it never happened."""
+    """The last of three operations is refused, on a member with and on one without a client that
+    waits: the operations before it never happened."""
     for _ in range(4):
         applied.put(b"a", b"old")
     applied.compact(4)
     before = applied.store.hash_kv(0)
-    nested = RequestOp(request_txn=TxnRequest(success=[op]))
+    if is_nested:
+        op = RequestOp(request_txn=TxnRequest(success=[op]))
+    request = TxnRequest(success=[put(b"a", b"new"), delete(b"c"), op])
     with pytest.raises(error):
-        applied.txn(TxnRequest(success=[put(b"a", b"new"), delete(b"c"), nested]))
+        applied.txn(request)
+    applied.outcomes(request, want_replies=False)  # as on a member that no client waits at
     assert applied.store.current_revision == 5
     assert applied.store.hash_kv(0) == before
     assert applied.put(b"a", b"next").header.revision == 6
+
+
+def test_previous_values_are_shown_where_they_are_asked_for(applied: Applied) -> None:
+    """prev_kv inside a txn, for a put and a delete, and left out without it."""
+    for key in (b"a", b"b", b"c", b"d"):
+        applied.put(key, key.upper())
+    response = applied.txn(
+        TxnRequest(
+            success=[
+                put(b"a", prev_kv=True),
+                put(b"b"),
+                delete(b"c", prev_kv=True),
+                delete(b"d"),
+            ]
+        )
+    )
+    put_shown, put_quiet, delete_shown, delete_quiet = response.responses
+    assert put_shown.response_put.prev_kv.value == b"A"
+    assert not put_quiet.response_put.HasField("prev_kv")
+    assert [kv.value for kv in delete_shown.response_delete_range.prev_kvs] == [b"C"]
+    assert delete_quiet.response_delete_range.deleted == 1
+    assert not delete_quiet.response_delete_range.prev_kvs
 
 
 def test_only_the_branch_taken_is_checked(applied: Applied) -> None:

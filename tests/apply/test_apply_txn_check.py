@@ -181,6 +181,7 @@ def test_intervals_cover_what_any_of_them_covers(
         ([nested([put()]), nested([put()])], DuplicateKey),
         ([nested([put()], [put()])], None),
         ([nested([put()], [delete()])], None),
+        ([nested([delete()], [put()])], None),
         ([nested([delete()]), put()], DuplicateKey),
         ([nested([delete()]), nested([put()])], DuplicateKey),
         ([nested([nested([put()])]), put()], DuplicateKey),

@@ -1,0 +1,71 @@
+"""The `raftkv` command.
+
+Owns: the subcommands and their exit statuses: 0 for success, 2 for a mistake in what was asked, 1
+for a failure. Must never do: show a traceback for a user's mistake.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+import click
+
+from raftkv import ETCD_VERSION, __version__
+from raftkv.cli.flags import FLAGS, NOT_YET
+from raftkv.cli.logs import log_to_stderr
+from raftkv.cli.settings import CONFIG_FILE, read_settings
+from raftkv.errors import ConfigError
+
+VERSION_TEXT = (
+    f"etcd Version: {ETCD_VERSION}\n"
+    f"raftkv Version: {__version__}\n"
+    f"Python Version: {platform.python_version()}\n"
+    f"OS/Arch: {sys.platform}/{platform.machine()}"
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message=VERSION_TEXT)
+def main() -> None:
+    """A replicated key-value store that speaks etcd's v3 API."""
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,
+)
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def serve(flags: tuple[str, ...]) -> None:
+    """Run one member. Takes etcd's flags and ETCD_* variables: see `raftkv serve --help`."""
+    if any(flag in ("-h", "--help", "-help") for flag in flags):
+        click.echo(_serve_help())
+        return
+    if any(flag in ("--version", "-version") for flag in flags):
+        click.echo(VERSION_TEXT)
+        return
+    log_to_stderr("info")
+    try:
+        config = read_settings(flags, os.environ)
+    except ConfigError as e:
+        click.echo(f"raftkv serve: {e}", err=True)
+        sys.exit(2)
+    log_to_stderr(config.log_level)
+    from raftkv.cli.process import run
+
+    sys.exit(run(config))
+
+
+def _serve_help() -> str:
+    lines = ["Usage: raftkv serve [FLAGS]", "", "Flags, each also as a variable ETCD_<NAME>:", ""]
+    for flag in (*FLAGS, CONFIG_FILE):
+        default = f" (default {flag.default})" if flag.default else ""
+        lines.append(f"  --{flag.name}\n        {flag.help}{default}")
+    lines += ["", "Flags of etcd that are accepted at their default only, for now:", ""]
+    lines += [f"  --{name}" for name in sorted(NOT_YET)]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

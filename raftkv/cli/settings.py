@@ -1,0 +1,157 @@
+"""From a command line, an environment and a file to a ServerConfig.
+
+Owns: etcd's rules of precedence: a config file replaces everything else; a flag and a variable for
+one name are refused together; unknown ETCD_ variables only warn. Must never do: touch the process's
+own environment: it is passed in. Every mistake is one ConfigError with one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from raftkv.cli.flags import FLAGS, NOT_YET, Flag, Parsed, flag_named, parse_value
+from raftkv.errors import ConfigError
+from raftkv.server.config import Limits, ServerConfig
+
+log = logging.getLogger("raftkv.cli")
+
+CONFIG_FILE = Flag("config-file", "", str, "read all settings from this YAML file instead")
+_DURATIONS = frozenset({"watch-progress-notify-interval"})
+_NOT_SETTINGS = frozenset({"ETCD_CONFIG_FILE"})
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ServerConfig:
+    """Raises ConfigError."""
+    given = _from_arguments(arguments)
+    path = given.pop(CONFIG_FILE.name, environment.get(CONFIG_FILE.variable, ""))
+    if path:
+        return _config(_from_file(path))
+    for variable, text in environment.items():
+        _take_variable(given, variable, text)
+    return _config(given)
+
+
+def _from_arguments(arguments: Sequence[str]) -> dict[str, str]:
+    """Flags as Go's flag package reads them: -name or --name, =value or the next word."""
+    given: dict[str, str] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or word in ("-", "--"):
+            raise ConfigError(f"{word!r} is not a valid flag")
+        name, equals, value = word.lstrip("-").partition("=")
+        flag = CONFIG_FILE if name == CONFIG_FILE.name else flag_named(name)
+        if flag is None:
+            raise ConfigError(f"flag provided but not defined: --{name}{_suggestion(name)}")
+        if not equals and flag.is_boolean:
+            value = "true"
+        elif not equals:
+            if not words:
+                raise ConfigError(f"flag needs an argument: --{name}")
+            value = words.pop(0)
+        given[name] = value
+    return given
+
+
+def _suggestion(name: str) -> str:
+    known = [flag.name for flag in FLAGS] + list(NOT_YET)
+    close = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean --{close[0]}?)" if close else ""
+
+
+def _take_variable(given: dict[str, str], variable: str, text: str) -> None:
+    if not variable.startswith("ETCD_") or variable in _NOT_SETTINGS or not text:
+        return
+    name = variable.removeprefix("ETCD_").lower().replace("_", "-")
+    if flag_named(name) is None:
+        log.warning("unrecognized environment variable %s=%s", variable, text)
+    elif name in given:
+        raise ConfigError(
+            f"conflicting environment variable {variable!r} is shadowed by the flag "
+            f"--{name}: either unset the variable or remove the flag"
+        )
+    else:
+        given[name] = text
+
+
+def _from_file(path: str) -> dict[str, str]:
+    try:
+        settings = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as e:
+        reason = " ".join(str(e).split())
+        raise ConfigError(f"cannot read --config-file {path}: {reason}") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"--config-file {path} holds no settings of the form name: value")
+    given = {}
+    for name, value in settings.items():
+        flag = flag_named(str(name))
+        if flag is None:
+            raise ConfigError(f"--config-file {path}: unknown setting {name}{_suggestion(name)}")
+        if isinstance(value, bool):
+            value = str(value).lower()
+        elif name in _DURATIONS and isinstance(value, int):
+            value = f"{value}ns"
+        elif isinstance(value, list):
+            value = ",".join(map(str, value))
+        given[str(name)] = "" if value is None else str(value)
+    return given
+
+
+def _config(given: Mapping[str, str]) -> ServerConfig:
+    values: dict[str, Parsed] = {}
+    for name, text in given.items():
+        flag = flag_named(name)
+        assert flag is not None, name
+        values[name] = parse_value(flag, text, f"--{name}")
+    if "listen-client-urls" in given and "advertise-client-urls" not in given:
+        raise ConfigError("--advertise-client-urls is required when --listen-client-urls is set")
+    for flag in FLAGS:
+        if flag.name not in values and flag.name != "initial-cluster":
+            values[flag.name] = parse_value(flag, flag.default, f"the default of --{flag.name}")
+    values.setdefault(
+        "initial-cluster",
+        {str(values["name"]): values["initial-advertise-peer-urls"]},  # type: ignore[dict-item]
+    )
+    config = _build(values)
+    config.validate()
+    return config
+
+
+def _build(values: Mapping[str, Parsed]) -> ServerConfig:
+    name = str(values["name"])
+    limits = Limits()
+    for setting in ("max-request-bytes", "max-txn-ops", "snapshot-catchup-entries"):
+        number = values[setting]
+        if not isinstance(number, int) or number <= 0:
+            raise ConfigError(f"--{setting} must be above 0, got {number}")
+    limits = replace(
+        limits,
+        request_bytes_max=values["max-request-bytes"],  # type: ignore[arg-type]
+        txn_ops_max=values["max-txn-ops"],  # type: ignore[arg-type]
+        catchup_entries=values["snapshot-catchup-entries"],  # type: ignore[arg-type]
+    )
+    return ServerConfig(
+        name=name,
+        data_dir=str(values["data-dir"] or f"{name}.etcd"),
+        wal_dir=str(values["wal-dir"]),
+        listen_client=values["listen-client-urls"],  # type: ignore[arg-type]
+        advertise_client_urls=values["advertise-client-urls"],  # type: ignore[arg-type]
+        listen_peer=values["listen-peer-urls"],  # type: ignore[arg-type]
+        initial_advertise_peer_urls=values["initial-advertise-peer-urls"],  # type: ignore[arg-type]
+        initial_cluster=values["initial-cluster"],  # type: ignore[arg-type]
+        initial_cluster_token=str(values["initial-cluster-token"]),
+        initial_cluster_state=str(values["initial-cluster-state"]),
+        heartbeat_interval_ms=values["heartbeat-interval"],  # type: ignore[arg-type]
+        election_timeout_ms=values["election-timeout"],  # type: ignore[arg-type]
+        snapshot_count=values["snapshot-count"],  # type: ignore[arg-type]
+        pre_vote=bool(values["pre-vote"]),
+        watch_progress_notify_interval_s=values["watch-progress-notify-interval"],  # type: ignore[arg-type]
+        log_level=str(values["log-level"]),
+        limits=limits,
+    )
