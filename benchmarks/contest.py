@@ -40,6 +40,14 @@ class Row:
     def ratio(self) -> float:
         return self.metric.ratio(median(self.raftkv), median(self.etcd))
 
+    @property
+    def ratios(self) -> Sequence[float]:
+        """Round by round: how far they lie apart is how much the median may be trusted."""
+        return [
+            self.metric.ratio(mine, theirs)
+            for mine, theirs in zip(self.raftkv, self.etcd, strict=False)
+        ]
+
 
 @dataclass
 class Contest:

@@ -33,6 +33,7 @@ def table(contest: Contest, rounds: int) -> Table:
     for title in (contest.raftkv.title, contest.etcd.title):
         result.add_column(title, justify="right")
     result.add_column("ratio", justify="right")
+    result.add_column("of rounds", justify="right", no_wrap=True)
     result.add_column("target", justify="right")
     previous = ""
     for row in contest.rows():
@@ -53,6 +54,7 @@ def _cells(row: Row) -> Sequence[str]:
         _number(median(row.raftkv)),
         _number(median(row.etcd)),
         ratio,
+        f"{min(row.ratios):.2f}-{max(row.ratios):.2f}",
         "" if target is None else f">= {target:g}x",
     )
 
@@ -99,6 +101,7 @@ def _row(row: Row) -> dict[str, Any]:
         "raftkv": median(row.raftkv),
         "etcd": median(row.etcd),
         "ratio": round(row.ratio, 3),
+        "ratio_rounds": [round(ratio, 3) for ratio in row.ratios],
         "raftkv_rounds": list(row.raftkv),
         "etcd_rounds": list(row.etcd),
     }
@@ -111,6 +114,7 @@ def machine(directory: Path) -> dict[str, Any]:
         "processor": _processor(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
+        "load_average": os.getloadavg()[1],
         "python": platform.python_version(),
         "fdatasync_ms": round(fdatasync_ms(directory), 3),
     }
