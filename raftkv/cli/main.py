@@ -6,14 +6,17 @@ for a failure. Must never do: show a traceback for a user's mistake.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import sys
+from pathlib import Path
 
 import click
 
 from raftkv import ETCD_VERSION, __version__
 from raftkv.cli.flags import FLAGS, NOT_YET
+from raftkv.cli.local_plan import BASE_PORT
 from raftkv.cli.logs import log_to_stderr
 from raftkv.cli.settings import CONFIG_FILE, read_settings
 from raftkv.errors import ConfigError
@@ -55,6 +58,41 @@ def serve(flags: tuple[str, ...]) -> None:
     from raftkv.cli.process import run
 
     sys.exit(run(config))
+
+
+DATA_DIR = click.Path(file_okay=False, path_type=Path)
+
+
+@main.command()
+@click.option("--members", type=click.Choice(["1", "3", "5"]), default="3", show_default=True)
+@click.option("--data-dir", type=DATA_DIR, default=Path("raftkv-data"), show_default=True)
+@click.option(
+    "--base-port", type=int, default=BASE_PORT, show_default=True, help="first client port"
+)
+@click.option("--program", hidden=True, default="", help="run this instead of raftkv serve")
+def local(members: str, data_dir: Path, base_port: int, program: str) -> None:
+    """Run a whole cluster on this machine, until Ctrl-C."""
+    from raftkv.cli.local import run_local
+
+    try:
+        sys.exit(run_local(int(members), base_port, data_dir.resolve(), tuple(program.split())))
+    except ConfigError as e:
+        click.echo(f"raftkv local: {e}", err=True)
+        sys.exit(2)
+
+
+@main.command("local-restart")
+@click.argument("name")
+@click.option("--data-dir", type=DATA_DIR, default=Path("raftkv-data"), show_default=True)
+def local_restart(name: str, data_dir: Path) -> None:
+    """Start a member of a running `raftkv local` that is down."""
+    from raftkv.cli.local import ask_restart
+
+    try:
+        click.echo(asyncio.run(ask_restart(data_dir.resolve(), name)))
+    except ConfigError as e:
+        click.echo(f"raftkv local-restart: {e}", err=True)
+        sys.exit(2)
 
 
 def _serve_help() -> str:

@@ -30,7 +30,7 @@ from raftkv.apply.txn_check import check_txn
 from raftkv.errors import Compacted, InvalidRequest, RaftKVError
 
 ANY_STORE = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

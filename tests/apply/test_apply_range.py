@@ -36,18 +36,18 @@ def test_every_field_arrives_in_its_place() -> None:
 @pytest.mark.parametrize("target", range(5))
 def test_every_sort_is_understood(order: int, target: int) -> None:
     """All orders and targets that the proto names."""
-    query = query_of(RangeRequest(key=b"k", sort_order=order, sort_target=target))  # type: ignore[arg-type]
+    query = query_of(RangeRequest(key=b"k", sort_order=order, sort_target=target))
     assert (query.sort_order, query.sort_target) == (order, target)
 
 
 def test_what_is_refused() -> None:
     """No key comes before a bad sort; numbers beyond the enums are no sort."""
     with pytest.raises(EmptyKey):
-        query_of(RangeRequest(sort_order=9))  # type: ignore[arg-type]
+        query_of(RangeRequest(sort_order=9))
     for wrong in (
-        RangeRequest(key=b"k", sort_order=3),  # type: ignore[arg-type]
-        RangeRequest(key=b"k", sort_order=-1),  # type: ignore[arg-type]
-        RangeRequest(key=b"k", sort_target=5),  # type: ignore[arg-type]
+        RangeRequest(key=b"k", sort_order=3),
+        RangeRequest(key=b"k", sort_order=-1),
+        RangeRequest(key=b"k", sort_target=5),
     ):
         with pytest.raises(InvalidSortOption):
             query_of(wrong)

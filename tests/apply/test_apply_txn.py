@@ -25,15 +25,15 @@ from raftkv.errors import (
 
 
 def put(key: bytes, value: bytes = b"", **fields: object) -> RequestOp:
-    return RequestOp(request_put=PutRequest(key=key, value=value, **fields))  # type: ignore[arg-type]
+    return RequestOp(request_put=PutRequest(key=key, value=value, **fields))
 
 
 def delete(key: bytes, **fields: object) -> RequestOp:
-    return RequestOp(request_delete_range=DeleteRangeRequest(key=key, **fields))  # type: ignore[arg-type]
+    return RequestOp(request_delete_range=DeleteRangeRequest(key=key, **fields))
 
 
 def get(key: bytes, **fields: object) -> RequestOp:
-    return RequestOp(request_range=RangeRequest(key=key, **fields))  # type: ignore[arg-type]
+    return RequestOp(request_range=RangeRequest(key=key, **fields))
 
 
 def version_is(key: bytes, version: int, **fields: object) -> Compare:
@@ -42,7 +42,7 @@ def version_is(key: bytes, version: int, **fields: object) -> Compare:
         target=Compare.VERSION,
         result=Compare.EQUAL,
         version=version,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
 
 
@@ -51,7 +51,7 @@ def test_all_writes_share_one_revision(applied: Applied) -> None:
     applied.put(b"z")
     response = applied.txn(TxnRequest(success=[put(b"a"), delete(b"z"), put(b"b")]))
     assert response.header.revision == 3
-    assert [applied.store.get(k).mod_revision for k in (b"a", b"b")] == [3, 3]  # type: ignore[union-attr]
+    assert [applied.store.get(k).mod_revision for k in (b"a", b"b")] == [3, 3]
     assert applied.store.current_revision == 3
 
 
@@ -221,7 +221,7 @@ def test_compares_of_each_target_and_result(
         applied.put(b"other")
     for _ in range(5):
         applied.put(b"k", b"\x05", lease=5)  # created at 5, version 5, modified at 9
-    compare = Compare(key=b"k", target=target, result=result)  # type: ignore[arg-type]
+    compare = Compare(key=b"k", target=target, result=result)
     stored = 9 if target == Compare.MOD else 5
     match target:
         case Compare.VERSION:
@@ -240,7 +240,7 @@ def test_compares_of_each_target_and_result(
         Compare.GREATER: stored > operand,
         Compare.LESS: stored < operand,
         Compare.NOT_EQUAL: stored != operand,
-    }[result]  # type: ignore[index]
+    }[result]
     assert applied.txn(TxnRequest(compare=[compare])).succeeded == expected
 
 

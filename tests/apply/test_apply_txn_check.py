@@ -29,7 +29,7 @@ from raftkv.errors import (
 
 
 def put(key: bytes = b"k", **fields: object) -> RequestOp:
-    return RequestOp(request_put=PutRequest(key=key, **fields))  # type: ignore[arg-type]
+    return RequestOp(request_put=PutRequest(key=key, **fields))
 
 
 def delete(key: bytes = b"k", range_end: bytes = b"") -> RequestOp:
@@ -37,7 +37,7 @@ def delete(key: bytes = b"k", range_end: bytes = b"") -> RequestOp:
 
 
 def get(key: bytes = b"k", **fields: object) -> RequestOp:
-    return RequestOp(request_range=RangeRequest(key=key, **fields))  # type: ignore[arg-type]
+    return RequestOp(request_range=RangeRequest(key=key, **fields))
 
 
 def nested(success: list[RequestOp], failure: list[RequestOp] | None = None) -> RequestOp:

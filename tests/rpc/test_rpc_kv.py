@@ -41,7 +41,7 @@ def put(kv: Service, key: bytes, value: bytes = b"") -> PutResponse:
 
 
 def get(key: bytes, **fields: object) -> RequestOp:
-    return RequestOp(request_range=RangeRequest(key=key, **fields))  # type: ignore[arg-type]
+    return RequestOp(request_range=RangeRequest(key=key, **fields))
 
 
 def test_put_get_delete(kv: Service) -> None:
@@ -93,8 +93,8 @@ def test_ranges_show_count_and_more(kv: Service) -> None:
     ("method", "request_", "text"),
     [
         ("Range", RangeRequest(), "key is not provided"),
-        ("Range", RangeRequest(key=b"k", sort_order=3), "invalid sort option"),  # type: ignore[arg-type]
-        ("Range", RangeRequest(key=b"k", sort_target=9), "invalid sort option"),  # type: ignore[arg-type]
+        ("Range", RangeRequest(key=b"k", sort_order=3), "invalid sort option"),
+        ("Range", RangeRequest(key=b"k", sort_target=9), "invalid sort option"),
         ("Put", PutRequest(value=b"v"), "key is not provided"),
         ("Put", PutRequest(key=b"k", value=b"v", ignore_value=True), "value is provided"),
         ("Put", PutRequest(key=b"k", lease=1, ignore_lease=True), "lease is provided"),
