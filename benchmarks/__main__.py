@@ -27,7 +27,7 @@ from tests.e2e.waiting import TimedOut
 
 EVENTS_PER_SECOND_GUESS = 20
 # Of a file or a pipe, which has no width of its own.
-OUTPUT_COLUMNS = 110
+OUTPUT_COLUMNS = 130
 PUT_TARGETS = {1: 1.0, 100: 1.5, 1000: 2.0}
 GET_TARGETS = {1: 1.0, 100: 1.3, 1000: 1.3}
 

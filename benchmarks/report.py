@@ -31,10 +31,10 @@ def table(contest: Contest, rounds: int) -> Table:
     result.add_column("work", no_wrap=True)
     result.add_column("figure", no_wrap=True)
     for title in (contest.raftkv.title, contest.etcd.title):
-        result.add_column(title, justify="right")
-    result.add_column("ratio", justify="right")
+        result.add_column(title, justify="right", no_wrap=True)
+    result.add_column("ratio", justify="right", no_wrap=True)
     result.add_column("of rounds", justify="right", no_wrap=True)
-    result.add_column("target", justify="right")
+    result.add_column("target", justify="right", no_wrap=True)
     previous = ""
     for row in contest.rows():
         if previous and row.work != previous:
