@@ -35,6 +35,9 @@ def local(log: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
         )
     try:
         yield process
+    except BaseException as error:
+        error.add_note(f"--- {log.name}\n{log.read_text()}")
+        raise
     finally:
         # Its members are in its process group: none may outlive the test.
         with_group = process.poll() is None

@@ -55,7 +55,7 @@ def test_bad_flags_exit_with_2(tmp_path: Path, flags: tuple[str, ...]) -> None:
         ("--nonsense",),
         ("--election-timeout=abc",),
         ("--election-timeout=200", "--heartbeat-interval=100"),
-        ("--name=m9", "--initial-cluster=m1=http://127.0.0.1:2380"),
+        ("--name=m9", "--initial-cluster=m0=http://127.0.0.1:2380"),
         ("--listen-client-urls=nowhere",),
         ("--initial-cluster-state=perhaps",),
         ("--config-file=/no/such/file",),
