@@ -12,10 +12,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from raftkv.cli.flags import FLAGS, NOT_YET, Flag, Parsed, flag_named, parse_value
+from raftkv.cli.flags import FLAGS, NOT_YET, Flag, flag_named, parse_value
 from raftkv.errors import ConfigError
 from raftkv.server.config import Limits, ServerConfig
 
@@ -104,7 +105,7 @@ def _from_file(path: str) -> dict[str, str]:
 
 
 def _config(given: Mapping[str, str]) -> ServerConfig:
-    values: dict[str, Parsed] = {}
+    values: dict[str, Any] = {}
     for name, text in given.items():
         flag = flag_named(name)
         assert flag is not None, name
@@ -116,14 +117,14 @@ def _config(given: Mapping[str, str]) -> ServerConfig:
             values[flag.name] = parse_value(flag, flag.default, f"the default of --{flag.name}")
     values.setdefault(
         "initial-cluster",
-        {str(values["name"]): values["initial-advertise-peer-urls"]},  # type: ignore[dict-item]
+        {str(values["name"]): values["initial-advertise-peer-urls"]},
     )
     config = _build(values)
     config.validate()
     return config
 
 
-def _build(values: Mapping[str, Parsed]) -> ServerConfig:
+def _build(values: Mapping[str, Any]) -> ServerConfig:
     name = str(values["name"])
     limits = Limits()
     for setting in ("max-request-bytes", "max-txn-ops", "snapshot-catchup-entries"):
@@ -132,26 +133,26 @@ def _build(values: Mapping[str, Parsed]) -> ServerConfig:
             raise ConfigError(f"--{setting} must be above 0, got {number}")
     limits = replace(
         limits,
-        request_bytes_max=values["max-request-bytes"],  # type: ignore[arg-type]
-        txn_ops_max=values["max-txn-ops"],  # type: ignore[arg-type]
-        catchup_entries=values["snapshot-catchup-entries"],  # type: ignore[arg-type]
+        request_bytes_max=values["max-request-bytes"],
+        txn_ops_max=values["max-txn-ops"],
+        catchup_entries=values["snapshot-catchup-entries"],
     )
     return ServerConfig(
         name=name,
         data_dir=str(values["data-dir"] or f"{name}.etcd"),
         wal_dir=str(values["wal-dir"]),
-        listen_client=values["listen-client-urls"],  # type: ignore[arg-type]
-        advertise_client_urls=values["advertise-client-urls"],  # type: ignore[arg-type]
-        listen_peer=values["listen-peer-urls"],  # type: ignore[arg-type]
-        initial_advertise_peer_urls=values["initial-advertise-peer-urls"],  # type: ignore[arg-type]
-        initial_cluster=values["initial-cluster"],  # type: ignore[arg-type]
+        listen_client=values["listen-client-urls"],
+        advertise_client_urls=values["advertise-client-urls"],
+        listen_peer=values["listen-peer-urls"],
+        initial_advertise_peer_urls=values["initial-advertise-peer-urls"],
+        initial_cluster=values["initial-cluster"],
         initial_cluster_token=str(values["initial-cluster-token"]),
         initial_cluster_state=str(values["initial-cluster-state"]),
-        heartbeat_interval_ms=values["heartbeat-interval"],  # type: ignore[arg-type]
-        election_timeout_ms=values["election-timeout"],  # type: ignore[arg-type]
-        snapshot_count=values["snapshot-count"],  # type: ignore[arg-type]
+        heartbeat_interval_ms=values["heartbeat-interval"],
+        election_timeout_ms=values["election-timeout"],
+        snapshot_count=values["snapshot-count"],
         pre_vote=bool(values["pre-vote"]),
-        watch_progress_notify_interval_s=values["watch-progress-notify-interval"],  # type: ignore[arg-type]
+        watch_progress_notify_interval_s=values["watch-progress-notify-interval"],
         log_level=str(values["log-level"]),
         limits=limits,
     )

@@ -1,0 +1,337 @@
+"""The parts of a member, made and connected, and what happens to them.
+
+Owns: who calls whom, the tick, and the events that concern several parts: a new leader, a due cut
+of the log, an installed snapshot, a failure. Must never do: consensus, storage or wire work of its
+own. ``member`` is the door in front of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from raftkv.apply.applier import Applier
+from raftkv.apply.membership import MemberInfo, read_members
+from raftkv.errors import RaftKVError, Stopped
+from raftkv.mvcc.watch_hub import WatchHub
+from raftkv.raft.confchange import decode_conf_change
+from raftkv.raft.config import Config, RandomSource
+from raftkv.raft.message import NO_NODE, Entry, Message, Ready, Role, SoftState
+from raftkv.raft.raw_node import RawNode
+from raftkv.scheduler import Scheduler, Timer, Worker
+from raftkv.server.applied_state import AppliedState
+from raftkv.server.apply_queue import ApplyQueue
+from raftkv.server.background import Background
+from raftkv.server.committer import Committer
+from raftkv.server.config import ServerConfig
+from raftkv.server.foundation import Foundation
+from raftkv.server.log_compactor import LogCompactor
+from raftkv.server.persister import Persister
+from raftkv.server.proposals import Proposals
+from raftkv.server.reads import Reads
+from raftkv.server.ready_loop import ReadyLoop
+from raftkv.server.snapshots import SnapshotKeeper, SnapshotSender
+
+log = logging.getLogger("raftkv.server")
+
+SEQUENCES_PER_LIFE = 1 << 32
+"""Every start of a member numbers its batches and read rounds from its own range, above all that
+it can have used before: a late message of an old life is never taken for one of the new."""
+
+
+class Transport(SnapshotSender, Protocol):
+    """The network, as a member sees it. ``raftkv.peer.transport`` is the real one."""
+
+    def send(self, messages: Sequence[Message]) -> None: ...
+
+    def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None: ...
+
+
+class Workers(Protocol):
+    """The threads of a member: one per kind of blocking work, so that none waits for another."""
+
+    @property
+    def wal(self) -> Worker: ...
+
+    @property
+    def backend(self) -> Worker: ...
+
+    @property
+    def snapshot(self) -> Worker: ...
+
+
+class Engine:
+    """``fatal`` is called once with what makes it impossible to go on, a full disk say."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        foundation: Foundation,
+        *,
+        scheduler: Scheduler,
+        workers: Workers,
+        transport: Transport,
+        random: RandomSource,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.config = config
+        self.foundation = foundation
+        self.scheduler = scheduler
+        self.workers = workers
+        self.transport = transport
+        self.leader_id = NO_NODE
+        self.leader_changes = 0
+        self.stopped = False
+        self.conf_state = foundation.applied.conf_state
+        self._fatal_of_owner = fatal
+        self._leader_lost_at = float("-inf")
+        self._timer: Timer | None = None
+        self._make_waiting_rooms()
+        self._make_storage()
+        self._make_consensus(random)
+
+    # --- making -----------------------------------------------------------------------------
+
+    def _make_waiting_rooms(self) -> None:
+        """Where requests wait: for their entry, and for their read round."""
+        limits, me = self.config.limits, self.foundation.member_id
+        first = self.foundation.lives * SEQUENCES_PER_LIFE
+        timeout_s = self.config.request_timeout_s
+        self.proposals = Proposals(
+            origin=me, first_sequence=first, limits=limits, timeout_s=timeout_s
+        )
+        self.reads = Reads(
+            origin=me,
+            first_round=first,
+            reads_max=limits.pending_requests_max,
+            timeout_s=timeout_s,
+        )
+
+    def _make_storage(self) -> None:
+        """From committed entries down to the database, and to the watchers."""
+        foundation, limits, applied = self.foundation, self.config.limits, self.foundation.applied
+        self.hub = WatchHub(foundation.store)
+        self._applier = Applier(
+            foundation.store,
+            foundation.backend,
+            cluster_id=foundation.cluster_id,
+            member_id=foundation.member_id,
+            sequences=applied.sequences,
+        )
+        self.queue = ApplyQueue(
+            applier=self._applier,
+            proposals=self.proposals,
+            applied_index=applied.index,
+            applied_term=applied.term,
+            on_conf_change=self._apply_conf_change,
+        )
+        self.committer = Committer(
+            backend=foundation.backend,
+            worker=self.workers.backend,
+            scheduler=self.scheduler,
+            queue=self.queue,
+            limits=limits,
+            save_applied=self.save_applied,
+            reopened=self._reopened,
+            fatal=self._fatal,
+            committed=applied,
+        )
+        self.background = Background(
+            store=foundation.store,
+            hub=self.hub,
+            committer=self.committer,
+            scheduler=self.scheduler,
+            limits=limits,
+        )
+        self.hub.on_work = self.background.schedule
+
+    def _make_consensus(self, random: RandomSource) -> None:
+        """From messages and proposals up to committed entries."""
+        foundation, applied = self.foundation, self.foundation.applied
+        self._log_compactor = LogCompactor(
+            snapshot_count=self.config.snapshot_count,
+            limits=self.config.limits,
+            marker_index=foundation.snapshot.index,
+        )
+        self._snapshots = SnapshotKeeper(
+            store=foundation,
+            worker=self.workers.snapshot,
+            committer=self.committer,
+            sender=self.transport,
+            first_index=lambda: self.node.first_index,
+            report=self._report_snapshot,
+            installed=self._snapshot_installed,
+        )
+        self.node = RawNode(
+            self._raft_config(),
+            hard_state=foundation.hard_state,
+            snapshot=foundation.snapshot,
+            entries=foundation.entries,
+            applied=applied.index,
+            random=random,
+            snapshot_source=self._snapshots.source,
+            conf_state=applied.conf_state,
+        )
+        self.persister = Persister(
+            wal=foundation.wal,
+            worker=self.workers.wal,
+            scheduler=self.scheduler,
+            fatal=self._fatal,
+        )
+        self.loop = ReadyLoop(
+            node=self.node,
+            scheduler=self.scheduler,
+            transport=self.transport,
+            persister=self.persister,
+            snapshots=self._snapshots,
+            queue=self.queue,
+            committer=self.committer,
+            proposals=self.proposals,
+            reads=self.reads,
+            on_soft_state=self._on_soft_state,
+            on_committed=self._log_compactor.note,
+            on_turn=self._after_turn,
+        )
+
+    def _raft_config(self) -> Config:
+        config, limits = self.config, self.config.limits
+        return Config(
+            id=self.foundation.member_id,
+            election_timeout_ticks=config.election_timeout_ms // config.heartbeat_interval_ms,
+            heartbeat_timeout_ticks=1,
+            inflight_messages_max=limits.inflight_messages_max,
+            message_bytes_max=limits.message_bytes_max,
+            committed_bytes_max=limits.committed_bytes_max,
+            uncommitted_bytes_max=limits.uncommitted_bytes_max,
+            pre_vote=config.pre_vote,
+        )
+
+    # --- life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick and to talk. The loop's thread only."""
+        self.transport.set_peers(self._peer_urls())
+        self._tick()
+        self.loop.schedule()
+        if self.foundation.store.compacting:
+            self.background.schedule()
+
+    def abandon(self) -> None:
+        """Stop turning at once and answer nobody, as a killed process would."""
+        self.stopped = True
+        self.loop.stop()
+        self.background.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def stop_turning(self, error: RaftKVError) -> None:
+        """Stop, and answer everything that waits with ``error``."""
+        self.abandon()
+        self.proposals.fail_all(error)
+        self.reads.fail_all(error)
+
+    def stop(self, then: Callable[[], None]) -> None:
+        """Answer what waits with "stopped", commit the backend, close the files, call ``then``."""
+        self.stop_turning(Stopped("the member is stopping"))
+
+        def close() -> None:
+            self.workers.backend.run(self.foundation.close, lambda error: then())
+
+        def commit() -> None:
+            if self.foundation.backend.dirty_bytes:
+                self.save_applied()
+                self.committer.exclusive(self.foundation.backend.commit, lambda: None)
+            self.committer.when_open(close)
+
+        # The WAL's worker may still hold a write: what comes after it in the queue, comes after.
+        self.workers.wal.run(lambda: None, lambda error: self.committer.when_open(commit))
+
+    def members(self) -> list[MemberInfo]:
+        return read_members(self.foundation.backend)
+
+    def save_applied(self) -> AppliedState:
+        """Write how far the store has come into the transaction that is about to be committed."""
+        state = AppliedState(
+            self.queue.applied_index,
+            self.queue.applied_term,
+            self.conf_state,
+            dict(self._applier.sequences),
+        )
+        self.foundation.store.flush_meta()
+        self.foundation.save_applied(state)
+        return state
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._timer = self.scheduler.call_later(
+            self.config.heartbeat_interval_ms / 1000, self._tick
+        )
+        now = self.scheduler.now()
+        self.node.tick()
+        self.proposals.expire(now, self._leader_lost_at)
+        self.reads.retry(now)
+        self.reads.expire(now)
+        self.loop.schedule()
+
+    def _on_soft_state(self, soft: SoftState) -> None:
+        if soft.leader_id == self.leader_id:
+            return
+        if self.leader_id != NO_NODE:
+            self._leader_lost_at = self.scheduler.now()
+        if soft.leader_id != NO_NODE:
+            self.leader_changes += 1
+            what = "this member" if soft.role is Role.LEADER else f"{soft.leader_id:x}"
+            log.info("leader is %s at term %d", what, self.node.status().term)
+        else:
+            log.warning("no leader: lost %x", self.leader_id)
+        self.leader_id = soft.leader_id
+
+    def _after_turn(self) -> None:
+        if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):
+            self._cut_log(self.committer.committed)
+        elif self._log_compactor.is_due(self.queue.applied_index):
+            self.committer.demand()
+
+    def _cut_log(self, state: AppliedState) -> None:
+        """Everything up to ``state`` is durable in the backend: the log need not keep it all."""
+        marker = state.meta
+        cut = max(self._log_compactor.cut_index(marker.index), self.node.first_index - 1)
+        self._log_compactor.cut(cut, marker.index)
+        self.node.compact(cut)
+        self.persister.mark(marker)
+        self._snapshots.purge()
+        log.info("log is durable in the database up to %d, kept from %d", marker.index, cut + 1)
+
+    def _reopened(self) -> None:
+        self.loop.schedule()
+        self.background.schedule()
+
+    def _apply_conf_change(self, entry: Entry) -> None:
+        self.conf_state = self.node.apply_conf_change(decode_conf_change(entry.data))
+
+    def _report_snapshot(self, peer: int, ok: bool) -> None:
+        self.node.report_snapshot(peer, ok=ok)
+        self.loop.schedule()
+
+    def _snapshot_installed(self, ready: Ready) -> None:
+        """The database is the snapshot's now: everything that remembered the old one learns."""
+        applied = self.foundation.read_applied()
+        self.queue.reset(applied.index, applied.term)
+        self.conf_state = applied.conf_state
+        self._applier.sequences = dict(applied.sequences)
+        self.committer.committed = applied
+        self._log_compactor.cut(applied.index, applied.index)
+        self.foundation.store.reload()
+        self.hub.restored()
+        self.transport.set_peers(self._peer_urls())
+
+    def _peer_urls(self) -> dict[int, tuple[str, ...]]:
+        return {m.id: m.peer_urls for m in self.members() if m.id != self.foundation.member_id}
+
+    def _fatal(self, error: BaseException) -> None:
+        """Nothing can be acknowledged any more: stop at once and let the owner end the process."""
+        log.critical("this member cannot go on: %s", error)
+        self.stop_turning(Stopped("the member failed"))
+        self._fatal_of_owner(error)
