@@ -18,6 +18,7 @@ from tests.e2e.waiting import wait_until
 
 pytestmark = [pytest.mark.raftkv_only, pytest.mark.slow]
 
+MEMBERS = 5
 COMMAND = (*RAFTKV.command[:-1], "local")
 
 
@@ -52,20 +53,21 @@ def healthy(ctl: Etcdctl) -> bool:
 
 def test_local_cluster_keeps_its_data(tmp_path: Path) -> None:
     """Start, write, Ctrl-C, start again: the endpoints are printed and the key is still there."""
-    base = reserve_ports(12)[0]
-    flags = ("--data-dir", str(tmp_path / "data"), "--base-port", str(base))
+    # Five members get ports 10 apart; three would be spread into the range of outgoing connections.
+    base = reserve_ports(10 * MEMBERS)[0]
+    flags = ("--members", "5", "--data-dir", str(tmp_path / "data"), "--base-port", str(base))
     log = tmp_path / "local.log"
     with local(log, *flags) as process:
-        endpoints = wait_until(lambda: printed_endpoints(log), "three endpoints are printed")
+        endpoints = wait_until(lambda: printed_endpoints(log), "the endpoints are printed")
         ctl = Etcdctl(*endpoints)
-        wait_until(lambda: healthy(ctl), "all three members are healthy", seconds=60)
+        wait_until(lambda: healthy(ctl), "all members are healthy", seconds=60)
         assert "etcdctl" in log.read_text()
         assert ctl.put("k", "v") == 2
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0, log.read_text()
     assert not healthy(ctl)
     with local(log, *flags) as process:
-        wait_until(lambda: healthy(ctl), "all three members are healthy again", seconds=60)
+        wait_until(lambda: healthy(ctl), "all members are healthy again", seconds=60)
         for endpoint in endpoints:
             assert Etcdctl(endpoint).ok("get", "k", "--print-value-only") == ["v"]
         process.send_signal(signal.SIGTERM)
@@ -89,10 +91,10 @@ def test_local_refuses_a_bad_flag(tmp_path: Path) -> None:
 
 
 def printed_endpoints(log: Path) -> list[str]:
-    """The first three addresses of the etcdctl line, once it is complete."""
+    """The addresses of the etcdctl line, once it is complete."""
     for line in log.read_text().splitlines():
         if "--endpoints" in line:
             listed = line.split("--endpoints", 1)[1].lstrip("= ").split()[0].split(",")
-            if len(listed) == 3:
+            if len(listed) == MEMBERS:
                 return [one.removeprefix("http://") for one in listed]
     return []
