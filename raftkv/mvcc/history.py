@@ -17,6 +17,7 @@ from raftkv.mvcc.record import (
     Link,
     Position,
     Record,
+    decode_link,
     decode_position,
     decode_record,
     encode_position,
@@ -38,28 +39,31 @@ class History:
 
     def append(
         self, position: Position, last: Link | None, key_value: bytes, *, is_tombstone: bool
-    ) -> None:
-        """Write what happened at ``position`` to a key whose last record is ``last``."""
+    ) -> Link:
+        """Write what happened at ``position`` to a key whose last record is ``last``; return the
+        link that the key's next record is chained to."""
         if last is None:
-            data = encode_record(key_value, is_tombstone, 1, NOWHERE, NOWHERE, 0)
+            link, previous = Link(position, 1), NOWHERE
         else:
-            jump, jump_depth = self._jump_over(last)
-            data = encode_record(
-                key_value, is_tombstone, last.depth + 1, last.position, jump, jump_depth
-            )
+            link, previous = self._chain(position, last), last.position
+        data = encode_record(
+            key_value, is_tombstone, link.depth, previous, link.jump, link.jump_depth
+        )
         self._backend.append(Table.REVISIONS, encode_position(position), data)
+        return link
 
-    def _jump_over(self, last: Link) -> tuple[Position, int]:
-        """Where the next record's far pointer goes: over two jumps of one length, or one step."""
-        if last.jump != NOWHERE:
+    def _chain(self, position: Position, last: Link) -> Link:
+        """Its far pointer goes over two jumps of one length, or else one step back."""
+        far = last.far
+        if far is None and last.jump != NOWHERE:
             far = self.link_at(last.jump)
-            if far is not None and last.depth - far.depth == far.depth - far.jump_depth:
-                return far.jump, far.jump_depth
-        return last.position, last.depth
+        if far is not None and last.depth - far.depth == far.depth - far.jump_depth:
+            return Link(position, last.depth + 1, far.jump, far.jump_depth, far.far)
+        return Link(position, last.depth + 1, last.position, last.depth, last)
 
     def link_at(self, position: Position) -> Link | None:
         data = self._backend.get(Table.REVISIONS, encode_position(position))
-        return None if data is None else Link(position, data)
+        return None if data is None else decode_link(position, data)
 
     def link(self, key: bytes, revision: int) -> Link:
         """The record of the live version of ``key`` with mod_revision ``revision``.
@@ -69,13 +73,13 @@ class History:
         start = encode_position((revision, 0))
         first = self._backend.get(Table.REVISIONS, start)
         if first is not None and is_live_record_of(first, key):
-            return Link((revision, 0), first)
+            return decode_link((revision, 0), first)
         for place, data in self._backend.cursor(Table.REVISIONS, start):
             position = decode_position(place)
             if position[0] != revision:
                 break
             if is_live_record_of(data, key):
-                return Link(position, data)
+                return decode_link(position, data)
         raise AssertionError(f"no record of {key!r} at revision {revision}")
 
     def at(self, position: Position, revision: int) -> Record | None:

@@ -43,14 +43,32 @@ class Record:
 
 
 class Link:
-    """The part of a key's last record that its next one is chained to."""
+    """The part of a key's record that its next one is chained to.
 
-    __slots__ = ("depth", "jump", "jump_depth", "position")
+    ``far`` is the link at ``jump`` where it is at hand: a key that is written again and again is
+    then chained without reading. It holds O(log n) links alive, for every far one is further.
+    """
 
-    def __init__(self, position: Position, data: bytes) -> None:
-        _, self.depth, _, _, main, sub, self.jump_depth = _HEAD.unpack_from(data)
+    __slots__ = ("depth", "far", "jump", "jump_depth", "position")
+
+    def __init__(
+        self,
+        position: Position,
+        depth: int,
+        jump: Position = NOWHERE,
+        jump_depth: int = 0,
+        far: Link | None = None,
+    ) -> None:
         self.position = position
-        self.jump = (main, sub)
+        self.depth = depth
+        self.jump = jump
+        self.jump_depth = jump_depth
+        self.far = far
+
+
+def decode_link(position: Position, data: bytes) -> Link:
+    _, depth, _, _, main, sub, jump_depth = _HEAD.unpack_from(data)
+    return Link(position, depth, (main, sub), jump_depth)
 
 
 def encode_record(

@@ -16,6 +16,7 @@ from raftkv.errors import Compacted, FutureRevision
 from raftkv.mvcc.codec import decode_row
 from raftkv.mvcc.compaction import Compaction
 from raftkv.mvcc.hash import HashResult, hash_history
+from raftkv.mvcc.heads import Heads
 from raftkv.mvcc.history import History
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
 from raftkv.mvcc.range_reader import RangeReader
@@ -33,6 +34,7 @@ class Store:
         self.latest = OrderedKeys(backend, Table.LATEST)
         self.tombstones = OrderedKeys(backend, Table.TOMBSTONES)
         self.history = History(backend)
+        self.heads = Heads()
         self._reader = RangeReader(self.latest, self.tombstones, self.history)
         self._compaction = Compaction(backend, self.history, self.tombstones)
         self.observer: Callable[[RevisionEvents], None] | None = None
@@ -40,6 +42,7 @@ class Store:
 
     def reload(self) -> None:
         """Read the numbers from the backend, which was opened or replaced."""
+        self.heads.clear()
         self.latest.reload()
         self.tombstones.reload()
         self._compaction.reload()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from raftkv.mvcc.codec import (
     encode_deletion,
-    encode_key_value,
     encode_row,
     revisions_of_row,
     row_body,
 )
+from raftkv.mvcc.heads import Head, encode_prefix, encode_version, head_of_row
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult
 from raftkv.mvcc.range_reader import bounds
 from raftkv.mvcc.record import Link, decode_position, encode_position
@@ -38,19 +38,26 @@ class WriteTxn:
     def put(self, key: bytes, value: bytes, lease: int) -> bytes | None:
         """Give ``key`` a new version; return the encoded KeyValue that it had, None for none."""
         store, revision = self._store, self.revision
+        head = store.heads.get(key) or self._find_head(key)
+        if head is None:
+            last, previous_kv, version = self._revive(key), None, 1
+            prefix = encode_prefix(key, revision)
+        else:
+            last, previous_kv, version = head.link, head.key_value, head.version + 1
+            prefix = head.prefix
+        encoded = encode_version(prefix, revision, version, value, lease)
+        store.latest.put(key, encode_row(encoded))
+        link = self._record(key, last, encoded, previous_kv, is_delete=False)
+        store.heads.keep(key, Head(prefix, version, encoded, link))
+        return previous_kv
+
+    def _find_head(self, key: bytes) -> Head | None:
+        store = self._store
         row = store.latest.get(key)
         if row is None:
-            previous_kv, create, version = None, revision, 1
-            last = self._revive(key)
-        else:
-            previous_kv = row_body(row)
-            create, mod, version = revisions_of_row(row)
-            version += 1
-            last = store.history.link(key, mod)
-        encoded = encode_key_value(key, create, revision, version, value, lease)
-        store.latest.put(key, encode_row(encoded))
-        self._record(key, last, encoded, previous_kv, is_delete=False)
-        return previous_kv
+            return None
+        _, mod, _ = revisions_of_row(row)
+        return head_of_row(key, row, store.history.link(key, mod))
 
     def get(self, key: bytes) -> KeyValue | None:
         return self._store.get(key)
@@ -83,6 +90,7 @@ class WriteTxn:
         previous_kv = row_body(row)
         _, mod, _ = revisions_of_row(row)
         last = store.history.link(key, mod)
+        store.heads.drop(key)
         store.latest.delete(key)
         store.tombstones.put(key, encode_position((self.revision, self._sub)))
         store.has_tombstones = True
@@ -109,9 +117,10 @@ class WriteTxn:
         previous_kv: bytes | None,
         *,
         is_delete: bool,
-    ) -> None:
+    ) -> Link:
         store, sub = self._store, self._sub
         self._sub = sub + 1
-        store.history.append((self.revision, sub), last, encoded, is_tombstone=is_delete)
+        link = store.history.append((self.revision, sub), last, encoded, is_tombstone=is_delete)
         if store.observer is not None:
             self._events.append(Event(key, self.revision, sub, is_delete, encoded, previous_kv))
+        return link
