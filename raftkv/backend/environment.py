@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import lmdb
@@ -63,7 +64,8 @@ class Backend(Protocol):
         """Rows with start <= key < end, in order. Not to be used across a write."""
 
     def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
-        """The values of the first ``limit`` rows of [start, end); all of them with 0."""
+        """The values of the first ``limit`` rows of [start, end); all of them with 0. For tables
+        in which no two values are equal: the values of LATEST hold their keys."""
 
     def count(self, table: Table, start: bytes, end: bytes | None) -> int: ...
 
@@ -135,21 +137,14 @@ class LmdbBackend:
                     yield key, value
 
     def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
-        stop = self._stop(table, end)
-        found: list[bytes] = []
-        take = found.append
+        stop = self._row_at(table, end)
         with self._txn.cursor(self._db[table]) as cursor:
             if not cursor.set_range(start):
-                return found
-            if stop is None and not limit:
-                return list(cursor.iternext(False, True))
-            for key, value in cursor.iternext():
-                if key == stop:
-                    break
-                take(value)
-                if len(found) == limit:
-                    break
-        return found
+                return []
+            rows = cursor.iternext(False, True)
+            if stop is not None:
+                rows = iter(rows.__next__, stop)  # the loop runs in C, to the row of ``end``
+            return list(islice(rows, limit) if limit else rows)
 
     def count(self, table: Table, start: bytes, end: bytes | None) -> int:
         stop = self._stop(table, end)
@@ -168,6 +163,13 @@ class LmdbBackend:
     def first(self, table: Table) -> bytes | None:
         with self._txn.cursor(self._db[table]) as cursor:
             return bytes(cursor.key()) if cursor.first() else None
+
+    def _row_at(self, table: Table, key: bytes | None) -> bytes | None:
+        """The value of the first row at or after ``key``, None for none."""
+        if key is None:
+            return None
+        with self._txn.cursor(self._db[table]) as cursor:
+            return bytes(cursor.value()) if cursor.set_range(key) else None
 
     def _stop(self, table: Table, end: bytes | None) -> bytes | None:
         """The first key at or after ``end``: a scan may then compare for equality."""

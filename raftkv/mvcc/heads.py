@@ -1,8 +1,8 @@
 """What a write needs to know of a key's newest version, kept for keys that are written often.
 
 Owns: Head, and the bounded cache of heads by key. Must never do: be asked for a value: readers go
-to the backend. Losing a head costs three look-ups; a stale one would corrupt history, so every write
-to a key replaces or drops its head, and a replaced database drops them all.
+to the backend. Losing a head costs three look-ups. A stale one would corrupt history, so every
+write to a key replaces or drops its head, and a replaced database drops them all.
 """
 
 from __future__ import annotations
