@@ -55,6 +55,16 @@ def cluster(tmp_path: Path) -> SimulatedCluster:
     return SimulatedCluster(tmp_path, seed=1)
 
 
+def read_once(member: SimulatedMember, key: bytes, seen: list[int]) -> None:
+    """Append how many keys a linearizable read of ``key`` finds."""
+
+    def proceed(error: RaftKVError | None) -> None:
+        assert error is None, error
+        seen.append(member.member.store.range(RangeQuery(key)).count)
+
+    member.member.linearize(proceed)
+
+
 def run_until_answered(cluster: SimulatedCluster, writer: Writer, within_s: float = 20.0) -> None:
     done = cluster.scheduler.run_until(lambda: writer.answered == writer.sent, within_s=within_s)
     assert done, (writer.answered, writer.sent)
@@ -90,14 +100,8 @@ def test_a_linearizable_read_sees_what_was_acknowledged_elsewhere(
         assert other is not None
         writer.put(at_leader)
         run_until_answered(cluster, writer)
-        store = other.member.store
-
-        def proceed(error: RaftKVError | None, key: bytes = b"key%06d" % (round_ + 1)) -> None:
-            assert error is None, error
-            seen.append(store.range(RangeQuery(key)).count)
-
-        other.member.linearize(proceed)
-        cluster.scheduler.run_until(lambda n=round_ + 1: len(seen) == n, within_s=5)
+        read_once(other, b"key%06d" % (round_ + 1), seen)
+        assert cluster.scheduler.run_until(lambda: len(seen) == writer.sent, within_s=5)
     assert seen == [1] * 30
     cluster.stop_all()
 
