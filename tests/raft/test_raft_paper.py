@@ -658,3 +658,16 @@ def test_thesis_6_4_an_old_answer_confirms_no_new_read() -> None:
     assert not raw.ready().read_states
     raw.step(Message(MessageType.HEARTBEAT_RESP, 1, 3, raw.term, context=b"new"))
     assert [s.context for s in raw.ready().read_states] == [b"new"]
+
+
+def test_5_3_what_was_appended_during_a_sync_is_not_durable_with_it() -> None:
+    """5.3: a finished sync counts for what it was given, not for what came meanwhile."""
+    raw = node(voters=(1,))
+    raw.campaign()
+    out(raw)
+    raw.propose(b"a")
+    raw.ready()
+    raw.propose(b"b")
+    raw.advance()
+    assert raw.status().commit == 3
+    assert raw.status().last_index == 4
