@@ -65,7 +65,7 @@ class Persister:
         """The backend holds everything up to ``marker``: say so in the WAL, drop older segments."""
 
         def write() -> None:
-            self._wal.append(None, (), marker)
+            self._wal.mark(marker)
             self._wal.sync()
             self._wal.release_to(marker.index)
 

@@ -79,6 +79,16 @@ class WriteAheadLog:
     ) -> tuple[WriteAheadLog, Replay]:
         """The log and what it says, its torn tail cut. Raises Corrupt, ConfigError, OSError."""
         lock = disk.lock(f"{directory}/lock")
+        try:
+            return cls._replay(disk, directory, segment_bytes, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def _replay(
+        cls, disk: Disk, directory: str, segment_bytes: int, lock: File
+    ) -> tuple[WriteAheadLog, Replay]:
         replay = Replay()
         sequences = _sequences(disk, directory)
         end = None
@@ -92,7 +102,7 @@ class WriteAheadLog:
             )
         if end is None:
             raise Corrupt(f"{directory} holds no log")
-        replay.finish()
+        replay.finish(directory)
         replay.repaired_bytes = end.torn_bytes
         log = cls(disk, directory, replay, segment_bytes=segment_bytes, lock=lock)
         log._segments.extend(firsts)
@@ -106,16 +116,17 @@ class WriteAheadLog:
         entries: Sequence[Entry],
         snapshot: SnapshotMeta | None = None,
     ) -> None:
-        """Write, with one call, all that one Ready holds. Not durable before ``sync``."""
+        """Write, with one call, all that one Ready holds; its ``snapshot`` is a leader's, and
+        replaces the log. Not durable before ``sync``."""
         if self._offset >= self._segment_bytes:
             self._cut()
         parts: list[bytes] = []
         at = self._offset
         # The marker first: entries of the same Ready come after the snapshot that it names.
         if snapshot is not None:
-            at = self._add(parts, at, RecordType.SNAPSHOT, encode_marker(snapshot))
-            self._marker = max(self._marker, snapshot, key=lambda meta: meta.index)
-            self._last_index = max(self._last_index, snapshot.index)
+            at = self._add(parts, at, RecordType.RESTORED, encode_marker(snapshot))
+            self._marker = snapshot
+            self._last_index = snapshot.index
         for entry in entries:
             at = self._add(parts, at, RecordType.ENTRY, encode_entry(entry))
             self._last_index = entry.index
@@ -123,6 +134,13 @@ class WriteAheadLog:
             at = self._add(parts, at, RecordType.STATE, encode_state(hard_state))
             self._state = hard_state
         self._write(b"".join(parts))
+
+    def mark(self, marker: SnapshotMeta) -> None:
+        """Write that our own state machine is durable up to ``marker``. The log stands."""
+        parts: list[bytes] = []
+        self._add(parts, self._offset, RecordType.SNAPSHOT, encode_marker(marker))
+        self._write(parts[0])
+        self._marker = max(self._marker, marker, key=lambda meta: meta.index)
 
     def sync(self) -> None:
         """Return once everything appended so far is durable. Raises WalFailed."""

@@ -43,8 +43,9 @@ class RecordType(IntEnum):
     HEADER = 1  # the first of every segment: format version, sequence, the owner's metadata
     ENTRY = 2
     STATE = 3
-    SNAPSHOT = 4
+    SNAPSHOT = 4  # everything up to here is durable in the state machine
     SYNCED = 5  # no payload: only says how far the segment is durable
+    RESTORED = 6  # as SNAPSHOT, and the log before this record is void: a leader replaced it
 
 
 @dataclass(frozen=True, slots=True)

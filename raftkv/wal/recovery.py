@@ -58,36 +58,41 @@ class Replay:
                 self.hard_state = decode_state(record.payload)
             case RecordType.SNAPSHOT:
                 self._take_marker(decode_marker(record.payload))
+            case RecordType.RESTORED:
+                self._take_restored(decode_marker(record.payload))
             case RecordType.HEADER | RecordType.SYNCED:
                 pass
 
     def _take_entry(self, entry: Entry, where: str) -> None:
         """A later entry at or before the last one replaces it and what follows (Raft, 5.3)."""
-        first = self.entries[0].index if self.entries else entry.index
-        after_marker = self.snapshot.index + 1
-        if self.entries and first <= entry.index <= first + len(self.entries):
-            del self.entries[entry.index - first :]
-        elif entry.index <= after_marker:
-            self.entries.clear()
-        elif self.entries or self.snapshot.index:
-            last = self.entries[-1].index if self.entries else self.snapshot.index
-            raise Corrupt(
-                f"{where}: entry {entry.index} follows entry {last}: entries are missing; {_ADVICE}"
-            )
+        if self.entries:
+            first = self.entries[0].index
+            if entry.index > first + len(self.entries):
+                raise Corrupt(_missing(where, self.entries[-1].index, entry.index))
+            del self.entries[max(entry.index - first, 0) :]
         self.entries.append(entry)
 
     def _take_marker(self, meta: SnapshotMeta) -> None:
-        """Our own marker stands on an entry that we have; a leader's replaces our log."""
-        if meta.index < self.snapshot.index:
-            return
-        self.snapshot = meta
-        for entry in self.entries:
-            if entry.index == meta.index and entry.term == meta.term:
-                return
-        self.entries = [entry for entry in self.entries if entry.index <= meta.index]
+        """Our own state machine has come this far: what follows in the log still stands."""
+        if meta.index > self.snapshot.index:
+            self.snapshot = meta
 
-    def finish(self) -> None:
-        self.entries = [entry for entry in self.entries if entry.index > self.snapshot.index]
+    def _take_restored(self, meta: SnapshotMeta) -> None:
+        """A leader's snapshot took the place of the whole log."""
+        self.snapshot = meta
+        self.entries.clear()
+
+    def finish(self, where: str) -> None:
+        """All records were taken: keep what follows the marker. Older segments may be released,
+        so only now is it known whether the entries reach back to it. Raises Corrupt."""
+        after = self.snapshot.index
+        self.entries = [entry for entry in self.entries if entry.index > after]
+        if self.entries and self.entries[0].index != after + 1:
+            raise Corrupt(_missing(where, after, self.entries[0].index))
+
+
+def _missing(where: str, last: int, found: int) -> str:
+    return f"{where}: entry {found} follows entry {last}: entries are missing; {_ADVICE}"
 
 
 @dataclass(frozen=True, slots=True)
