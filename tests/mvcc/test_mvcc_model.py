@@ -19,10 +19,8 @@ from raftkv.mvcc.store import Store
 from tests.mvcc.model_store import ModelStore
 
 LONG = b"L" * 499
-KEYS = (
-    b"\0", b"a", b"a\0", b"aa", b"ab", b"b", b"\xff", b"\xff\xff",
-    LONG, LONG + b"x", LONG + b"xy", LONG + b"xyz", LONG + b"xz" * 400, LONG + b"y", b"M",
-)  # fmt: skip
+# Few, so that keys meet often: single bytes, prefixes of each other, and both sides of 500 bytes.
+KEYS = (b"\0", b"a", b"a\0", b"b", LONG + b"x", LONG + b"xy", LONG + b"xz" * 400, b"\xff")
 keys = st.sampled_from(KEYS)
 ends = st.sampled_from((b"", b"\0", *KEYS))
 values = st.sampled_from((b"", b"v", b"w" * 300))
@@ -101,6 +99,14 @@ class StoreMachine(RuleBasedStateMachine):
     def read_future(self, ahead: int) -> None:
         with pytest.raises(FutureRevision):
             self.store.range(RangeQuery(b"a", revision=self.model.revision + ahead))
+
+    @rule(key=st.sampled_from((b"a", b"b")), other=st.sampled_from((b"a", b"b", LONG + b"xy")))
+    def delete_and_compact(self, key: bytes, other: bytes) -> None:
+        """Compaction at a deletion's very revision, and a key that comes and goes."""
+        for op in (("put", key, b"v"), ("delete", key, b""), ("put", other, b"v")):
+            self.write([op])
+        self.compact(1)
+        self.events(1, 5)
 
     @rule(back=st.integers(0, 8))
     def compact(self, back: int) -> None:
@@ -188,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStore.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
 
 
 def test_uncommitted_writes_are_gone_after_a_crash(tmp_path: Path) -> None:
