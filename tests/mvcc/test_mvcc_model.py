@@ -100,13 +100,43 @@ class StoreMachine(RuleBasedStateMachine):
         with pytest.raises(FutureRevision):
             self.store.range(RangeQuery(b"a", revision=self.model.revision + ahead))
 
-    @rule(key=st.sampled_from((b"a", b"b")), other=st.sampled_from((b"a", b"b", LONG + b"xy")))
-    def delete_and_compact(self, key: bytes, other: bytes) -> None:
+    @rule(
+        again=st.booleans(),
+        key=st.sampled_from((b"a", b"b")),
+        other=st.sampled_from((b"a", b"b", LONG + b"xy")),
+    )
+    def delete_and_compact(self, again: bool, key: bytes, other: bytes) -> None:
         """Compaction at a deletion's very revision, and a key that comes and goes."""
         for op in (("put", key, b"v"), ("delete", key, b""), ("put", other, b"v")):
             self.write([op])
         self.compact(1)
         self.events(1, 5)
+        self.compare(RangeQuery(key, revision=self.model.revision))
+        if again:
+            self.write([("put", key, b"again")])
+            self.compare(RangeQuery(key, revision=self.model.revision - 1))
+        else:
+            self.write([("delete", other, b"")])
+            self.compact(0)
+            self.reopen()
+
+    @rule(key=keys)
+    def come_and_go(self, key: bytes) -> None:
+        """A key that is deleted and made anew has its whole past."""
+        for op in (("put", key, b"v"), ("delete", key, b""), ("put", key, b"w")):
+            self.write([op])
+        for back in range(4):
+            self.read_past(RangeQuery(key), back)
+
+    @rule(ops=st.lists(puts, min_size=3, max_size=5))
+    def compact_record_by_record(self, ops: list[tuple[str, bytes, bytes]]) -> None:
+        """Steps of one record remove what one big step does, within a revision too."""
+        self.write(ops)
+        self.write(ops)
+        self.compact(0)
+        while not self.store.compact_step(1):
+            pass
+        self.hashes(0)
 
     @rule(back=st.integers(0, 8))
     def compact(self, back: int) -> None:
@@ -130,36 +160,39 @@ class StoreMachine(RuleBasedStateMachine):
     def events(self, start: int, most: int) -> None:
         """History from a revision on equals the model's, with the previous values."""
         revision = max(self.model.revision - start, 0)
-        if revision < self.model.compacted:
-            with pytest.raises(Compacted):
-                self.store.events_since(revision, most)
-            return
-        got = [
-            (e.key, e.revision, e.sub, e.is_delete, e.prev_kv and decode_key_value(e.prev_kv))
-            for happened in self.store.events_since(revision, most)
-            for e in happened.events
-        ]
         changes = [c for c in self.model.changes if c.revision >= revision]
         wanted = sorted({c.revision for c in changes})[:most]
-        assert got == [
-            (
-                c.key,
-                c.revision,
-                c.sub,
-                c.kv is None,
-                c.prev if c.revision - 1 >= self.model.compacted else None,
-            )
-            for c in changes
-            if c.revision in wanted
-        ]
+        for store in (self.store, self.other):
+            if revision < self.model.compacted:
+                with pytest.raises(Compacted):
+                    store.events_since(revision, most)
+                continue
+            got = [
+                (e.key, e.revision, e.sub, e.is_delete, e.prev_kv and decode_key_value(e.prev_kv))
+                for happened in store.events_since(revision, most)
+                for e in happened.events
+            ]
+            assert got == [
+                (
+                    c.key,
+                    c.revision,
+                    c.sub,
+                    c.kv is None,
+                    c.prev if c.revision - 1 >= self.model.compacted else None,
+                )
+                for c in changes
+                if c.revision in wanted
+            ]
 
     @rule()
     def reopen(self) -> None:
         """A committed store is found as it was."""
-        self.store.flush_meta()
-        self.store._backend.commit()
-        self.store._backend.close()
+        for store in (self.store, self.other):
+            store.flush_meta()
+            store._backend.commit()
+            store._backend.close()
         self.store = self.open(self.path)
+        self.other = self.open(str(self.directory / "other"))
 
     @precondition(lambda self: self.model.revision > 1)
     @rule(back=st.integers(0, 5))
