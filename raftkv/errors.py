@@ -157,3 +157,8 @@ class Corrupt(RaftKVError):
 
 class ConfigError(RaftKVError):
     """A flag, environment variable or file asks for something that cannot be."""
+
+
+class MaybeExecuted(RaftKVError):
+    """The connection was lost after the request had left: the write may have happened, or not.
+    The client did not repeat it. Read what it wrote before deciding to write again."""

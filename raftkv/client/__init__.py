@@ -1,1 +1,6 @@
+"""An async client for raftkv and etcd: see ``client.Client``."""
 
+from raftkv.client.calls import RetryPolicy as RetryPolicy
+from raftkv.client.client import Client as Client
+from raftkv.client.client import prefix_end as prefix_end
+from raftkv.client.txn import Txn as Txn

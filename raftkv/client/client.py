@@ -1,0 +1,143 @@
+"""The client: etcd's v3 calls as methods, for raftkv and etcd alike.
+
+Owns: the public face. Must never do: hide an error, or repeat a write that may have happened.
+
+    async with Client(["127.0.0.1:2379", "127.0.0.1:22379"]) as client:
+        await client.put("k", "v")
+        async for event in client.watch("k").events():
+            ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+
+from raftkv.api import rpc_pb2 as api
+from raftkv.api.kv_pb2 import KeyValue
+from raftkv.client.calls import Calls, RetryPolicy
+from raftkv.client.endpoints import Endpoints
+from raftkv.client.txn import Text, Txn, encoded
+from raftkv.client.watch import Watch
+
+_KV = "/etcdserverpb.KV/"
+
+
+class Client:
+    """Use it as an async context manager, from one event loop."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        policy: RetryPolicy | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoints = Endpoints(endpoints)
+        self._policy = policy or RetryPolicy()
+        self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._endpoints.close()
+
+    # --- reading ---
+
+    async def get(
+        self, key: Text, *, revision: int = 0, serializable: bool = False
+    ) -> KeyValue | None:
+        """The key's newest version, or the one at ``revision``; None when there is none."""
+        request = api.RangeRequest(key=encoded(key), revision=revision, serializable=serializable)
+        reply = await self.range(request)
+        return reply.kvs[0] if reply.kvs else None
+
+    async def list(self, prefix: Text, *, revision: int = 0, limit: int = 0) -> api.RangeResponse:
+        """Every key that starts with ``prefix``, in order."""
+        key = encoded(prefix)
+        return await self.range(
+            api.RangeRequest(
+                key=key or b"\0", range_end=prefix_end(key), revision=revision, limit=limit
+            )
+        )
+
+    async def range(self, request: api.RangeRequest) -> api.RangeResponse:
+        """A RangeRequest with all its options. Raises Compacted and FutureRevision."""
+        return await self._calls.read(_KV + "Range", request, api.RangeResponse)
+
+    # --- writing ---
+
+    async def put(
+        self, key: Text, value: Text, *, lease: int = 0, prev_kv: bool = False
+    ) -> api.PutResponse:
+        """Raises MaybeExecuted, as every write does, when its fate is unknown."""
+        request = api.PutRequest(
+            key=encoded(key), value=encoded(value), lease=lease, prev_kv=prev_kv
+        )
+        return await self._calls.write(_KV + "Put", request, api.PutResponse)
+
+    async def delete(
+        self, key: Text, *, range_end: Text = b"", prev_kv: bool = False
+    ) -> api.DeleteRangeResponse:
+        request = api.DeleteRangeRequest(
+            key=encoded(key), range_end=encoded(range_end), prev_kv=prev_kv
+        )
+        return await self._calls.write(_KV + "DeleteRange", request, api.DeleteRangeResponse)
+
+    async def txn(self, txn: Txn) -> api.TxnResponse:
+        return await self._calls.write(_KV + "Txn", txn.request, api.TxnResponse)
+
+    async def compact(self, revision: int, *, physical: bool = False) -> api.CompactionResponse:
+        request = api.CompactionRequest(revision=revision, physical=physical)
+        return await self._calls.write(_KV + "Compact", request, api.CompactionResponse)
+
+    # --- watching ---
+
+    def watch(
+        self, key: Text, *, range_end: Text = b"", start_revision: int = 0, prev_kv: bool = False
+    ) -> Watch:
+        """From ``start_revision``, or from now on. See Watch for what it raises."""
+        create = api.WatchCreateRequest(
+            key=encoded(key),
+            range_end=encoded(range_end),
+            start_revision=start_revision,
+            prev_kv=prev_kv,
+        )
+        return Watch(self._endpoints, self._calls, create, self._policy.tries_max)
+
+    # --- the cluster ---
+
+    async def status(self) -> api.StatusResponse:
+        """Of the member that answers."""
+        method = "/etcdserverpb.Maintenance/Status"
+        return await self._calls.read(method, api.StatusRequest(), api.StatusResponse)
+
+    async def hash_kv(self, revision: int = 0) -> api.HashKVResponse:
+        request = api.HashKVRequest(revision=revision)
+        method = "/etcdserverpb.Maintenance/HashKV"
+        return await self._calls.read(method, request, api.HashKVResponse)
+
+    async def member_list(self) -> api.MemberListResponse:
+        request = api.MemberListRequest(linearizable=True)
+        method = "/etcdserverpb.Cluster/MemberList"
+        return await self._calls.read(method, request, api.MemberListResponse)
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The range end that makes a range of all keys with ``prefix``."""
+    stripped = prefix.rstrip(b"\xff")
+    if not stripped:
+        return b"\0"
+    return stripped[:-1] + bytes((stripped[-1] + 1,))

@@ -1,0 +1,62 @@
+"""etcd's exact words for each error.
+
+Owns: one text per error class (etcd's api/v3rpc/rpctypes/error.go). Clients of etcd tell errors
+apart by these words alone, so they must match to the byte. Must never do: know gRPC codes, which
+``raftkv.rpc.errors`` adds on the server's side.
+"""
+
+from __future__ import annotations
+
+from raftkv import errors as e
+
+TEXTS: dict[type[e.RaftKVError], str] = {
+    e.EmptyKey: "etcdserver: key is not provided",
+    e.KeyNotFound: "etcdserver: key not found",
+    e.ValueProvided: "etcdserver: value is provided",
+    e.LeaseProvided: "etcdserver: lease is provided",
+    e.TooManyOps: "etcdserver: too many operations in txn request",
+    e.DuplicateKey: "etcdserver: duplicate key given in txn request",
+    e.InvalidSortOption: "etcdserver: invalid sort option",
+    e.RequestTooLarge: "etcdserver: request is too large",
+    e.Compacted: "etcdserver: mvcc: required revision has been compacted",
+    e.FutureRevision: "etcdserver: mvcc: required revision is a future revision",
+    e.LeaseNotFound: "etcdserver: requested lease not found",
+    e.LeaseExists: "etcdserver: lease already exists",
+    e.LeaseTTLTooLarge: "etcdserver: too large lease TTL",
+    e.NoLeader: "etcdserver: no leader",
+    e.LeaderChanged: "etcdserver: leader changed",
+    e.NotLeader: "etcdserver: not leader",
+    e.Stopped: "etcdserver: server stopped",
+    e.RequestTimeout: "etcdserver: request timed out",
+    e.RequestTimeoutLeaderFailure: (
+        "etcdserver: request timed out, possibly due to previous leader failure"
+    ),
+    e.RequestTimeoutConnectionLost: (
+        "etcdserver: request timed out, possibly due to connection lost"
+    ),
+    e.RequestTimeoutApplyLag: (
+        "etcdserver: request timed out, waiting for the applied index took too long"
+    ),
+    e.UnhealthyCluster: "etcdserver: unhealthy cluster",
+    e.TooManyRequests: "etcdserver: too many requests",
+    e.NoSpace: "etcdserver: mvcc: database space exceeded",
+    e.MemberNotFound: "etcdserver: member not found",
+    e.NotCapable: "etcdserver: not capable",
+    e.LearnerNotServed: "etcdserver: rpc not supported for learner",
+    e.RequestCanceled: "etcdserver: request canceled",
+    e.WatchCanceled: "etcdserver: watch canceled",
+    e.DeadlineExceeded: "etcdserver: context deadline exceeded",
+    e.Corrupt: "etcdserver: corrupt cluster",
+}
+
+_CLASSES = {text: kind for kind, text in TEXTS.items()}
+
+
+def error_of_text(text: str) -> e.RaftKVError | None:
+    """The error that a server, ours or etcd's, means by ``text``; None if it is none of etcd's."""
+    kind = _CLASSES.get(text)
+    if kind is None:
+        return None
+    if kind is e.Compacted:
+        return e.Compacted(0)  # the text names no revision
+    return kind(text)
