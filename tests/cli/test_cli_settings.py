@@ -1,0 +1,144 @@
+"""etcd's flags, variables and files: every one is read as etcd reads it, or refused in one line."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from raftkv.cli.flags import FLAGS, NOT_YET, parse_duration
+from raftkv.cli.local_plan import command_of, plan
+from raftkv.cli.settings import read_settings
+from raftkv.errors import ConfigError
+from raftkv.server.config import Address
+
+# The flags that users of etcd set, by its documentation.
+FLAGS_OF_ETCD = """
+    name data-dir wal-dir snapshot-count heartbeat-interval election-timeout listen-peer-urls
+    listen-client-urls listen-client-http-urls listen-metrics-urls max-wals quota-backend-bytes
+    max-txn-ops max-request-bytes max-concurrent-streams grpc-keepalive-min-time
+    grpc-keepalive-interval grpc-keepalive-timeout backend-batch-interval backend-batch-limit
+    backend-bbolt-freelist-type socket-reuse-port socket-reuse-address enable-grpc-gateway
+    feature-gates memory-mlock max-learners snapshot-catchup-entries initial-advertise-peer-urls
+    initial-cluster initial-cluster-state initial-cluster-token advertise-client-urls
+    discovery-srv strict-reconfig-check pre-vote auto-compaction-mode auto-compaction-retention
+    force-new-cluster unsafe-no-fsync cert-file key-file trusted-ca-file client-cert-auth
+    auto-tls cipher-suites tls-min-version cors host-whitelist peer-cert-file peer-key-file
+    peer-trusted-ca-file peer-client-cert-auth peer-auto-tls peer-cert-allowed-cn auth-token
+    auth-token-ttl bcrypt-cost logger log-outputs log-level log-format metrics enable-pprof
+    corrupt-check-time compaction-batch-limit watch-progress-notify-interval
+    warning-apply-duration downgrade-check-time
+"""
+ETCDS = FLAGS_OF_ETCD.split()
+
+
+def refused(*arguments: str, **environment: str) -> str:
+    with pytest.raises(ConfigError) as raised:
+        read_settings(arguments, environment)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("name", ETCDS)
+def test_every_flag_of_etcds_is_known(name: str) -> None:
+    """It is served, or accepted at its default and refused at any other value."""
+    if name in NOT_YET:
+        read_settings([f"--{name}={NOT_YET[name]}"], {})
+        assert "not served yet" in refused(f"--{name}=17x")
+    else:
+        assert name in {flag.name for flag in FLAGS}
+
+
+def test_defaults_are_etcds() -> None:
+    """Without any flag: etcd's ports, times and limits."""
+    config = read_settings([], {})
+    assert config.listen_client == (Address("localhost", 2379),)
+    assert config.data_dir == "default.etcd"
+    assert (config.heartbeat_interval_ms, config.election_timeout_ms) == (100, 1000)
+    assert config.limits.request_bytes_max == 1_572_864
+    assert config.initial_cluster == {"default": ("http://localhost:2380",)}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--name=x",), ("-name=x",), ("--name", "x"), ("-name", "x"), ("--name", "y", "--name=x")],
+)
+def test_gos_ways_to_write_a_flag(words: tuple[str, ...]) -> None:
+    """One dash or two, with = or the next word; the last one counts."""
+    assert read_settings(words, {}).name == "x"
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("--pre-vote", True), ("--pre-vote=false", False), ("--pre-vote=T", True)]
+)
+def test_booleans(word: str, value: bool) -> None:
+    """Alone a boolean flag is true; a value comes after = only."""
+    assert read_settings([word], {}).pre_vote is value
+
+
+def test_variables_and_what_may_not_be_said_twice() -> None:
+    """A variable is as good as a flag; both for one name are refused, as in etcd."""
+    assert read_settings([], {"ETCD_SNAPSHOT_COUNT": "7"}).snapshot_count == 7
+    text = refused("--name=a", ETCD_NAME="b")
+    assert "ETCD_NAME" in text
+    assert "--name" in text
+
+
+def test_an_unknown_variable_only_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """Containers pass all kinds of ETCD_ variables."""
+    with caplog.at_level(logging.WARNING):
+        read_settings([], {"ETCD_VERSION_WANTED": "3"})
+    assert "ETCD_VERSION_WANTED" in caplog.text
+
+
+def test_a_file_replaces_everything_else(tmp_path: Path) -> None:
+    """With --config-file other flags and variables are not looked at; durations are nanoseconds."""
+    path = tmp_path / "etcd.yaml"
+    path.write_text("name: filed\nwatch-progress-notify-interval: 5000000000\npre-vote: false\n")
+    config = read_settings([f"--config-file={path}", "--name=flagged"], {"ETCD_NAME": "varied"})
+    assert (config.name, config.pre_vote) == ("filed", False)
+    assert config.watch_progress_notify_interval_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--nmae=x",), "did you mean --name?"),
+        (("stray",), "'stray' is not a valid flag"),
+        (("--name",), "needs an argument"),
+        (("--snapshot-count=many",), "a whole number is expected"),
+        (("--listen-client-urls=http://example.org:1",), "--listen-client-urls"),
+        (("--listen-client-urls=http://127.0.0.1:1",), "--advertise-client-urls is required"),
+        (("--election-timeout=60000",), "too long"),
+        (("--max-txn-ops=0",), "--max-txn-ops must be above 0"),
+        (("--initial-cluster=oops",), "name=URL is expected"),
+        (("--cert-file=x",), "not served yet"),
+        (("--config-file=/nowhere",), "cannot read --config-file /nowhere"),
+    ],
+)
+def test_mistakes_are_named(arguments: tuple[str, ...], says: str) -> None:
+    """One line that says what is wrong, and where there is one, the limit."""
+    assert says in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10m", 600), ("1h30m", 5400), ("100ms", 0.1), ("1.5s", 1.5)]
+)
+def test_gos_durations(text: str, seconds: float) -> None:
+    """Durations are spelled as Go spells them."""
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+def test_the_local_plan() -> None:
+    """Three members stand where etcd's examples have them; five, or high ports, 10 apart."""
+    data = Path("/data")
+    assert [p.client_port for p in plan(3, 2379, data)] == [2379, 22379, 32379]
+    assert [p.client_port for p in plan(5, 2379, data)] == [2379, 2389, 2399, 2409, 2419]
+    assert [p.client_port for p in plan(3, 50_000, data)] == [50_000, 50_010, 50_020]
+    with pytest.raises(ConfigError, match="65535"):
+        plan(3, 65_530, data)
+    places = plan(3, 2379, data)
+    config = read_settings(command_of(places[1], places, ())[0:], {})
+    assert config.name == "m2"
+    assert len(config.initial_cluster) == 3
