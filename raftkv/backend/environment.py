@@ -27,6 +27,7 @@ from raftkv.errors import Corrupt
 
 T = TypeVar("T")
 Rows = Iterator[tuple[bytes, bytes]]
+Value = bytes | memoryview
 
 MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
@@ -63,9 +64,10 @@ class Backend(Protocol):
     def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
         """Rows with start <= key < end, in order. Not to be used across a write."""
 
-    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[Value]:
         """The values of the first ``limit`` rows of [start, end); all of them with 0. For tables
-        in which no two values are equal: the values of LATEST hold their keys."""
+        in which no two values are equal: the values of LATEST hold their keys. They may be views
+        of the file, good until the next write: a list is then copied once, when it is joined."""
 
     def count(self, table: Table, start: bytes, end: bytes | None) -> int: ...
 
@@ -111,8 +113,8 @@ class LmdbBackend:
         return max(self._used_pages - self._free_pages, 0) * self._page_bytes
 
     def get(self, table: Table, key: bytes) -> bytes | None:
-        value: bytes | None = self._txn.get(key, None, self._db[table])
-        return value
+        value: memoryview | None = self._txn.get(key, None, self._db[table])
+        return None if value is None else bytes(value)
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         self._dirty += len(value) + PAGE_BYTES_PER_WRITE
@@ -131,12 +133,13 @@ class LmdbBackend:
     def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
         with self._txn.cursor(self._db[table]) as cursor:
             if cursor.set_range(start):
-                for key, value in cursor.iternext():
+                for key_view, value in cursor.iternext():
+                    key = bytes(key_view)
                     if end is not None and key >= end:
                         return
-                    yield key, value
+                    yield key, bytes(value)
 
-    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[Value]:
         stop = self._row_at(table, end)
         with self._txn.cursor(self._db[table]) as cursor:
             if not cursor.set_range(start):
@@ -264,7 +267,7 @@ class LmdbBackend:
         if info["map_size"] - self._used_pages * self._page_bytes < MAP_HEADROOM_BYTES:
             with self._copying:
                 self._env.set_mapsize(2 * info["map_size"])
-        self._txn = self._env.begin(write=True)
+        self._txn = self._env.begin(write=True, buffers=True)
         self._free_pages = 0
         self._dirty = 0
 

@@ -12,7 +12,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from raftkv.backend.environment import Backend, Rows
+from raftkv.backend.environment import Backend, Rows, Value
 from raftkv.backend.schema import Meta, Table
 
 PLAIN_KEY_BYTES_MAX = 500
@@ -77,10 +77,10 @@ class OrderedKeys:
             return self._backend.cursor(self._table, start, end)
         return self._scan_buckets(start, end)
 
-    def values(self, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+    def values(self, start: bytes, end: bytes | None, limit: int) -> list[Value]:
         if not self._has_buckets:
             return self._backend.values(self._table, start, end, limit)
-        found = []
+        found: list[Value] = []
         for _, value in self._scan_buckets(start, end):
             found.append(value)
             if len(found) == limit:

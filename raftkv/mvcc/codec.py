@@ -110,8 +110,9 @@ def row_body(row: bytes) -> bytes:
     return row[decode_varint(row, 1)[1] :]
 
 
-def decode_row(row: bytes) -> KeyValue:
-    return decode_key_value(row, decode_varint(row, 1)[1])
+def decode_row(row: bytes | memoryview) -> KeyValue:
+    data = bytes(row)
+    return decode_key_value(data, decode_varint(data, 1)[1])
 
 
 def revisions_of_row(row: bytes) -> tuple[int, int, int]:

@@ -51,9 +51,10 @@ class RangeQuery(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RangeResult:
     """``rows`` are complete ``kvs`` fields of a RangeResponse (tag, length, KeyValue), in order:
-    joining them is the list's body. ``revision`` is the store's, not the one asked for."""
+    joining them is the list's body. They may be views of the database, good until the next write.
+    ``revision`` is the store's, not the one asked for."""
 
-    rows: Sequence[bytes]
+    rows: Sequence[bytes | memoryview]
     count: int
     more: bool
     revision: int

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 
+from raftkv.backend.environment import Value
 from raftkv.backend.ordered_keys import OrderedKeys
 from raftkv.mvcc.codec import (
     decode_row,
@@ -54,9 +55,9 @@ class RangeReader:
         if _is_plain(query):
             rows, count = self._plain(query, at)
         else:
-            rows = list(self._rows(query, at))
-            count = len(rows)
-            rows = _sorted(_filtered(rows, query), query)
+            found = list(self._rows(query, at))
+            count = len(found)
+            rows = _sorted(_filtered(found, query), query)
         more = 0 < query.limit < len(rows)
         if more:
             rows = rows[: query.limit]
@@ -64,15 +65,15 @@ class RangeReader:
             rows = [_without_value(row) for row in rows]
         return RangeResult(rows, count, more, current)
 
-    def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[bytes], int]:
+    def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[Value], int]:
         """In key order, unfiltered: one row more than the limit, and the count of all."""
         wanted = query.limit + 1 if query.limit > 0 else 0
+        rows: list[Value] = []
         if not query.range_end:
             rows = list(self._rows(query, at))
         elif at is None:
             rows = self._latest.values(*bounds(query.key, query.range_end), wanted)
         else:
-            rows = []
             count = 0
             for row in self._rows(query, at):
                 count += 1
@@ -147,16 +148,16 @@ def _is_plain(query: RangeQuery) -> bool:
     return query.sort_target is SortTarget.KEY and query.sort_order is SortOrder.ASCEND
 
 
-def _quirk_sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
+def _quirk_sorted(rows: list[Value], query: RangeQuery) -> list[Value]:
     if query.sort_order is SortOrder.NONE and query.sort_target is not SortTarget.KEY:
         return _sorted(rows, query._replace(sort_order=SortOrder.ASCEND))
     return rows
 
 
-def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[bytes]:
+def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[Value]:
     if not _has_filters(query):
         return list(rows)
-    kept = []
+    kept: list[Value] = []
     for row in rows:
         create, mod, _ = revisions_of_row(row)
         if (
@@ -169,7 +170,7 @@ def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[bytes]:
     return kept
 
 
-def _sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
+def _sorted(rows: list[Value], query: RangeQuery) -> list[Value]:
     if query.sort_order is SortOrder.NONE and query.sort_target is SortTarget.KEY:
         return rows
     by = _SORT_KEYS[query.sort_target]
@@ -177,7 +178,7 @@ def _sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
     return sorted(rows, key=lambda row: by(decode_row(row)), reverse=descending)
 
 
-def _without_value(row: bytes) -> bytes:
+def _without_value(row: Value) -> bytes:
     """etcd 3.7 answers keys_only from its index, which knows neither value nor lease."""
     kv = decode_row(row)
     return encode_row(
