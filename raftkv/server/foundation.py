@@ -23,7 +23,7 @@ from pathlib import Path
 from raftkv.apply.membership import write_member
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
-from raftkv.errors import Corrupt
+from raftkv.errors import ConfigError, Corrupt
 from raftkv.mvcc.store import Store
 from raftkv.raft.message import ConfState, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
@@ -177,6 +177,11 @@ def _bootstrap(
     config: ServerConfig, disk: Disk, wal_dir: str, db_path: str, open_backend: OpenBackend
 ) -> None:
     """Every member of a new cluster makes the same first state; the log's existence seals it."""
+    if config.initial_cluster_state == "existing":
+        raise ConfigError(
+            f"{config.data_dir} holds no data, and joining an existing cluster is not served yet: "
+            f"start a new cluster with --initial-cluster-state=new"
+        )
     token = config.initial_cluster_token
     members = initial_members(config.initial_cluster, token)
     ids = tuple(member.id for member in members)

@@ -8,6 +8,7 @@ directory was not synced for may be gone; and an injected error leaves the file 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
@@ -52,6 +53,11 @@ class SimulatedDisk:
 
     def read(self, path: str) -> bytes:
         return bytes(self._inode(path).content)
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        content = self.read(path)
+        for start in range(0, len(content), SECTOR):
+            yield content[start : start + SECTOR]
 
     def create(self, path: str, *, allocate: int = 0) -> SimulatedFile:
         inode = _Inode(bytearray(allocate), bytearray(allocate))

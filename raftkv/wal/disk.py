@@ -11,9 +11,12 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
 from typing import Protocol
 
 from raftkv.errors import ConfigError
+
+CHUNK_BYTES = 1 << 20
 
 
 class File(Protocol):
@@ -44,6 +47,9 @@ class Disk(Protocol):
     def size(self, path: str) -> int: ...
 
     def read(self, path: str) -> bytes: ...
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The file's bytes, a bounded piece at a time."""
 
     def create(self, path: str, *, allocate: int = 0) -> File:
         """A new empty file with ``allocate`` bytes of zeros reserved; the position is 0."""
@@ -106,6 +112,11 @@ class OsDisk:
     def read(self, path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        with open(path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
 
     def create(self, path: str, *, allocate: int = 0) -> OsFile:
         fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)

@@ -36,7 +36,7 @@ class IncomingSnapshot:
         """Check the trailer, make the file durable, give it its name. Raises Corrupt."""
         self._file.sync()
         self._file.close()
-        read_image(self._disk, self._temporary)
+        check_image(self._disk, self._temporary)
         self._disk.rename(self._temporary, snapshot_path(self._directory, index))
         self._disk.sync_dir(self._directory)
 
@@ -70,9 +70,12 @@ class SnapshotDir:
 
     def adopt(self, image_path: str, index: int) -> str:
         """Turn the image at ``image_path`` into the snapshot at ``index``; return its path."""
-        image = self._disk.read(image_path)
-        file = self._disk.open(image_path, len(image))
-        file.write(_TRAILER.pack(_MAGIC, len(image), google_crc32c.value(image)))
+        size, crc = 0, 0
+        for chunk in self._disk.chunks(image_path):
+            size += len(chunk)
+            crc = google_crc32c.extend(crc, chunk)
+        file = self._disk.open(image_path, size)
+        file.write(_TRAILER.pack(_MAGIC, size, crc))
         file.sync()
         file.close()
         path = self.path(index)
@@ -98,12 +101,14 @@ def snapshot_path(directory: str, index: int) -> str:
     return f"{directory}/{index:016x}{_SUFFIX}"
 
 
-def read_image(disk: Disk, path: str) -> bytes:
-    """The database image in a snapshot file. Raises Corrupt when the file is not whole."""
-    data = disk.read(path)
-    image = data[: -_TRAILER.size]
-    if len(data) >= _TRAILER.size:
-        magic, length, crc = _TRAILER.unpack_from(data, len(image))
-        if magic == _MAGIC and length == len(image) and crc == google_crc32c.value(image):
-            return image
-    raise Corrupt(f"{path} is not a whole snapshot: remove it, the leader will send another")
+def check_image(disk: Disk, path: str) -> None:
+    """Raises Corrupt unless the snapshot file is whole, by its trailer; a piece at a time."""
+    size, crc, held = 0, 0, b""
+    for chunk in disk.chunks(path):
+        held += chunk  # the last bytes may be the trailer: hold back as many
+        done = max(len(held) - _TRAILER.size, 0)
+        crc = google_crc32c.extend(crc, held[:done])
+        size += done
+        held = held[done:]
+    if held != _TRAILER.pack(_MAGIC, size, crc):
+        raise Corrupt(f"{path} is not a whole snapshot: remove it, the leader will send another")

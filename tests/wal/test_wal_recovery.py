@@ -14,7 +14,7 @@ from raftkv.simulation.disk import SimulatedDisk
 from raftkv.wal.disk import OsDisk
 from raftkv.wal.log import WalFailed, WriteAheadLog
 from raftkv.wal.recovery import Replay
-from raftkv.wal.snapshot_dir import SnapshotDir, read_image
+from raftkv.wal.snapshot_dir import SnapshotDir
 
 DIR = "/wal"
 FIRST = f"{DIR}/0000000000000001.wal"
@@ -246,7 +246,7 @@ def test_snapshot_files_are_whole_or_refused(tmp_path: Path) -> None:
     file.write(whole[:100])
     file.write(whole[100:])
     file.commit(7)
-    assert read_image(disk, received.path(7)) == b"image" * 1000
+    assert disk.read(received.path(7)) == whole
     broken = received.incoming()
     broken.write(whole[:-1])
     with pytest.raises(Corrupt, match="not a whole snapshot"):
