@@ -273,6 +273,7 @@ class Engine:
         self.proposals.expire(now, self._leader_lost_at)
         self.reads.retry(now)
         self.reads.expire(now)
+        self.persister.seal_when_idle()
         self.loop.schedule()
 
     def _on_soft_state(self, soft: SoftState) -> None:

@@ -31,6 +31,7 @@ class Persister:
         self._fatal = fatal
         self._unsaved: HardState | None = None
         self.in_progress = False
+        self._sealed = True
         self.fsync_seconds: Callable[[float], None] = lambda seconds: None
 
     def save(self, ready: Ready, then: Callable[[], None]) -> None:
@@ -44,6 +45,7 @@ class Persister:
             then()
             return
         self.in_progress = True
+        self._sealed = False
         meta = ready.snapshot.meta if ready.snapshot is not None else None
         started = self._scheduler.now()
 
@@ -70,3 +72,13 @@ class Persister:
             self._wal.release_to(marker.index)
 
         self._worker.run(write, lambda error: self._fatal(error) if error is not None else None)
+
+    def seal_when_idle(self) -> None:
+        """Called once a tick: after the last write of a burst, note in the log that it is durable,
+        so that later damage to it is known from a torn write."""
+        if self.in_progress or self._sealed:
+            return
+        self._sealed = True
+        self._worker.run(
+            self._wal.seal, lambda error: self._fatal(error) if error is not None else None
+        )
