@@ -81,6 +81,7 @@ class Core:
         self.transferee = NO_NODE
         self.pending_conf_index = 0  # no new change until this index is applied
         self.uncommitted_bytes = 0
+        self.has_commit_news = False  # the members were not told yet how far we have committed
         self.reset(self.term)
 
     # --- facts ----------------------------------------------------------------------------
@@ -127,6 +128,7 @@ class Core:
         self.votes = {}
         self.pending_conf_index = 0
         self.uncommitted_bytes = 0
+        self.has_commit_news = False
         self.read_only = ReadOnly()
         self.early_reads = []
         self.progress = {}

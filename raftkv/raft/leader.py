@@ -146,9 +146,9 @@ def _acknowledged(core: Core, progress: Progress, message: Message) -> None:
     is_news = progress.acknowledged(message.index)
     if is_news or (progress.state is ProgressState.PROBE and message.index == progress.match):
         _advance_state(core, progress)
-        if is_news and maybe_commit(core):
-            replication.broadcast_append(core)
-        elif was_paused:
+        if is_news:
+            maybe_commit(core)
+        if was_paused:
             replication.send_append(core, message.sender)
     replication.send_all_it_may(core, message.sender)
     if message.sender == core.transferee and progress.match == core.log.last_index:
@@ -184,12 +184,13 @@ def _heartbeat_answered(core: Core, progress: Progress, message: Message) -> Non
 def persisted(core: Core) -> None:
     """Our own disk has the log up to ``stable``: count ourselves like any other member."""
     progress = core.progress.get(core.id)
-    if progress is not None and progress.acknowledged(core.log.stable) and maybe_commit(core):
-        replication.broadcast_append(core)
+    if progress is not None and progress.acknowledged(core.log.stable):
+        maybe_commit(core)
 
 
 def maybe_commit(core: Core) -> bool:
-    """Commit what a quorum has, if it is of this term; older entries follow with it."""
+    """Commit what a quorum has, if it is of this term; older entries follow with it. The members
+    learn of it with the next entries, or by ``tell_commit``, or by the next heartbeat."""
     progress = core.progress
 
     def match(node: int) -> int:
@@ -201,6 +202,7 @@ def maybe_commit(core: Core) -> bool:
     before = core.log.committed
     if not core.log.commit_to(index):
         return False
+    core.has_commit_news = True
     newly = core.log.slice(before + 1, 1 << 62, end=index)
     core.uncommitted_bytes = max(0, core.uncommitted_bytes - sum(len(e.data) for e in newly))
     early, core.early_reads = core.early_reads, []

@@ -131,6 +131,17 @@ class RawNode:
         if self._core.role is Role.LEADER:
             replication.report_snapshot(self._core, node, ok=ok)
 
+    @property
+    def has_commit_news(self) -> bool:
+        """Whether followers wait to hear of a commit: the next entries carry the news for
+        nothing, so the owner gives them a moment before it calls ``tell_commit``."""
+        return self._core.role is Role.LEADER and self._core.has_commit_news
+
+    def tell_commit(self) -> None:
+        """Tell all members how far we have committed."""
+        if self.has_commit_news:
+            replication.broadcast_append(self._core)
+
     def compact(self, index: int) -> None:
         """Forget log entries up to ``index``, which must be applied and kept elsewhere."""
         self._core.log.compact(index)

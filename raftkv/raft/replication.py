@@ -15,6 +15,8 @@ APPENDS_PER_ANSWER_MAX = 64
 
 
 def broadcast_append(core: Core) -> None:
+    """What each lacks, and to all how far we have committed."""
+    core.has_commit_news = False
     for node in core.progress:
         if node != core.id:
             send_append(core, node)

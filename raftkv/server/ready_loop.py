@@ -21,6 +21,9 @@ from raftkv.server.persister import Persister
 from raftkv.server.proposals import FORWARDED_BATCHES_MAX, Proposals
 from raftkv.server.reads import Reads
 
+COMMIT_NEWS_DELAY_S = 0.001
+"""How long followers may wait to hear of a commit that no further entry carries to them."""
+
 
 class Transport(Protocol):
     """Where messages leave. What cannot leave is dropped and reported, never queued for ever."""
@@ -68,6 +71,7 @@ class ReadyLoop:
         self._on_committed = on_committed
         self._on_turn = on_turn
         self._scheduled = False
+        self._telling = False
         self._stopped = False
         self.soft_state = SoftState()
 
@@ -88,6 +92,7 @@ class ReadyLoop:
         while self._node.has_ready():
             self._handle(self._node.ready())
         self._apply()
+        self._tell_commit_soon()
         self._committer.maybe_commit()
         self._on_turn()
 
@@ -114,6 +119,18 @@ class ReadyLoop:
     def _ask_reads(self) -> None:
         if self._reads.wants_round and self.soft_state.leader_id != NO_NODE:
             self._node.read_index(self._reads.begin_round(self._scheduler.now()))
+
+    def _tell_commit_soon(self) -> None:
+        """Under load the next entry tells the followers; without it, a message of its own does.
+        That message and its answers cost as much as those of an entry."""
+        if self._node.has_commit_news and not self._telling:
+            self._telling = True
+            self._scheduler.call_later(COMMIT_NEWS_DELAY_S, self._tell_commit)
+
+    def _tell_commit(self) -> None:
+        self._telling = False
+        self._node.tell_commit()
+        self.schedule()
 
     # --- out ----------------------------------------------------------------------------
 

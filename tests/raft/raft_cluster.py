@@ -138,10 +138,20 @@ class RaftCluster:
 
     def deliver(self, position: int) -> None:
         message = self.messages.pop(position)
-        if (message.sender, message.to) in self.cut or message.to not in self.nodes:
-            return
-        self.nodes[message.to].raw.step(message)
-        self.pump(message.to)
+        arrives = (message.sender, message.to) not in self.cut and message.to in self.nodes
+        if arrives:
+            self.nodes[message.to].raw.step(message)
+            self.pump(message.to)
+        self._report(message, ok=arrives)
+
+    def lose(self, position: int) -> None:
+        self._report(self.messages.pop(position), ok=False)
+
+    def _report(self, message: Message, *, ok: bool) -> None:
+        """The transport knows what became of a snapshot, and says so."""
+        if message.snapshot is not None:
+            self.nodes[message.sender].raw.report_snapshot(message.to, ok=ok)
+            self.pump(message.sender)
 
     def persist(self, node: int) -> None:
         """The disk finishes what it was given."""

@@ -50,7 +50,7 @@ def disturb(cluster: RaftCluster) -> None:
     random = cluster.random
     position = random.randrange(min(len(cluster.messages), 8))
     if random.random() < 0.03:
-        cluster.messages.pop(position)
+        cluster.lose(position)
         return
     if random.random() < 0.05:
         cluster.messages.append(cluster.messages[position])
@@ -151,7 +151,7 @@ class RaftMachine(RuleBasedStateMachine):
     @rule(position=st.integers(0, 9))
     def lose(self, position: int) -> None:
         if self.cluster.messages:
-            self.cluster.messages.pop(position % len(self.cluster.messages))
+            self.cluster.lose(position % len(self.cluster.messages))
 
     @rule()
     def calm(self) -> None:
