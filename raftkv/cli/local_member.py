@@ -15,7 +15,7 @@ from pathlib import Path
 from raftkv.cli.local_plan import Place
 
 STOP_TIMEOUT_S = 10.0
-LOG_TAIL_LINES = 5
+LOG_TAIL_LINES = 3
 
 
 class LocalMember:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from raftkv.cli.local_plan import Place
 
-NOTES_SHOWN = 6
+NOTES_SHOWN = 7
 
 
 @dataclass(frozen=True, slots=True)
