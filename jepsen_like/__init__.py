@@ -1,0 +1,1 @@
+"""Breaking a cluster on purpose, and judging from outside whether it stayed whole."""

@@ -1,0 +1,1 @@
+"""Judges: each takes a history and says valid, invalid or unknown, with the reason in words."""

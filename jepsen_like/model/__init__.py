@@ -1,0 +1,1 @@
+"""What a right etcd would answer."""

@@ -1,0 +1,1 @@
+"""What clients do: each workload gives its sessions' next request, and names its checkers."""
