@@ -117,6 +117,10 @@ class Member:
     def raft_term(self) -> int:
         return self.node.term
 
+    @property
+    def applied_index(self) -> int:
+        return self._engine.queue.applied_index
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         backend = self._engine.foundation.backend
@@ -124,7 +128,7 @@ class Member:
             leader_id=raft.leader_id,
             raft_term=raft.term,
             raft_index=raft.commit,
-            applied_index=self._engine.queue.applied_index,
+            applied_index=self.applied_index,
             db_size=backend.size,
             db_size_in_use=backend.size_in_use,
             is_learner=self.member_id in self._engine.conf_state.learners,
