@@ -45,6 +45,8 @@ class Member:
         self.cluster_id = foundation.cluster_id
         self.member_id = foundation.member_id
         self.store = foundation.store
+        self.scheduler = scheduler
+        self.random = random
         self._engine = Engine(
             config,
             foundation,
@@ -66,7 +68,7 @@ class Member:
             done(Stopped("the member is stopping"))
             return
         try:
-            self._engine.proposals.add(kind, payload, done, self._engine.scheduler.now())
+            self._engine.proposals.add(kind, payload, done, self.scheduler.now())
         except TooManyRequests as e:
             done(e)
             return
@@ -78,7 +80,7 @@ class Member:
             proceed(Stopped("the member is stopping"))
             return
         try:
-            self._engine.reads.add(proceed, self._engine.scheduler.now())
+            self._engine.reads.add(proceed, self.scheduler.now())
         except TooManyRequests as e:
             proceed(e)
             return
