@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from jepsen_like.workloads.append import append
 from jepsen_like.workloads.checks import Check
 from jepsen_like.workloads.mix import mix
 from jepsen_like.workloads.register import register
 from jepsen_like.workloads.session import Workload
+from jepsen_like.workloads.set import elements
 from jepsen_like.workloads.txn import txn
 from jepsen_like.workloads.watch import watch
 
 WORKLOADS: dict[str, Callable[[Sequence[Check]], Workload]] = {
     "register": register,
+    "set": elements,
+    "append": append,
     "txn": txn,
     "mix": mix,
     "watch": watch,
