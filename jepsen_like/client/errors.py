@@ -1,7 +1,7 @@
 """Which errors say that nothing happened, and which leave it open.
 
-Owns: the judgement, from the gRPC status alone. Must never do: hope. What is not known to be decided
-before anything was proposed is Unknown.
+Owns: the judgement, from the gRPC status alone. Must never do: hope: what is not known to be
+decided before anything was proposed is Unknown.
 """
 
 from __future__ import annotations

@@ -79,4 +79,3 @@ class Client:
     def _pause(self, last: Operation | None) -> None:
         think = self._random.expovariate(1 / self._think_s)
         self._world.call_later(think, partial(self._step, last))
-

@@ -42,9 +42,7 @@ class Witness:
             events_max=10_000,
         )
         machine = self._random.choice(self._cluster.machines)
-        watching = WatchClient(
-            self._cluster.scheduler, machine, self._process, step, self._random
-        )
+        watching = WatchClient(self._cluster.scheduler, machine, self._process, step, self._random)
         watching.start(partial(self._ended, watching.watch))
 
     def stop(self) -> None:

@@ -30,9 +30,9 @@ class MemoryBackend:
         self._open()
 
     def _open(self) -> None:
-        if self._path not in self._disk.databases and self._disk.exists(self._path):
-            self._disk.databases[self._path] = _decode(self._disk.read(self._path), self._path)
         committed = self._disk.databases.get(self._path)
+        if self._disk.exists(self._path):  # a copy, to be looked into
+            committed = _decode(self._disk.read(self._path), self._path)
         self._tables: Tables = [dict(t) for t in committed] if committed else _empty()
         self._keys: list[list[bytes]] = [sorted(table) for table in self._tables]
         self._changed: dict[tuple[Table, bytes], bytes | None] = {}
