@@ -113,6 +113,12 @@ class KeySpace:
         self._commit()
         return count
 
+    def skip_to(self, revision: int) -> None:
+        """Revisions of which nothing is known."""
+        while self.revision < revision:
+            self.revision += 1
+            self._events.append(())
+
     def truncate(self, revision: int) -> None:
         """Back to when ``revision`` was the newest."""
         while self.revision > revision:
