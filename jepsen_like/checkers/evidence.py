@@ -166,7 +166,7 @@ def gather(history: History) -> Evidence:
 def _place(evidence: Evidence, operation: Operation) -> None:
     """A renewal's header comes from the member that was asked, which may lag: it only shows."""
     outcome = operation.outcome
-    assert not isinstance(outcome, Refused | Unknown)
+    assert not isinstance(outcome, Refused | Unknown), f"{operation} has no answer"
     evidence.notice(outcome.revision, operation.returned_s, operation)
     if wrote(operation):
         evidence.written[outcome.revision].append(operation)
