@@ -16,10 +16,11 @@ from jepsen_like.simulated.plan import LEADER, FaultKind, PlannedFault
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.disk import SimulatedDisk
 from raftkv.simulation.invariants import InvariantViolated
-from raftkv.simulation.machine import Machine
+from raftkv.simulation.machine import DISK_LATENCY_S, Machine
 from raftkv.simulation.network import Weather
 
 FLAPS = 6
+SLOW_DISK_LATENCY_S = (0.05, 1.5)
 ROT_MIN_BYTES = 2048
 
 
@@ -76,7 +77,7 @@ class Chaos:
         return machines[target % len(machines)]
 
     def _end(self, fault: PlannedFault, machine: Machine) -> None:
-        """What other faults of the same kind broke is mended with it: they overlap by chance."""
+        """What another fault of the same kind broke is mended with it: they overlap by chance."""
         match fault.kind:
             case FaultKind.ISOLATE | FaultKind.SPLIT | FaultKind.ONE_WAY | FaultKind.RING:
                 self._cluster.network.cut.clear()
@@ -86,21 +87,38 @@ class Chaos:
                 self._cluster.network.weather = Weather()
             case FaultKind.KILL_ALL | FaultKind.POWER_CUT_ALL:
                 for each in self._cluster.machines:
-                    self.restore(each)
+                    self._revive(each)
+            case FaultKind.DRIFT:
+                machine.drift(1.0)
+            case FaultKind.SLOW_DISK:
+                machine.disk_latency_s = DISK_LATENCY_S
+            case FaultKind.PAUSE if machine.process is not None:
+                machine.resume()
+            case FaultKind.SYNC_ERROR | FaultKind.DISK_FULL:
+                self._mend(machine)
+                self._revive(machine)
             case _:
-                self.restore(machine)
+                self._revive(machine)
 
     # --- getting well -------------------------------------------------------------------------
 
     def restore(self, machine: Machine) -> None:
         """The machine runs, at its own pace, with a disk that works."""
-        disk = disk_of(machine)
-        disk.fail_sync = disk.fail_write = 0
-        machine.disk_latency_s = (0.0001, 0.001)
+        self._mend(machine)
+        machine.disk_latency_s = DISK_LATENCY_S
         machine.drift(1.0)
         if machine.process is not None:
             machine.resume()
-        elif not machine.start() and machine.name not in self.damaged:
+        self._revive(machine)
+
+    def _mend(self, machine: Machine) -> None:
+        disk = disk_of(machine)
+        disk.fail_sync = disk.fail_write = 0
+
+    def _revive(self, machine: Machine) -> None:
+        if machine.process is not None or disk_of(machine).fails:
+            return
+        if not machine.start() and machine.name not in self.damaged:
             raise InvariantViolated(
                 "a crash leaves what can be started", f"{machine.name}: {machine.failure}"
             )
@@ -173,7 +191,7 @@ class Chaos:
             machine.process.clock.jump(fault.amount)
 
     def _slow_disk(self, machine: Machine) -> None:
-        machine.disk_latency_s = (0.05, 1.5)
+        machine.disk_latency_s = SLOW_DISK_LATENCY_S
 
     def _fail(self, machine: Machine, *, sync: int = 0, write: int = 0) -> None:
         disk = disk_of(machine)

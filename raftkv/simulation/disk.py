@@ -99,6 +99,11 @@ class SimulatedDisk:
         self._locks.add(path)
         return SimulatedLock(self, path)
 
+    @property
+    def fails(self) -> bool:
+        """Whether it is made to refuse calls."""
+        return bool(self.fail_sync or self.fail_write)
+
     # --- what files and databases ask ----------------------------------------------------------
 
     def write(self, inode: _Inode, position: int, data: bytes) -> None:

@@ -25,6 +25,7 @@ from raftkv.simulation.network import VirtualNetwork, VirtualTransport
 from raftkv.simulation.worker import VirtualWorker
 from raftkv.wal.disk import Disk, OsDisk
 
+DISK_LATENCY_S = (0.0001, 0.001)
 CALLS_UNTIL_CRASH_MAX = 6
 """A crash in the midst of a job comes at one of its first so many calls of the disk."""
 
@@ -166,7 +167,7 @@ class Machine:
         self.storage = storage
         self.process: MemberProcess | None = None
         self.failure: BaseException | None = None
-        self.disk_latency_s = (0.0001, 0.001)
+        self.disk_latency_s = DISK_LATENCY_S
         self.clock_rate = 1.0
         self.member_id = 0
         self._network = network

@@ -1,0 +1,1 @@
+"""Planted bugs, and the proof that the checkers find each of them."""

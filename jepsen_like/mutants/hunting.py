@@ -1,0 +1,77 @@
+"""Looking for one mutant: seeds are run until a checker notices.
+
+Owns: the hunt in a process of its own, for a planted bug cannot be taken out again. Must never do:
+count a mutant as killed by a crash of the test itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict, dataclass
+from time import perf_counter
+
+from jepsen_like.mutants.catalogue import mutant_named
+from jepsen_like.mutants.mutant import Mutant
+from jepsen_like.mutants.planting import plant
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``caught_by`` is empty for a survivor. ``seconds`` include the start of the process."""
+
+    mutant: str
+    caught_by: str
+    reason: str
+    seed: int
+    seeds: int
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        return bool(self.caught_by)
+
+
+def hunt(mutant: Mutant, *, first_seed: int, seeds_max: int, seconds_max: float) -> Result:
+    """Plant ``mutant`` in this process and run seeds until it shows."""
+    plant(mutant)
+    from jepsen_like.simulated.plan import FaultKind, draw
+    from jepsen_like.simulated.verdict import judge_seed
+
+    began = perf_counter()
+    kinds = tuple(FaultKind(kind) for kind in mutant.hunt.kinds)
+    tried = 0
+    for seed in range(first_seed, first_seed + seeds_max):
+        if perf_counter() - began > seconds_max:
+            break
+        tried += 1
+        plan = draw(
+            seed,
+            workload=mutant.hunt.workload,
+            kinds=kinds,
+            size=mutant.hunt.size,
+            faults_until_s=mutant.hunt.faults_until_s,
+        )
+        judged = judge_seed(plan)
+        if judged.broken_by:
+            seconds = perf_counter() - began
+            return Result(mutant.name, judged.broken_by, judged.reason, seed, tried, seconds)
+    return Result(mutant.name, "", "", 0, tried, perf_counter() - began)
+
+
+def main(arguments: list[str]) -> None:
+    """NAME FIRST_SEED SEEDS_MAX SECONDS_MAX; prints one line of JSON."""
+    logging.disable(logging.CRITICAL)  # what a broken member says about itself is no evidence
+    name, first_seed, seeds_max, seconds_max = arguments
+    result = hunt(
+        mutant_named(name),
+        first_seed=int(first_seed),
+        seeds_max=int(seeds_max),
+        seconds_max=float(seconds_max),
+    )
+    print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

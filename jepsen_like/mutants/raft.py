@@ -1,0 +1,261 @@
+"""Mutants of the Raft core and of the loop that drives it."""
+
+from __future__ import annotations
+
+from jepsen_like.mutants.mutant import Change, Hunt, Mutant
+
+_ELECTIONS = ("election safety", "one vote a term")
+_LOGS = ("leader completeness", "state machine safety", "equal states")
+_LOST = ("linearizable", "assertion", "hashes", *_LOGS)
+
+RAFT = (
+    Mutant(
+        1,
+        "vote-before-durable",
+        "a vote is sent before it is on disk",
+        (
+            Change(
+                "raftkv.raft.core",
+                "        at_once = type in _FORWARDED or (\n",
+                "        at_once = type in _FORWARDED or type is MessageType.VOTE_RESP or (\n",
+            ),
+        ),
+        frozenset(_ELECTIONS),
+        Hunt(kinds=("power cut", "power cut of all", "slow disk", "isolate")),
+        "PySyncObj #84, Redpanda #19",
+    ),
+    Mutant(
+        2,
+        "term-reset-at-restart",
+        "a restarted member begins at term 0 and has voted for nobody",
+        (
+            Change("raftkv.raft.core", "self.term = hard_state.term", "self.term = 0"),
+            Change("raftkv.raft.core", "self.vote = hard_state.vote", "self.vote = NO_NODE"),
+        ),
+        frozenset(("terms grow", *_ELECTIONS, *_LOST)),
+        Hunt(kinds=("kill", "kill all", "power cut of all")),
+        "PySyncObj #201, #202",
+    ),
+    Mutant(
+        3,
+        "old-vote-counts",
+        "a candidate counts a vote that was given in an older term",
+        (
+            Change(
+                "raftkv.raft.raw_node",
+                "        elif 0 < message.term < core.term:\n",
+                "        elif 0 < message.term < core.term and "
+                "message.type is not MessageType.VOTE_RESP:\n",
+            ),
+        ),
+        frozenset((*_ELECTIONS, *_LOST)),
+        Hunt(kinds=("lossy, duplicating, slow network", "isolate", "kill", "flapping link")),
+        "Xraft #33",
+    ),
+    Mutant(
+        4,
+        "vote-by-index-only",
+        "whose log is more up to date is decided by its length alone",
+        (
+            Change(
+                "raftkv.raft.log",
+                "return (last_term, last_index) >= (self.last_term, self.last_index)",
+                "return last_index >= self.last_index",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("isolate", "one-way cut", "kill", "split in halves")),
+    ),
+    Mutant(
+        5,
+        "commit-by-counting-old-term",
+        "a leader commits an entry of an older term once a majority has it",
+        (
+            Change(
+                "raftkv.raft.leader",
+                "    if core.log.term(index) != core.term:\n        return False\n",
+                "",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("kill", "kill all", "isolate", "slow disk", "one-way cut", "split in halves")),
+        "Raft paper, figure 8; PySyncObj #169",
+    ),
+    Mutant(
+        6,
+        "commit-goes-back",
+        "a member takes the leader's commit index even when it is behind its own",
+        (
+            Change(
+                "raftkv.raft.log",
+                "        if index <= self.committed:\n            return False\n",
+                "        if index == self.committed:\n            return False\n",
+            ),
+        ),
+        frozenset(("commits grow", "applied is committed", "assertion")),
+        Hunt(),
+        "PySyncObj #166",
+    ),
+    Mutant(
+        7,
+        "match-assigned",
+        "an old acknowledgement lowers what the leader knows of a member",
+        (
+            Change(
+                "raftkv.raft.progress",
+                "        if index <= self.match:\n            return False\n"
+                "        self.match = index\n",
+                "        if index == self.match:\n            return False\n"
+                "        self.match = index\n",
+            ),
+        ),
+        frozenset(("a healed quorum serves", "healed members come to agree", "assertion")),
+        Hunt(kinds=("lossy, duplicating, slow network", "kill")),
+        "PySyncObj #167, RaftOS #25",
+    ),
+    Mutant(
+        8,
+        "short-message-truncates",
+        "any append replaces the log from its first entry on, though the terms agree",
+        (
+            Change(
+                "raftkv.raft.log",
+                "            if self.term(entry.index) != entry.term:\n"
+                "                self._replace_from(entries[position:])\n",
+                "            if entry.index > self.committed:\n"
+                "                self._replace_from(entries[position:])\n",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("lossy, duplicating, slow network", "power cut", "kill")),
+        "RaftOS #26",
+    ),
+    Mutant(
+        9,
+        "conflict-kept",
+        "an entry that conflicts with the leader's stays",
+        (
+            Change(
+                "raftkv.raft.log",
+                "            if self.term(entry.index) != entry.term:\n"
+                "                self._replace_from",
+                "            if self.term(entry.index) is None:\n"
+                "                self._replace_from",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("isolate", "one-way cut", "kill", "split in halves")),
+    ),
+    Mutant(
+        10,
+        "gap-taken-for-agreement",
+        "entries are taken though the one before them is missing",
+        (
+            Change(
+                "raftkv.raft.log",
+                "        if self.term(prev) != prev_term:\n            return None\n",
+                "        if self.term(prev) not in (None, prev_term):\n            return None\n",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("lossy, duplicating, slow network", "isolate", "kill")),
+        "WRaft #118",
+    ),
+    Mutant(
+        13,
+        "ack-before-sync",
+        "a follower acknowledges entries before they are on disk",
+        (
+            Change(
+                "raftkv.raft.core",
+                "        at_once = type in _FORWARDED or (\n",
+                "        at_once = type in _FORWARDED or type is MessageType.APP_RESP or (\n",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("power cut", "power cut of all", "slow disk")),
+    ),
+    Mutant(
+        14,
+        "single-applies-unsaved",
+        "a lone member counts itself before its own disk has the entry",
+        (
+            Change(
+                "raftkv.raft.leader",
+                "    core.uncommitted_bytes += size\n    replication.broadcast_append(core)\n",
+                "    core.uncommitted_bytes += size\n    replication.broadcast_append(core)\n"
+                "    if len(core.progress) == 1:\n"
+                "        core.progress[core.id].acknowledged(core.log.last_index)\n"
+                "        maybe_commit(core)\n",
+            ),
+            Change(
+                "raftkv.raft.log",
+                "        return self.pending_snapshot is None and self.applying < "
+                "min(self.committed, self.stable)\n",
+                "        return self.pending_snapshot is None and self.applying < self.committed\n",
+            ),
+            Change(
+                "raftkv.raft.log",
+                "        end = min(self.committed, self.stable)\n"
+                "        entries = self.slice(self.applying + 1, bytes_max, end=end)\n",
+                "        end = self.committed\n"
+                "        entries = self.slice(self.applying + 1, bytes_max, end=end)\n",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("kill", "power cut", "slow disk"), size=1),
+        "etcd #14370",
+    ),
+    Mutant(
+        15,
+        "read-without-quorum",
+        "a leader answers reads without asking whether it still leads",
+        (
+            Change(
+                "raftkv.raft.leader",
+                "    if core.membership.config.has_quorum({core.id}):\n",
+                "    if core.id in core.membership.config.voters:\n",
+            ),
+        ),
+        frozenset(("linearizable",)),
+        Hunt(workload="register", kinds=("isolate", "one-way cut", "pause"), size=3),
+        "etcd 0.4.1, RedisRaft #19",
+    ),
+    Mutant(
+        16,
+        "read-context-reused",
+        "every ReadIndex round of a member has the same context: late answers release new reads",
+        (Change("raftkv.server.reads", "        self._next_round += 1\n", ""),),
+        frozenset(("linearizable",)),
+        Hunt(workload="register", kinds=("isolate", "pause", "lossy, duplicating, slow network")),
+        "etcd #20418",
+    ),
+    Mutant(
+        17,
+        "read-before-own-commit",
+        "a new leader serves reads before it has committed anything in its term",
+        (
+            Change(
+                "raftkv.raft.leader",
+                "    if not core.has_committed_in_term:\n        if len(core.early_reads)",
+                "    if False:\n        if len(core.early_reads)",
+            ),
+        ),
+        frozenset(("linearizable",)),
+        Hunt(workload="register", kinds=("kill", "isolate", "slow disk", "pause")),
+    ),
+    Mutant(
+        26,
+        "commit-beyond-verified",
+        "a follower commits as far as its log goes, not as far as the message vouches for",
+        (
+            Change(
+                "raftkv.raft.follower",
+                "        log.commit_to(min(message.commit, last))\n",
+                "        log.commit_to(min(message.commit, log.last_index))\n",
+            ),
+        ),
+        frozenset(_LOST),
+        Hunt(kinds=("isolate", "one-way cut", "kill", "split in halves")),
+    ),
+)
