@@ -23,6 +23,11 @@ const ratesCanvas = new TimeCanvas(
   paintRates,
 );
 
+// The last bin takes what is left of the run.
+function binEnd(index) {
+  return index === data.series.p50.length - 1 ? SPAN : (index + 1) * data.series.width;
+}
+
 function latencyY(micros) {
   const { low, high } = latencyRange;
   const share = Math.log10(Math.max(low, micros) / low) / Math.log10(high / low);
@@ -54,7 +59,8 @@ function paintDots(panel) {
   const context = panel.context;
   const colours = STANDINGS.map((name) => palette[name]);
   const visible = operations.begin.length ? [lowerBound(operations.begin, shown.from), lowerBound(operations.begin, shown.to)] : [0, 0];
-  const sizes = [2, 4, 4];
+  // Few dots are drawn large enough to be seen one by one.
+  const sizes = visible[1] - visible[0] < 3000 ? [3, 5, 5] : [2, 4, 4];
   for (let standing = 0; standing < STANDINGS.length; standing += 1) {
     const taken = new Set();
     context.fillStyle = colours[standing];
@@ -79,7 +85,7 @@ function paintLine(panel, values, colour, name) {
   let last = null;
   let named = null;
   values.forEach((value, index) => {
-    if (value === null || (index + 1) * width < shown.from || index * width > shown.to) {
+    if (value === null || binEnd(index) < shown.from || index * width > shown.to) {
       last = null;
       return;
     }
@@ -87,12 +93,12 @@ function paintLine(panel, values, colour, name) {
     const left = panel.x(index * width);
     if (last === null) path.moveTo(left, y);
     else path.lineTo(left, y);
-    path.lineTo(panel.x(Math.min(SPAN, (index + 1) * width)), y);
-    named = [Math.min(panel.right, panel.x((index + 1) * width)), y];
+    path.lineTo(panel.x(binEnd(index)), y);
+    named = [Math.min(panel.right, panel.x(binEnd(index))), y];
     last = y;
   });
   // A rim in the ground's colour keeps the line apart from the dots under it.
-  context.lineWidth = 4;
+  context.lineWidth = 3.5;
   context.strokeStyle = palette.ground;
   context.stroke(path);
   context.lineWidth = 2;
@@ -101,9 +107,10 @@ function paintLine(panel, values, colour, name) {
   context.stroke(path);
   context.setLineDash([]);
   if (!named) return;
-  const [x, y] = [named[0] - context.measureText(name).width - 6, named[1] - 9];
+  // One name above its line and one below, since the two lines may be close.
+  const x = named[0] - context.measureText(name).width - 6;
+  const y = named[1] + (name === "p99" ? -11 : 12);
   context.lineWidth = 4;
-  context.strokeText(name, x, y);
   context.strokeStyle = palette.ground;
   context.strokeText(name, x, y);
   context.fillStyle = palette.text;
@@ -128,7 +135,7 @@ function paintRates(panel) {
       values.forEach((value, bin) => {
         if (!value) return;
         const left = panel.x(bin * data.series.width);
-        const right = panel.x(Math.min(SPAN, (bin + 1) * data.series.width));
+        const right = panel.x(binEnd(bin));
         if (right < panel.left || left > panel.right) return;
         const height = Math.max(2, (value / high) * (base - top));
         context.fillRect(left, base - height, Math.max(1, right - left - (right - left > 4 ? 1 : 0)), height);

@@ -14,7 +14,7 @@ from jepsen_like.history.history import History
 from jepsen_like.history.operation import Fault, Operation, Watch, WatchResponse
 from jepsen_like.report.clock import Clock
 from jepsen_like.report.markup import JsonValue
-from jepsen_like.report.series import CHART_BINS_MAX, series
+from jepsen_like.report.series import chart_bins, series
 from jepsen_like.report.wording import (
     Standing,
     outcome_words,
@@ -149,7 +149,7 @@ def response_kind(response: WatchResponse) -> str:
 
 
 def _series(operations: Sequence[Operation], clock: Clock) -> dict[str, JsonValue]:
-    found = series(operations, clock.origin_s, clock.span_s, CHART_BINS_MAX)
+    found = series(operations, clock.origin_s, clock.span_s, chart_bins(len(operations)))
     rates: dict[str, JsonValue] = {
         kind.value: [round(found.rate(i, kind), 3) for i in range(len(found.bins))]
         for kind in Standing

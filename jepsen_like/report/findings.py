@@ -7,7 +7,7 @@ something was left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jepsen_like.checkers.verdict import Finding, Verdict
 from jepsen_like.history.operation import Fault, Operation
@@ -141,10 +141,22 @@ def _guides(scale: Axis) -> str:
     return ",".join(f"{line} {p:.3f}% 0/1px 100% no-repeat" for p in scale.percents)
 
 
+def merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same stretches of time without overlaps, in order."""
+    whole: list[tuple[float, float]] = []
+    for began_s, ended_s in sorted(spans):
+        if whole and began_s <= whole[-1][1]:
+            whole[-1] = (whole[-1][0], max(whole[-1][1], ended_s))
+        else:
+            whole.append((began_s, ended_s))
+    return whole
+
+
 def _bands(broken: Sequence[Fault], scale: Axis) -> str:
+    """Overlapping faults give one band, not a darker one that would mean nothing."""
     layers = []
-    for fault in broken[:FAULTS_NAMED_MAX]:
-        left, right = scale.percent(fault.began_s), scale.percent(fault.ended_s)
+    for began_s, ended_s in merged((fault.began_s, fault.ended_s) for fault in broken):
+        left, right = scale.percent(began_s), scale.percent(ended_s)
         width = min(right - left, 99.9)
         # CSS places a layer by the share of the room that is left beside it.
         position = 100 * left / (100 - width)

@@ -37,7 +37,12 @@ def joined(parts: Iterable[Html]) -> Html:
     return Html("".join(part.text for part in parts))
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str | Html]]) -> Html:
+def table(
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str | Html]],
+    class_: str | None = None,
+) -> Html:
     """A table whose first column names the row, in a box that scrolls sideways by keyboard too."""
     header = tag("tr", *(tag("th", name, scope="col") for name in head))
     body = [
@@ -45,7 +50,14 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str | Html]
         for row in rows
     ]
     inner = tag("table", tag("caption", caption), tag("thead", header), tag("tbody", *body))
-    return tag("div", inner, class_="scroll", tabindex=0, role="group", aria_label=caption)
+    return tag(
+        "div",
+        inner,
+        class_="scroll" + (f" {class_}" if class_ else ""),
+        tabindex=0,
+        role="group",
+        aria_label=caption,
+    )
 
 
 def json_text(value: JsonValue) -> Html:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from jepsen_like.history.operation import Operation
 from jepsen_like.report.wording import Standing, standing
 
-CHART_BINS_MAX = 150
 TABLE_BINS_MAX = 30
+CHART_BINS_MIN = 20
+CHART_BINS_MAX = 150
+BIN_CALLS_MIN = 20
 
 
 @dataclass(slots=True)
@@ -31,12 +33,17 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Series:
+    """The last bin ends with the run: it is half to one and a half times as long as the others."""
+
     width_s: float
+    span_s: float
     bins: tuple[Bin, ...]
 
     def rate(self, index: int, kind: Standing) -> float:
         """Calls per second."""
-        return self.bins[index].counts[kind] / self.width_s
+        is_last = index == len(self.bins) - 1
+        length_s = self.span_s - self.bins[index].begin_s if is_last else self.width_s
+        return self.bins[index].counts[kind] / (length_s or self.width_s)
 
 
 def round_width_s(span_s: float, bins_max: int) -> float:
@@ -56,12 +63,18 @@ def percentile(ordered: Sequence[float], percent: float) -> float | None:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
+def chart_bins(calls: int) -> int:
+    """So many that a bin has enough calls for a percentile to mean something."""
+    return max(CHART_BINS_MIN, min(CHART_BINS_MAX, calls // BIN_CALLS_MIN))
+
+
 def series(
     operations: Sequence[Operation], origin_s: float, span_s: float, bins_max: int
 ) -> Series:
     """``origin_s`` is the begin of the run on the history's clock; bins begin from 0."""
     width_s = round_width_s(span_s, bins_max)
-    number = max(1, math.ceil(span_s / width_s - 1e-9))
+    # A last bin of a sliver would show any rate: it joins the one before.
+    number = max(1, math.floor(span_s / width_s + 0.5))
     bins = tuple(Bin(index * width_s) for index in range(number))
     for operation in operations:
         at_s = operation.returned_s - origin_s
@@ -72,4 +85,4 @@ def series(
             place.latencies_s.append(operation.returned_s - operation.called_s)
     for place in bins:
         place.latencies_s.sort()
-    return Series(width_s, bins)
+    return Series(width_s, span_s, bins)

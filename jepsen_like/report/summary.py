@@ -90,7 +90,7 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> Html:
         )
         for verdict in verdicts
     ]
-    return table("Verdicts", ("Checker", "Verdict", "Checked", "Why"), rows)
+    return table("Verdicts", ("Checker", "Verdict", "Checked", "Why"), rows, class_="verdicts")
 
 
 def _reasons(verdict: Verdict, numbers: dict[int, int]) -> Html:

@@ -1,7 +1,7 @@
 // Every call of every client. Where several fall on one pixel, one mark stands for them, and the
 // rarer outcome is drawn over the more frequent one: nothing unusual is hidden by what is normal.
 
-const LANE_HEIGHT = 16;
+const LANE_HEIGHT = 19;
 const LANES_MAX = 8;
 const operations = data.operations;
 const DIMMED = 3;
@@ -54,7 +54,7 @@ function paintFaults(panel) {
       context.fillStyle = palette.fault;
       context.fillRect(left, top + 1, width, 3);
       context.fillStyle = palette.text;
-      if (width > 40) context.fillText(panel.fitted(fault.what, width - 8), left + 4, top + 9.5);
+      if (width > 40) context.fillText(panel.fitted(fault.what, width - 8), left + 4, top + 11);
     }
   });
 }

@@ -39,6 +39,8 @@ function watchPanel(canvas) {
     paintChosen(panel, rows, top, WATCH_ROW_HEIGHT);
     canvas.dataset.responses = things.length;
   });
+  const hint = element("p", "Point at a response, or focus the drawing and use the arrow keys.", { class: "note" });
+  document.getElementById("watch-readout").append(hint);
   choose(panel, rows, (y) => {
     const row = Math.floor((y - top) / WATCH_ROW_HEIGHT);
     return row >= 0 && row < names.length ? row : -1;
