@@ -1,7 +1,7 @@
 // A canvas with a time axis: sharp on every screen, as wide as its column, in the page's colours.
 
 const GUTTER_WIDE = 76;
-const GUTTER_NARROW = 66;
+const GUTTER_NARROW = 72;
 const AXIS_HEIGHT = 20;
 const FONT = '12px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 

@@ -14,7 +14,7 @@ from jepsen_like.history.operation import Operation
 from jepsen_like.report.wording import Standing, standing
 
 TABLE_BINS_MAX = 30
-CHART_BINS_MIN = 20
+CHART_BINS_MIN = 30
 CHART_BINS_MAX = 150
 BIN_CALLS_MIN = 20
 

@@ -18,7 +18,7 @@ const unknownOrder = operations.standing.flatMap((standing, number) => (standing
 const faultLanes = [...new Map(data.faults.map((fault) => [fault.lane, fault.name]))].slice(0, LANES_MAX);
 const rowHeight = Math.max(7, Math.min(26, Math.floor(460 / Math.max(1, clientRows.rows.length))));
 const lanesTop = AXIS_HEIGHT + 2;
-const rowsTop = lanesTop + faultLanes.length * LANE_HEIGHT + (findingOrder.length ? 14 : 4);
+const rowsTop = lanesTop + faultLanes.length * LANE_HEIGHT + (findingOrder.length ? 17 : 4);
 const lookedFor = { text: "", hit: null };
 
 const timeline = new TimeCanvas(
@@ -40,7 +40,7 @@ function paintTimeline(panel) {
 
 function paintFaults(panel) {
   const context = panel.context;
-  faultLanes.forEach(([, name], lane) => panel.label(name, lanesTop + (lane + 0.5) * LANE_HEIGHT, palette.text));
+  faultLanes.forEach(([, name], lane) => panel.label(name, lanesTop + lane * LANE_HEIGHT + 11, palette.text));
   panel.clipped(lanesTop, faultLanes.length * LANE_HEIGHT, () => {
     for (const fault of data.faults) {
       if (fault.end < shown.from || fault.begin > shown.to || fault.lane >= LANES_MAX) continue;
@@ -86,13 +86,13 @@ function paintClient(panel, row, tally) {
     for (const group of [DIMMED, 0, 1, 2]) {
       context.fillStyle = colours[group];
       const [y, height] = markBox(group === DIMMED ? 0 : group, top);
-      tally.marks += paintMarks(panel, groups[group], y, height);
+      tally.marks += paintMarks(panel, groups[group], y, height, group === 2);
     }
   });
 }
 
 // What falls on a pixel that has its mark already needs none of its own.
-function paintMarks(panel, numbers, y, height) {
+function paintMarks(panel, numbers, y, height, open) {
   let covered = -Infinity;
   let marks = 0;
   for (const number of numbers) {
@@ -102,11 +102,22 @@ function paintMarks(panel, numbers, y, height) {
     // Between two calls that can be told apart, a hair stays free.
     const width = Math.max(1.5, right - left - (right - left > 4 ? 1 : 0));
     if (left < covered) left = covered;
-    panel.context.fillRect(left, y, width, height);
+    if (open && width > 5) paintOpen(panel.context, left, y, width, height);
+    else panel.context.fillRect(left, y, width, height);
     covered = Math.max(right, left + 1);
     marks += 1;
   }
   return marks;
+}
+
+// An unknown call is long, since its client waited in vain: only its rim has the full colour.
+function paintOpen(context, left, y, width, height) {
+  context.globalAlpha = 0.35;
+  context.fillRect(left, y, width, height);
+  context.globalAlpha = 1;
+  context.strokeStyle = context.fillStyle;
+  context.lineWidth = 1.5;
+  context.strokeRect(left + 0.75, y + 0.75, width - 1.5, height - 1.5);
 }
 
 function paintFindings(panel) {

@@ -189,7 +189,7 @@ def _outcome(outcome: Outcome) -> str:
             return f"{_key_result(outcome)} (revision {outcome.revision})"
         case Decided(revision, succeeded, results):
             branch = "condition held" if succeeded else "condition failed"
-            shown = "; ".join(_key_result(result) for result in results) or "nothing done"
+            shown = "; ".join(_result_in(result, revision) for result in results) or "nothing done"
             return f"{branch}: {shown} (revision {revision})"
         case Compacted(revision):
             return f"compacted (revision {revision})"
@@ -204,8 +204,8 @@ def _outcome(outcome: Outcome) -> str:
 
 def _key_result(result: Found | Written | Deleted) -> str:
     match result:
-        case Written(revision):
-            return f"written at {revision}"
+        case Written():
+            return "written"
         case Deleted(_, count):
             return f"deleted {counted(count, 'key')}"
         case Found(_, kvs, count, more):
@@ -213,6 +213,12 @@ def _key_result(result: Found | Written | Deleted) -> str:
                 return f"counted {counted(count, 'key')}" if count else "found nothing"
             total = f"{len(kvs)} of {count}: " if more or len(kvs) != count or count > 1 else ""
             return f"found {total}{_listed([_kv(kv) for kv in kvs[: ITEMS_MAX + 1]])}"
+
+
+def _result_in(result: Found | Written | Deleted, revision: int) -> str:
+    """Inside a txn every header should say the txn's revision; another one is worth seeing."""
+    own = f", own header at {result.revision}" if result.revision != revision else ""
+    return f"{_key_result(result)}{own}"
 
 
 def _kv(kv: KeyValue) -> str:

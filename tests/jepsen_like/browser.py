@@ -93,9 +93,11 @@ class Browser:
         return message
 
     def open(self, page: Path, fragment: str = "") -> None:
-        """Loads a file and waits until its scripts say that they drew."""
+        """Loads a file, afresh where only the fragment differs too; waits until it is drawn."""
+        self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
         self.wait_for("document.readyState === 'complete' && 'ready' in root.dataset")
+        self.drawn()
 
     def evaluate(self, expression: str) -> Any:
         """``root`` is the document's element."""
