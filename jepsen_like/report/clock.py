@@ -1,4 +1,4 @@
-"""The run's own time: from 0 at its first record to its span at the last.
+"""The run's own time, which begins near 0.
 
 Owns: the way from the history's clock, whose zero means nothing, to the page's. Must never do:
 stretch or reorder.
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from jepsen_like.history.history import History
 
+# A clock whose first record is this early, as a share of the run, began with the run.
+EARLY_SHARE = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -20,9 +23,12 @@ class Clock:
 
     @classmethod
     def of(cls, history: History) -> Clock:
+        """A clock that began with the run is kept, so that the page's times are those of the file
+        and of the checkers' reasons; any other begins at the first record."""
         times = [at_s for at_s in _times(history) if math.isfinite(at_s)]
-        origin_s = min(times, default=0.0)
-        return cls(origin_s, max(times, default=0.0) - origin_s)
+        first_s, last_s = min(times, default=0.0), max(times, default=0.0)
+        origin_s = 0.0 if 0 <= first_s <= EARLY_SHARE * last_s else first_s
+        return cls(origin_s, last_s - origin_s)
 
     def second(self, at_s: float) -> float:
         """Since the begin; what never ended, or is not of this run, is held at the edge."""

@@ -97,6 +97,24 @@ def test_attributes_are_escaped() -> None:
     assert tag("p", class_='"><b>').text == '<p class="&quot;&gt;&lt;b&gt;"></p>'
 
 
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "clock"),
+    [
+        (0.25, 30.0, Clock(0.0, 30.0)),
+        (1000.0, 1030.0, Clock(1000.0, 30.0)),
+        (-2.0, 3.0, Clock(-2.0, 5.0)),
+    ],
+)
+def test_times_are_those_of_the_file_where_they_can_be(
+    first_s: float, last_s: float, clock: Clock
+) -> None:
+    """A virtual clock from 0 is kept, a machine's uptime is not; what never ended has no say."""
+    history = History(
+        operations=[_put(0, first_s, last_s)], faults=[Fault("kill", first_s, math.inf)]
+    )
+    assert Clock.of(history) == clock
+
+
 def test_outcomes_have_three_standings() -> None:
     """Every call is drawn as answered, refused or unknown, at its own time and row."""
     history = History(
