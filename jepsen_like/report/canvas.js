@@ -1,9 +1,18 @@
 // A canvas with a time axis: sharp on every screen, as wide as its column, in the page's colours.
 
-const GUTTER_WIDE = 76;
+const GUTTER_MIN = 76;
+const GUTTER_MAX = 140;
 const GUTTER_NARROW = 72;
 const AXIS_HEIGHT = 20;
 const FONT = '12px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+
+// As wide as the longest name of a fault needs, and the same in all drawings, so that they align.
+const GUTTER_WIDE = (() => {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = FONT;
+  const widths = data.faults.map((fault) => context.measureText(fault.name).width + 14);
+  return Math.min(GUTTER_MAX, widths.reduce((most, width) => Math.max(most, width), GUTTER_MIN));
+})();
 
 const palette = {};
 function readPalette() {

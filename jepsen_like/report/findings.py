@@ -27,6 +27,9 @@ from jepsen_like.report.wording import (
 
 OPERATIONS_SHOWN_MAX = 60
 FAULTS_NAMED_MAX = 6
+GUIDES_MAX = 24
+
+_NOTHING = "linear-gradient(transparent,transparent)"
 
 
 def findings_section(verdicts: Sequence[Verdict], faults: Sequence[Fault], clock: Clock) -> Html:
@@ -112,12 +115,12 @@ def _interval(operation: Operation, scale: Axis, clock: Clock) -> Html:
         f"{clock.words(operation.called_s)} to {clock.words(operation.returned_s)},"
         f" {duration(operation.returned_s - operation.called_s)}"
     )
+    who = f"client {operation.process} → {visible(operation.member)}, {times}"
     words = tag(
         "div",
-        tag("span", f"client {operation.process} → {visible(operation.member)}", class_="who"),
+        tag("span", who, class_="who"),
         tag("span", request_words(operation.request), class_="request"),
         tag("span", outcome_words(operation.outcome), class_=f"outcome {kind.value}"),
-        tag("span", times, class_="times"),
         class_="words",
     )
     marks = joined([bar, gave_up]) if kind is Standing.UNKNOWN else bar
@@ -136,7 +139,10 @@ def _caption(scale: Axis, hidden: int, broken: Sequence[Fault]) -> str:
 
 
 def _guides(scale: Axis) -> str:
-    """Thin lines at every begin and end, through all rows: what is left of what is seen there."""
+    """Thin lines at every begin and end, through all rows: what is left of what is seen there.
+    So many that they are a pattern of their own show nothing."""
+    if len(scale.percents) > GUIDES_MAX:
+        return _NOTHING
     line = "linear-gradient(var(--guide),var(--guide))"
     return ",".join(f"{line} {p:.3f}% 0/1px 100% no-repeat" for p in scale.percents)
 
@@ -164,4 +170,4 @@ def _bands(broken: Sequence[Fault], scale: Axis) -> str:
             "linear-gradient(var(--band),var(--band))"
             f" {min(position, 100):.3f}% 0/{width:.3f}% 100% no-repeat"
         )
-    return ",".join(layers) or "linear-gradient(transparent,transparent)"
+    return ",".join(layers) or _NOTHING

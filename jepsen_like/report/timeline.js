@@ -15,7 +15,16 @@ const inFinding = new Set(data.findings.flat());
 const findingOrder = [...inFinding].sort((a, b) => a - b);
 const unknownOrder = operations.standing.flatMap((standing, number) => (standing === 2 ? [number] : []));
 
-const faultLanes = [...new Map(data.faults.map((fault) => [fault.lane, fault.name]))].slice(0, LANES_MAX);
+// One lane for each name; the last one is shared when there are too many.
+const faultLanes = (() => {
+  const names = [...new Map(data.faults.map((fault) => [fault.lane, fault.name])).values()];
+  const shared = names.length > LANES_MAX;
+  return (shared ? [...names.slice(0, LANES_MAX - 1), "others"] : names).map((name, lane) => {
+    const others = shared && lane === LANES_MAX - 1;
+    const faults = data.faults.filter((fault) => (others ? fault.lane >= lane : fault.lane === lane));
+    return { name, faults: faults.map((fault) => ({ ...fault, text: others ? `${fault.name}: ${fault.what}` : fault.what })) };
+  });
+})();
 const rowHeight = Math.max(7, Math.min(26, Math.floor(460 / Math.max(1, clientRows.rows.length))));
 const lanesTop = AXIS_HEIGHT + 2;
 const rowsTop = lanesTop + faultLanes.length * LANE_HEIGHT + (findingOrder.length ? 17 : 4);
@@ -39,23 +48,23 @@ function paintTimeline(panel) {
 }
 
 function paintFaults(panel) {
-  const context = panel.context;
-  faultLanes.forEach(([, name], lane) => panel.label(name, lanesTop + lane * LANE_HEIGHT + 11, palette.text));
-  panel.clipped(lanesTop, faultLanes.length * LANE_HEIGHT, () => {
-    for (const fault of data.faults) {
-      if (fault.end < shown.from || fault.begin > shown.to || fault.lane >= LANES_MAX) continue;
+  faultLanes.forEach(({ name, faults }, lane) => {
+    const top = lanesTop + lane * LANE_HEIGHT;
+    panel.label(name, top + 11, palette.text);
+    panel.clipped(top, LANE_HEIGHT, (context) => faults.forEach((fault, place) => {
+      if (fault.end < shown.from || fault.begin > shown.to) return;
       const left = Math.max(panel.left, panel.x(fault.begin));
-      const width = Math.max(2, Math.min(panel.right, panel.x(fault.end)) - left);
-      const top = lanesTop + fault.lane * LANE_HEIGHT;
-      context.fillStyle = palette.ground;
-      context.fillRect(left, top + 1, width, LANE_HEIGHT - 2);
-      context.fillStyle = palette.band;
-      context.fillRect(left, top + 1, width, LANE_HEIGHT - 2);
+      const right = Math.min(panel.right, panel.x(fault.end));
       context.fillStyle = palette.fault;
-      context.fillRect(left, top + 1, width, 3);
+      context.fillRect(left, top + 1, Math.max(2, right - left), 3);
+      // Words end where the next fault of the lane begins.
+      const next = faults[place + 1];
+      const room = Math.min(right, next ? panel.x(next.begin) : right) - left - 6;
       context.fillStyle = palette.text;
-      if (width > 40) context.fillText(panel.fitted(fault.what, width - 8), left + 4, top + 11);
-    }
+      if (room > 48 || context.measureText(fault.text).width <= room) {
+        context.fillText(panel.fitted(fault.text, room), left + 3, top + 11);
+      }
+    }));
   });
 }
 

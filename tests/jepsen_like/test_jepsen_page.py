@@ -10,7 +10,7 @@ import pytest
 
 from jepsen_like.checkers.verdict import Finding, Validity, Verdict
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import Operation
+from jepsen_like.history.operation import Fault, Operation
 from jepsen_like.history.request import Put
 from jepsen_like.history.result import Written
 from jepsen_like.report.page import write
@@ -66,6 +66,18 @@ def test_the_page_draws_all_of_the_run(
     assert browser.evaluate("document.querySelectorAll('.intervals .bar').length") == 4
     assert browser.evaluate("root.scrollWidth <= root.clientWidth")
     assert browser.evaluate(_COLOURS_DRAWN) >= 5
+
+
+def test_more_kinds_of_faults_than_lanes_share_the_last(browser: Browser, tmp_path: Path) -> None:
+    """No fault is left out of the lanes: what has no lane of its own is among the others."""
+    names = [f"fault {number}" for number in range(11)]
+    faults = [Fault(name, n, n + 1.5, "m0") for n, name in enumerate(names)]
+    write(History(faults=faults), [], tmp_path / "report.html")
+    browser.open(tmp_path / "report.html")
+    lanes = browser.evaluate("faultLanes.map((lane) => [lane.name, lane.faults.length])")
+    assert lanes == [[name, 1] for name in names[:7]] + [["others", 4]]
+    assert browser.evaluate("faultLanes[7].faults[0].text") == "fault 7: m0"
+    assert _errors(browser) is None
 
 
 # How many of the palette's colours are really on the timeline.

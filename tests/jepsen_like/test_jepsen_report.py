@@ -238,6 +238,19 @@ def test_an_excerpt_is_true_to_scale_where_it_can_be() -> None:
     assert at[1] - at[0] == pytest.approx(at[4] - at[3])
 
 
+def test_an_excerpt_of_many_calls_has_no_guides() -> None:
+    """Lines at every begin and end help with few calls and hide the bars of many."""
+    few, many = ([_put(n, n, n + 0.5) for n in range(count)] for count in (3, 40))
+    texts = [
+        page.html(
+            History(), [Verdict("c", Validity.INVALID, 1, "reads", (Finding("r", tuple(o)),))]
+        )
+        for o in (few, many)
+    ]
+    assert ["/1px 100%" in text for text in texts] == [True, False]
+    assert [text.count('class="bar answered"') for text in texts] == [3, 40]
+
+
 def test_overlapping_faults_make_one_band() -> None:
     """Two faults at once are not drawn darker than one."""
     assert merged([(5, 6), (0, 2), (1, 3), (3, 4)]) == [(0, 4), (5, 6)]
