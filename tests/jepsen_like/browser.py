@@ -96,7 +96,9 @@ class Browser:
         """Loads a file, afresh where only the fragment differs too; waits until it is drawn."""
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
-        self.wait_for("document.readyState === 'complete' && 'ready' in root.dataset")
+        done = "('ready' in root.dataset || 'errors' in root.dataset)"
+        self.wait_for(f"document.readyState === 'complete' && {done}")
+        assert self.evaluate("root.dataset.errors") is None, self.evaluate("root.dataset.errors")
         self.drawn()
 
     def evaluate(self, expression: str) -> Any:

@@ -111,6 +111,8 @@ def test_the_timeline_is_walked_by_keys(browser: Browser, run: tuple[Path, Histo
     browser.press("ArrowRight")
     assert "client 0" in browser.evaluate(READOUT)
     assert browser.evaluate(READOUT) != first
+    browser.press("ArrowLeft")
+    assert browser.evaluate(READOUT) == first
     browser.press("ArrowDown")
     assert "client 1" in browser.evaluate(READOUT)
     browser.press("+")
