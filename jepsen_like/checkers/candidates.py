@@ -14,6 +14,7 @@ from jepsen_like.checkers.answers import Range, footprint
 from jepsen_like.checkers.evidence import Evidence, branch, made_puts, puts
 from jepsen_like.history.operation import Event, Operation
 from jepsen_like.history.request import Delete, Get, Put, Revoke, Txn
+from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import KeySpace
 
 
@@ -114,7 +115,7 @@ class Candidates:
         seen there."""
         claims: dict[int, int] = {}
         evidence = self._evidence
-        for revision in sorted(evidence.values.keys() | evidence.events.keys()):
+        for revision in evidence.gaps:
             for seen in self._seen_values(revision):
                 operations = self._by_put.get(seen, [])
                 if len(operations) == 1:
@@ -134,7 +135,7 @@ class Candidates:
         evidence = self._evidence
         for key, kv in evidence.values.get(revision, {}).items():
             event = events.get(key)
-            if event is None or event.is_delete or event.kv.value != kv.value:
+            if event is None or event.is_delete or _content(event.kv) != _content(kv):
                 return False
         for key in evidence.created.get(revision, ()):
             event = events.get(key)
@@ -144,9 +145,14 @@ class Candidates:
             event = events.get(key)
             if event is None or event.is_delete != seen.is_delete:
                 return False
-            if event.kv.value != seen.kv.value:
+            if not seen.is_delete and _content(event.kv) != _content(seen.kv):
                 return False
         return not any(evidence.untouched(key, revision) for key in events)
+
+
+def _content(kv: KeyValue) -> tuple[str, int]:
+    """What the write itself decides; the rest depends on those before it."""
+    return kv.value, kv.lease
 
 
 def _last_attached(evidence: Evidence) -> dict[int, int]:
