@@ -24,7 +24,7 @@ from jepsen_like.history.request import Delete, Put
 from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import FIRST_REVISION, KeySpace, covers
 
-SEARCH_REVISIONS_MAX = 500_000
+SEARCH_REVISIONS_MAX = 200_000
 FINDINGS_MAX = 10
 
 
@@ -82,6 +82,7 @@ class Replayer:
         budget: int = SEARCH_REVISIONS_MAX,
     ) -> None:
         self._trusting = trusting
+        self._findings_max = 1 if trusting else FINDINGS_MAX
         self.replay = Replay()
         self._evidence = evidence
         self._candidates = Candidates(evidence, unknown, self.replay.keys)
@@ -91,7 +92,7 @@ class Replayer:
 
     def run(self) -> Replay:
         revision = reached = FIRST_REVISION
-        while revision <= self._evidence.last and len(self._findings) < FINDINGS_MAX:
+        while revision <= self._evidence.last and len(self._findings) < self._findings_max:
             self._budget -= revision < reached
             reached = max(reached, revision)
             mismatch = self._make(revision) or self._verify(revision)
