@@ -17,6 +17,7 @@ from jepsen_like.checkers.verdict import Finding, Validity, Verdict, judge
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Operation
 from jepsen_like.history.result import Refused, Unknown
+from jepsen_like.model.keyspace import FIRST_REVISION
 
 NAME = "linearizable"
 
@@ -39,16 +40,28 @@ def replay(history: History) -> Replay:
     replayed = Replayer(evidence, history.unknown_writes, trusting=True).run()
     if replayed.findings:
         replayed = Replayer(evidence, history.unknown_writes).run()
-    replayed.findings[:0] = _twice(evidence)
+    replayed.findings[:0] = _misnumbered(evidence)
     return replayed
 
 
-def _twice(evidence: Evidence) -> list[Finding]:
-    return [
+def _misnumbered(evidence: Evidence) -> list[Finding]:
+    """Headers that no store can give: two writes with one revision, or one before the first."""
+    findings = [
         Finding(f"{_names(operations)}: two writes with revision {revision}", tuple(operations))
         for revision, operations in sorted(evidence.written.items())
         if len(operations) > 1
     ]
+    for first, operations in (
+        (FIRST_REVISION + 1, evidence.written),
+        (FIRST_REVISION, evidence.seen),
+    ):
+        findings += [
+            Finding(f"{describe(operation)}, which no store with a write has", (operation,))
+            for revision in sorted(operations)
+            if revision < first
+            for operation in operations[revision]
+        ]
+    return findings
 
 
 def _names(operations: list[Operation]) -> str:
