@@ -57,7 +57,7 @@ class Candidates:
             for put in set(puts(operation)):
                 self._by_put[put.key, put.value].append(operation)
         self._claims = self._claimed()
-        self._last_attached = _last_attached(evidence)
+        self._ends_after = _lived_until(evidence)
 
     def of(self, revision: int) -> list[Candidate]:
         """All that fit, at the state before ``revision``; of equal requests one."""
@@ -94,7 +94,7 @@ class Candidates:
                 if self._claims.get(id(operation), revision) == revision:
                     yield Candidate(operation, lease)
         for lease in sorted(self._keys.attached):
-            if self._keys.attached[lease] and self._last_attached.get(lease, 0) < revision:
+            if self._keys.attached[lease] and self._ends_after.get(lease, 0) < revision:
                 yield Candidate(None, lease)
 
     def _writers(self, revision: int) -> Sequence[Operation]:
@@ -155,13 +155,20 @@ def _content(kv: KeyValue) -> tuple[str, int]:
     return kv.value, kv.lease
 
 
-def _last_attached(evidence: Evidence) -> dict[int, int]:
-    """The last revision at which an answered put used each lease, if it was granted only once: it
-    lived until then."""
+def _lived_until(evidence: Evidence) -> dict[int, int]:
+    """The last revision at which an answered put or revoke used each lease that was granted only
+    once: it did not run out before."""
     last: dict[int, int] = {}
-    for revision, operations in evidence.written.items():
-        for operation in operations:
-            for put in made_puts(operation):
-                if put.lease and evidence.grants[put.lease] < 2:
-                    last[put.lease] = max(last.get(put.lease, 0), revision)
+    for answers in (evidence.written, evidence.seen):
+        for revision, operations in answers.items():
+            for operation in operations:
+                for lease in _leases(operation):
+                    if evidence.grants[lease] < 2:
+                        last[lease] = max(last.get(lease, 0), revision)
     return last
+
+
+def _leases(operation: Operation) -> list[int]:
+    if isinstance(operation.request, Revoke):
+        return [operation.request.id]
+    return [put.lease for put in made_puts(operation) if put.lease]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from jepsen_like.checkers.answers import describe
 from jepsen_like.checkers.evidence import Evidence, gather
+from jepsen_like.checkers.leases import misused
 from jepsen_like.checkers.placing import Places
 from jepsen_like.checkers.realtime import sweep
 from jepsen_like.checkers.replaying import FINDINGS_MAX, Replay, Replayer
@@ -26,11 +27,11 @@ def check(history: History) -> Verdict:
     replayed = replay(history)
     judged = sum(not isinstance(o.outcome, Refused | Unknown) for o in history.operations)
     findings = list(replayed.findings)
-    if not replayed.findings:
-        places = Places(history, replayed)
-        findings += places.findings + sweep(places.spans, FINDINGS_MAX)
-    if replayed.exhausted:
+    places = Places(history, replayed)
+    proven = places.findings + sweep(places.spans, FINDINGS_MAX) + misused(history)
+    if replayed.exhausted and not proven:
         return Verdict(NAME, Validity.UNKNOWN, judged, "operations", tuple(findings))
+    findings += proven
     return judge(NAME, judged, "operations", findings[:FINDINGS_MAX])
 
 

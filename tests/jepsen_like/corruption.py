@@ -12,6 +12,7 @@ from random import Random
 
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Operation
+from jepsen_like.history.request import Put
 from jepsen_like.history.result import (
     Decided,
     Deleted,
@@ -80,6 +81,13 @@ def _altered(random: Random, operation: Operation) -> Operation:
     return operation
 
 
+def _leased(random: Random, operation: Operation) -> Operation:
+    request = operation.request
+    if isinstance(request, Put):
+        return replace(operation, request=replace(request, lease=random.randint(1, 3)))
+    return operation
+
+
 def _result(random: Random, result: KeyResult) -> KeyResult:
     if isinstance(result, Deleted):
         return replace(result, count=max(0, result.count + random.choice((-1, 1))))
@@ -107,4 +115,4 @@ def _key_value(random: Random, kv: KeyValue) -> KeyValue:
             return replace(kv, lease=kv.lease + 1)
 
 
-_CHANGES: tuple[_Change, ...] = (_later, _earlier, _lost, _renumbered, _altered, _altered)
+_CHANGES: tuple[_Change, ...] = (_later, _earlier, _lost, _renumbered, _altered, _altered, _leased)
