@@ -14,6 +14,7 @@ from jepsen_like.checkers.answers import Range, footprint
 from jepsen_like.checkers.evidence import Evidence, branch, made_puts, puts
 from jepsen_like.history.operation import Event, Operation
 from jepsen_like.history.request import Delete, Get, Put, Revoke, Txn
+from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import KeySpace
 
 
@@ -56,7 +57,7 @@ class Candidates:
             for put in set(puts(operation)):
                 self._by_put[put.key, put.value].append(operation)
         self._claims = self._claimed()
-        self._last_attached = _last_attached(evidence)
+        self._ends_after = _lived_until(evidence)
 
     def of(self, revision: int) -> list[Candidate]:
         """All that fit, at the state before ``revision``; of equal requests one."""
@@ -93,7 +94,7 @@ class Candidates:
                 if self._claims.get(id(operation), revision) == revision:
                     yield Candidate(operation, lease)
         for lease in sorted(self._keys.attached):
-            if self._keys.attached[lease] and self._last_attached.get(lease, 0) < revision:
+            if self._keys.attached[lease] and self._ends_after.get(lease, 0) < revision:
                 yield Candidate(None, lease)
 
     def _writers(self, revision: int) -> Sequence[Operation]:
@@ -114,7 +115,7 @@ class Candidates:
         seen there."""
         claims: dict[int, int] = {}
         evidence = self._evidence
-        for revision in sorted(evidence.values.keys() | evidence.events.keys()):
+        for revision in evidence.gaps:
             for seen in self._seen_values(revision):
                 operations = self._by_put.get(seen, [])
                 if len(operations) == 1:
@@ -134,7 +135,7 @@ class Candidates:
         evidence = self._evidence
         for key, kv in evidence.values.get(revision, {}).items():
             event = events.get(key)
-            if event is None or event.is_delete or event.kv.value != kv.value:
+            if event is None or event.is_delete or _content(event.kv) != _content(kv):
                 return False
         for key in evidence.created.get(revision, ()):
             event = events.get(key)
@@ -144,18 +145,30 @@ class Candidates:
             event = events.get(key)
             if event is None or event.is_delete != seen.is_delete:
                 return False
-            if event.kv.value != seen.kv.value:
+            if not seen.is_delete and _content(event.kv) != _content(seen.kv):
                 return False
         return not any(evidence.untouched(key, revision) for key in events)
 
 
-def _last_attached(evidence: Evidence) -> dict[int, int]:
-    """The last revision at which an answered put used each lease, if it was granted only once: it
-    lived until then."""
+def _content(kv: KeyValue) -> tuple[str, int]:
+    """What the write itself decides; the rest depends on those before it."""
+    return kv.value, kv.lease
+
+
+def _lived_until(evidence: Evidence) -> dict[int, int]:
+    """The last revision at which an answered put or revoke used each lease that was granted only
+    once: it did not run out before."""
     last: dict[int, int] = {}
-    for revision, operations in evidence.written.items():
-        for operation in operations:
-            for put in made_puts(operation):
-                if put.lease and evidence.grants[put.lease] < 2:
-                    last[put.lease] = max(last.get(put.lease, 0), revision)
+    for answers in (evidence.written, evidence.seen):
+        for revision, operations in answers.items():
+            for operation in operations:
+                for lease in _leases(operation):
+                    if evidence.grants[lease] < 2:
+                        last[lease] = max(last.get(lease, 0), revision)
     return last
+
+
+def _leases(operation: Operation) -> list[int]:
+    if isinstance(operation.request, Revoke):
+        return [operation.request.id]
+    return [put.lease for put in made_puts(operation) if put.lease]

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from jepsen_like.checkers.coverage import Coverage
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Event, Operation
 from jepsen_like.history.request import (
@@ -80,6 +81,7 @@ class Evidence:
     created: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     events: dict[int, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
     grants: Counter[int] = field(default_factory=Counter)  # asked for, answered or not
+    coverage: Coverage = field(default_factory=lambda: Coverage(()))
     last: int = FIRST_REVISION
     _first_seen_s: dict[int, float] = field(default_factory=dict)
     _deadlines: list[float] = field(default_factory=list)
@@ -141,7 +143,7 @@ class Evidence:
 
 
 def gather(history: History) -> Evidence:
-    evidence = Evidence()
+    evidence = Evidence(coverage=Coverage(history.watches))
     answered = [o for o in history.operations if not isinstance(o.outcome, Refused | Unknown)]
     for operation in history.requests(Grant):
         assert isinstance(operation.request, Grant)
@@ -157,8 +159,9 @@ def gather(history: History) -> Evidence:
             for event in response.events:
                 revision = event.kv.mod_revision
                 evidence.notice(revision, response.at_s)
-                if revision not in evidence.written:
-                    evidence.events[revision].setdefault(event.kv.key, event)
+                known = evidence.events[revision].setdefault(event.kv.key, event)
+                if event.prev and not known.prev:
+                    evidence.events[revision][event.kv.key] = event
     evidence.finish()
     return evidence
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from jepsen_like.checkers.answers import describe
 from jepsen_like.checkers.evidence import Evidence, gather
+from jepsen_like.checkers.leases import misused
 from jepsen_like.checkers.placing import Places
 from jepsen_like.checkers.realtime import sweep
 from jepsen_like.checkers.replaying import FINDINGS_MAX, Replay, Replayer
@@ -17,6 +18,7 @@ from jepsen_like.checkers.verdict import Finding, Validity, Verdict, judge
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Operation
 from jepsen_like.history.result import Refused, Unknown
+from jepsen_like.model.keyspace import FIRST_REVISION
 
 NAME = "linearizable"
 
@@ -25,28 +27,42 @@ def check(history: History) -> Verdict:
     replayed = replay(history)
     judged = sum(not isinstance(o.outcome, Refused | Unknown) for o in history.operations)
     findings = list(replayed.findings)
-    if not replayed.findings:
-        places = Places(history, replayed)
-        findings += places.findings + sweep(places.spans, FINDINGS_MAX)
-    if replayed.exhausted:
+    places = Places(history, replayed)
+    proven = places.findings + sweep(places.spans, FINDINGS_MAX) + misused(history)
+    if replayed.exhausted and not proven:
         return Verdict(NAME, Validity.UNKNOWN, judged, "operations", tuple(findings))
+    findings += proven
     return judge(NAME, judged, "operations", findings[:FINDINGS_MAX])
 
 
 def replay(history: History) -> Replay:
     """What the history says was true at each revision."""
     evidence = gather(history)
-    replayed = Replayer(evidence, history.unknown_writes).run()
-    replayed.findings[:0] = _twice(evidence)
+    replayed = Replayer(evidence, history.unknown_writes, trusting=True).run()
+    if replayed.findings:
+        replayed = Replayer(evidence, history.unknown_writes).run()
+    replayed.findings[:0] = _misnumbered(evidence)
     return replayed
 
 
-def _twice(evidence: Evidence) -> list[Finding]:
-    return [
+def _misnumbered(evidence: Evidence) -> list[Finding]:
+    """Headers that no store can give: two writes with one revision, or one before the first."""
+    findings = [
         Finding(f"{_names(operations)}: two writes with revision {revision}", tuple(operations))
         for revision, operations in sorted(evidence.written.items())
         if len(operations) > 1
     ]
+    for first, operations in (
+        (FIRST_REVISION + 1, evidence.written),
+        (FIRST_REVISION, evidence.seen),
+    ):
+        findings += [
+            Finding(f"{describe(operation)}, which no store with a write has", (operation,))
+            for revision in sorted(operations)
+            if revision < first
+            for operation in operations[revision]
+        ]
+    return findings
 
 
 def _names(operations: list[Operation]) -> str:

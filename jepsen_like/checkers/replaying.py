@@ -5,6 +5,9 @@ answer field by field, and fills the revisions that no answer claims from the un
 A wrong guess shows later as an answer that does not fit; then the last guess that could have
 caused it is changed, as long as ``budget`` (revisions replayed again) lasts. Must never do: look
 at real time, but for the rule that a write was called before anything showed its revision.
+
+What watches told helps to guess, but a watch that tells wrong things is no fault of the writes:
+``trusting`` watches, a replay is only good as long as nothing at all is wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from jepsen_like.history.request import Delete, Put
 from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import FIRST_REVISION, KeySpace, covers
 
-SEARCH_REVISIONS_MAX = 500_000
+SEARCH_REVISIONS_MAX = 200_000
 FINDINGS_MAX = 10
 
 
@@ -71,8 +74,15 @@ class Replayer:
     """``run`` once."""
 
     def __init__(
-        self, evidence: Evidence, unknown: Sequence[Operation], budget: int = SEARCH_REVISIONS_MAX
+        self,
+        evidence: Evidence,
+        unknown: Sequence[Operation],
+        *,
+        trusting: bool = False,
+        budget: int = SEARCH_REVISIONS_MAX,
     ) -> None:
+        self._trusting = trusting
+        self._findings_max = 1 if trusting else FINDINGS_MAX
         self.replay = Replay()
         self._evidence = evidence
         self._candidates = Candidates(evidence, unknown, self.replay.keys)
@@ -82,7 +92,7 @@ class Replayer:
 
     def run(self) -> Replay:
         revision = reached = FIRST_REVISION
-        while revision <= self._evidence.last and len(self._findings) < FINDINGS_MAX:
+        while revision <= self._evidence.last and len(self._findings) < self._findings_max:
             self._budget -= revision < reached
             reached = max(reached, revision)
             mismatch = self._make(revision) or self._verify(revision)
@@ -117,6 +127,21 @@ class Replayer:
             mismatch = compare_answer(self.replay.keys, operation)
             if mismatch is not None:
                 return mismatch
+        if self._trusting and self._choices:
+            return self._compare_watched(revision)
+        return None
+
+    def _compare_watched(self, revision: int) -> Mismatch | None:
+        """An event's version and previous value tell of the writes before it."""
+        watched = self._evidence.events.get(revision, {})
+        for event in self.replay.events(revision):
+            key = event.kv.key
+            seen = watched.get(key)
+            if seen is None and not self._evidence.coverage.told(key, revision):
+                continue
+            if seen is None or not _alike(event, seen):
+                reason = f"a watch told otherwise of {key!r} at revision {revision}"
+                return Mismatch(reason, None, ((key, ""),))
         return None
 
     def _fill(self, revision: int) -> Mismatch | None:
@@ -197,6 +222,12 @@ class Replayer:
         for revision in mismatch.revisions:
             operations += [o for o in self.replay.writer(revision) if o not in operations]
         return Finding(mismatch.reason, tuple(operations))
+
+
+def _alike(event: Event, seen: Event) -> bool:
+    if event.is_delete != seen.is_delete or (seen.prev and seen.prev != event.prev):
+        return False
+    return event.is_delete or event.kv == seen.kv
 
 
 def _words(op: Put | Delete) -> str:
