@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from jepsen_like.workloads.append import append
 from jepsen_like.workloads.checks import Check
+from jepsen_like.workloads.kubernetes import kubernetes
 from jepsen_like.workloads.mix import mix
 from jepsen_like.workloads.register import register
 from jepsen_like.workloads.session import Workload
@@ -24,6 +25,7 @@ WORKLOADS: dict[str, Callable[[Sequence[Check]], Workload]] = {
     "txn": txn,
     "mix": mix,
     "watch": watch,
+    "kubernetes": kubernetes,
 }
 
 
