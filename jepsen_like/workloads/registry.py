@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 
 from jepsen_like.workloads.append import append
 from jepsen_like.workloads.checks import Check
+from jepsen_like.workloads.election import election
 from jepsen_like.workloads.kubernetes import kubernetes
+from jepsen_like.workloads.lease import lease
+from jepsen_like.workloads.lock import lock, unfenced_lock
 from jepsen_like.workloads.mix import mix
 from jepsen_like.workloads.register import register
 from jepsen_like.workloads.session import Workload
@@ -26,6 +29,10 @@ WORKLOADS: dict[str, Callable[[Sequence[Check]], Workload]] = {
     "mix": mix,
     "watch": watch,
     "kubernetes": kubernetes,
+    "lease": lease,
+    "lock": lock,
+    "lock-unfenced": unfenced_lock,
+    "election": election,
 }
 
 

@@ -24,7 +24,7 @@ def _puts(history: History) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "lock-unfenced"])
 def test_a_right_store_is_judged_valid(name: str) -> None:
     """Three seeds of each workload on a right store, with lost answers, satisfy its own checks."""
     for seed in range(3):
