@@ -7,7 +7,7 @@ opinion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jepsen_like.history.operation import Event
@@ -104,8 +104,8 @@ class TinyEtcd:
             case Txn():
                 holds = self.ignores_compares or all(map(self._holds, request.compares))
                 branch = request.success if holds else request.failure
-                results = [self._run(op) for op in branch]
-                return Decided(self._next(), holds, tuple(self._at_last(r) for r in results))
+                results = tuple(self._run(op) for op in branch)
+                return Decided(self._next(), holds, results)
             case Compact():
                 if not self.compacted < request.revision <= self.revision:
                     raise OutOfRange(f"revision {request.revision}")
@@ -165,9 +165,6 @@ class TinyEtcd:
 
     def _next(self) -> int:
         return self.revision + bool(self._events)
-
-    def _at_last(self, result: KeyResult) -> KeyResult:
-        return replace(result, revision=self._next())
 
     def _holds(self, compare: Compare) -> bool:
         kv = self._draft.get(compare.key)
