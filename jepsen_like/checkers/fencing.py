@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from jepsen_like.checkers.verdict import Finding, Verdict, judge
 from jepsen_like.history.history import History
@@ -19,7 +20,7 @@ from jepsen_like.history.request import Put
 from jepsen_like.history.result import Found, Unknown
 
 UPDATES_MIN = 20
-_FINDINGS_MAX = 10
+_FINDINGS_MAX = 5  # of each kind
 _REPLACES = "<"
 
 
@@ -45,7 +46,8 @@ def check(history: History, lock: str, guarded: str, minimum: int = UPDATES_MIN)
     """``checked``: the updates that took effect."""
     updates = sorted(_updates(history, guarded), key=lambda each: each.revision)
     acquired = dict(_acquisitions(history, lock))
-    findings = [*_stale(updates, acquired), *_lost(updates)][:_FINDINGS_MAX]
+    stale = islice(_stale(updates, acquired), _FINDINGS_MAX)
+    findings = [*stale, *islice(_lost(updates), _FINDINGS_MAX)]
     return judge("fencing", len(updates), "guarded updates", findings, minimum=minimum)
 
 
