@@ -61,6 +61,7 @@ class Memory:
         self.values[key] = value
 
     def _gone(self, key: str, end: str) -> None:
-        for known in [known for known in self.mods if covers(key, end, known)]:
+        gone = [known for known in self.mods if covers(key, end, known)]
+        for known in gone if end else [key]:
             self.mods[known] = 0
             self.values.pop(known, None)

@@ -1,7 +1,8 @@
 """The workloads by name, for --workload and ``list``.
 
-Owns: that table. ``general`` are the checks that judge any history (linearizability, watches,
-hashes); each workload adds the checks that only it feeds.
+Owns: that table. ``general`` are the checks that judge any history (linearizability, hashes);
+``watching`` those that only a workload with watches feeds: without a watch they would call every
+run unknown. Each workload adds the checks that are its own.
 """
 
 from __future__ import annotations
@@ -9,26 +10,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jepsen_like.workloads.append import append
-from jepsen_like.workloads.checks import Check
+from jepsen_like.workloads.checks import Assembled, Check
+from jepsen_like.workloads.election import election
+from jepsen_like.workloads.kubernetes import kubernetes
+from jepsen_like.workloads.lease import lease
+from jepsen_like.workloads.lock import lock, unfenced_lock
 from jepsen_like.workloads.mix import mix
 from jepsen_like.workloads.register import register
-from jepsen_like.workloads.session import Workload
 from jepsen_like.workloads.set import elements
 from jepsen_like.workloads.txn import txn
 from jepsen_like.workloads.watch import watch
 
-WORKLOADS: dict[str, Callable[[Sequence[Check]], Workload]] = {
+WORKLOADS: dict[str, Callable[[Sequence[Check]], Assembled]] = {
     "register": register,
     "set": elements,
     "append": append,
     "txn": txn,
     "mix": mix,
     "watch": watch,
+    "kubernetes": kubernetes,
+    "lease": lease,
+    "lock": lock,
+    "lock-unfenced": unfenced_lock,
+    "election": election,
 }
 
 
-def workload(name: str, general: Sequence[Check]) -> Workload:
+def workload(name: str, general: Sequence[Check], watching: Sequence[Check] = ()) -> Assembled:
     """ValueError names what there is."""
     if name not in WORKLOADS:
         raise ValueError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
-    return WORKLOADS[name](general)
+    chosen = WORKLOADS[name](general)
+    if "watch" in chosen.needs:
+        chosen.checks += tuple(watching)
+    return chosen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jepsen_like.checkers import linearizable, load
+from jepsen_like.checkers import watch as watches
 from jepsen_like.checkers.verdict import Validity, overall
 from jepsen_like.history.history import History
 from jepsen_like.history.parts import possible
@@ -24,7 +26,7 @@ def _puts(history: History) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "lock-unfenced"])
 def test_a_right_store_is_judged_valid(name: str) -> None:
     """Three seeds of each workload on a right store, with lost answers, satisfy its own checks."""
     for seed in range(3):
@@ -91,6 +93,22 @@ def test_watches_start_in_the_past_and_in_the_future() -> None:
     canceled = [r for w in history.watches for r in w.responses if r.canceled]
     assert all(response.compact_revision for response in canceled)
     assert canceled
+
+
+def test_watches_are_judged_where_there_are_any() -> None:
+    """A check of watches is asked of the watch workload, and not of one that never watches."""
+    assert load.events in workload("election", (), (load.events,)).checks
+    assert load.events not in workload("set", (), (load.events,)).checks
+    assert load.events in workload("set", (load.events,)).checks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_general_checks_find_nothing_in_a_right_store(name: str) -> None:
+    """The model of etcd and the tiny etcd agree about every answer and event of a run."""
+    history = run(workload(name, ()), 0, steps=800)
+    for verdict in (linearizable.check(history), watches.check(history)):
+        assert verdict.validity is not Validity.INVALID, str(verdict)
+    assert linearizable.check(history).validity is Validity.VALID
 
 
 def test_an_unknown_name_says_what_there_is() -> None:

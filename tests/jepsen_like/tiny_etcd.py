@@ -7,7 +7,7 @@ opinion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jepsen_like.history.operation import Event
@@ -50,6 +50,10 @@ class OutOfRange(Exception):
     """A revision that is compacted or not there yet."""
 
 
+class NoLease(Exception):
+    """Never granted, revoked or expired."""
+
+
 @dataclass
 class Lease:
     ttl_s: int
@@ -85,7 +89,7 @@ class TinyEtcd:
             answer = self._answer(request)
         except OutOfRange as e:
             return Refused("OUT_OF_RANGE", str(e))
-        except KeyError as e:
+        except NoLease as e:
             return Refused("NOT_FOUND", f"no lease {e}")
         if self._events:
             self.revision += 1
@@ -100,8 +104,8 @@ class TinyEtcd:
             case Txn():
                 holds = self.ignores_compares or all(map(self._holds, request.compares))
                 branch = request.success if holds else request.failure
-                results = [self._run(op) for op in branch]
-                return Decided(self._next(), holds, tuple(self._at_last(r) for r in results))
+                results = tuple(self._run(op) for op in branch)
+                return Decided(self._next(), holds, results)
             case Compact():
                 if not self.compacted < request.revision <= self.revision:
                     raise OutOfRange(f"revision {request.revision}")
@@ -118,7 +122,8 @@ class TinyEtcd:
                 lease.expires_s = self.now_s + lease.ttl_s * self.ttl_factor
                 return Renewed(self.revision, lease.ttl_s)
             case Revoke():
-                self.leases.pop(request.id)
+                if self.leases.pop(request.id, None) is None:
+                    raise NoLease(request.id)
                 for kv in [kv for kv in self._draft.values() if kv.lease == request.id]:
                     self._delete(kv)
                 return Revoked(self._next())
@@ -128,8 +133,8 @@ class TinyEtcd:
             case Get():
                 return self._get(op)
             case Put():
-                if op.lease:
-                    self.leases[op.lease]
+                if op.lease and op.lease not in self.leases:
+                    raise NoLease(op.lease)
                 old = self._draft.get(op.key)
                 revision = self.revision + 1
                 created, version = (old.create_revision, old.version + 1) if old else (revision, 1)
@@ -160,9 +165,6 @@ class TinyEtcd:
 
     def _next(self) -> int:
         return self.revision + bool(self._events)
-
-    def _at_last(self, result: KeyResult) -> KeyResult:
-        return replace(result, revision=self._next())
 
     def _holds(self, compare: Compare) -> bool:
         kv = self._draft.get(compare.key)

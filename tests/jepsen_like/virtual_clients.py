@@ -66,8 +66,14 @@ class VirtualClients:
         step = session.next(last)
         if isinstance(step, OpenWatch):
             opened_s = self._etcd.now_s
-            closed_s = opened_s + step.for_s
-            self._at(closed_s, lambda: self._close(process, session, step, opened_s))
+            compacted = self._etcd.compacted
+
+            def close() -> None:
+                responses = watched(self._etcd, step, opened_s, compacted)
+                self._watched(process, step, opened_s, responses)
+                self._ask(process, session, None)
+
+            self._at(opened_s + step.for_s, close)
         else:
             self._call(process, session, step)
 
@@ -106,32 +112,24 @@ class VirtualClients:
         self.history.operations.append(operation)
         return operation
 
-    def _close(self, process: int, session: Session, step: OpenWatch, opened_s: float) -> None:
-        responses = watched(self._etcd, step, opened_s)
-        self.history.watches.append(
-            Watch(
-                process,
-                "m0",
-                step.key,
-                step.end,
-                step.start_revision,
-                step.prev_kv,
-                opened_s,
-                self._etcd.now_s,
-                responses,
-            )
-        )
-        self._ask(process, session, None)
+    def _watched(
+        self, process: int, step: OpenWatch, opened_s: float, responses: list[WatchResponse]
+    ) -> None:
+        watch = Watch(process, "m0", step.key, step.end, step.start_revision, step.prev_kv)
+        watch.opened_s, watch.closed_s = opened_s, self._etcd.now_s
+        watch.responses = responses
+        self.history.watches.append(watch)
 
 
-def watched(etcd: TinyEtcd, step: OpenWatch, opened_s: float) -> list[WatchResponse]:
-    """What the watch delivered, found in the log at its end."""
-    before = [revision for at_s, revision, _ in etcd.log if at_s <= opened_s]
-    current = before[-1] if before else 1
+def watched(
+    etcd: TinyEtcd, step: OpenWatch, opened_s: float, compacted: int
+) -> list[WatchResponse]:
+    """What the watch delivered, found in the log at its end; ``compacted``: at its begin."""
+    current = max((revision for at_s, revision, _ in etcd.log if at_s <= opened_s), default=1)
     responses = [WatchResponse(opened_s, current, created=True)]
     start = step.start_revision or current + 1
-    if start < etcd.compacted:
-        gone = WatchResponse(opened_s, current, canceled=True, compact_revision=etcd.compacted)
+    if start < compacted:
+        gone = WatchResponse(opened_s, current, canceled=True, compact_revision=compacted)
         return [*responses, gone]
     seen = 0
     for at_s, revision, events in etcd.log:
@@ -142,7 +140,7 @@ def watched(etcd: TinyEtcd, step: OpenWatch, opened_s: float) -> list[WatchRespo
         seen += len(mine)
         if seen >= step.events_max:
             return responses
-    if step.progress:
+    if step.progress and etcd.revision >= start:
         responses.append(WatchResponse(etcd.now_s, etcd.revision))
     return responses
 
