@@ -61,6 +61,8 @@ class Plan:
     clients: int = 5
     faults_until_s: float = 20.0
     think_s: float = 0.05
+    heartbeat_ms: int = 100
+    election_ms: int = 1000
     snapshot_count: int = 50
     limits: Limits = field(default_factory=Limits)
     faults: tuple[PlannedFault, ...] = ()
@@ -98,6 +100,7 @@ def draw(
 ) -> Plan:
     """``kinds`` and ``size`` restrict the draw; by default the seed decides them too."""
     random = Random(f"{seed}/plan")
+    heartbeat_ms = random.choice((10, 30, 100))
     size = size or random.choices((1, 2, 3, 4, 5, 7), (2, 1, 8, 1, 4, 1))[0]
     return Plan(
         seed=seed,
@@ -106,6 +109,8 @@ def draw(
         clients=random.randint(2, 8),
         faults_until_s=faults_until_s,
         think_s=random.choice((0.005, 0.02, 0.05, 0.1)),
+        heartbeat_ms=heartbeat_ms,
+        election_ms=heartbeat_ms * random.choice((5, 10)),
         snapshot_count=random.choice((8, 20, 50, 200)),
         limits=_limits(random),
         faults=_faults(random, size, kinds or _draw_kinds(random), faults_until_s),

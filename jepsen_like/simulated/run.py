@@ -74,6 +74,8 @@ class _Director:
             seed=plan.seed,
             snapshot_count=plan.snapshot_count,
             limits=plan.limits,
+            heartbeat_interval_ms=plan.heartbeat_ms,
+            election_timeout_ms=plan.election_ms,
         )
         self._world = self._cluster.scheduler
         self._random = Random(f"{plan.seed}/director")
