@@ -130,7 +130,7 @@ class Evidence:
 
     def finish(self) -> None:
         """Makes the two look-ups: both are minima over all later revisions."""
-        self._deadlines = [NEVER] * (self.last + 2)
+        self._deadlines = [NEVER] * (self.last + 3)
         for revision in range(self.last, -1, -1):
             seen_s = self._first_seen_s.get(revision, NEVER)
             self._deadlines[revision] = min(seen_s, self._deadlines[revision + 1])

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from jepsen_like.checkers.answers import describe
-from jepsen_like.checkers.evidence import made_puts
+from jepsen_like.checkers.evidence import Evidence, made_puts
 from jepsen_like.checkers.verdict import Finding
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Operation
@@ -22,7 +22,8 @@ from jepsen_like.history.result import Granted, Refused, Revoked, Unknown
 class Lives:
     """Every grant that may have happened, and every revoke that did."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, evidence: Evidence) -> None:
+        self._evidence = evidence
         self.grants: dict[int, list[Operation]] = defaultdict(list)
         self.revokes: dict[int, list[Operation]] = defaultdict(list)
         for operation in history.operations:
@@ -32,11 +33,12 @@ class Lives:
             elif isinstance(request, Revoke) and isinstance(outcome, Revoked):
                 self.revokes[request.id].append(operation)
 
-    def granted(self, lease: int, user: Operation, header: int) -> bool:
-        """Whether a grant may stand before ``user``, whose state was that of ``header``."""
+    def granted(self, lease: int, user: Operation, before: int) -> bool:
+        """Whether a grant may stand before ``user``, and its header at most at ``before``."""
+        latest_s = min(user.returned_s, self._evidence.deadline(before + 1))
         return any(
-            grant.called_s < user.returned_s
-            and (not isinstance(grant.outcome, Granted) or grant.outcome.revision <= header)
+            grant.called_s < latest_s
+            and (not isinstance(grant.outcome, Granted) or grant.outcome.revision <= before)
             for grant in self.grants.get(lease, ())
         )
 
@@ -47,8 +49,8 @@ class Lives:
         return next((r for r in self.revokes.get(lease, ()) if _header(r) < revision), None)
 
 
-def misused(history: History) -> list[Finding]:
-    lives = Lives(history)
+def misused(history: History, evidence: Evidence) -> list[Finding]:
+    lives = Lives(history, evidence)
     return [
         finding
         for operation in history.operations

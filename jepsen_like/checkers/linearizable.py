@@ -24,24 +24,32 @@ NAME = "linearizable"
 
 
 def check(history: History) -> Verdict:
-    replayed = replay(history)
+    evidence = gather(history)
+    replayed = _replay(history, evidence)
     judged = sum(not isinstance(o.outcome, Refused | Unknown) for o in history.operations)
     findings = list(replayed.findings)
     places = Places(history, replayed)
-    proven = places.findings + sweep(places.spans, FINDINGS_MAX) + misused(history)
+    proven = [
+        *_misnumbered(evidence),
+        *places.findings,
+        *sweep(places.spans, FINDINGS_MAX),
+        *sweep(places.compactions, FINDINGS_MAX),
+        *misused(history, evidence),
+    ]
     if replayed.exhausted and not proven:
         return Verdict(NAME, Validity.UNKNOWN, judged, "operations", tuple(findings))
-    findings += proven
-    return judge(NAME, judged, "operations", findings[:FINDINGS_MAX])
+    return judge(NAME, judged, "operations", (findings + proven)[:FINDINGS_MAX])
 
 
 def replay(history: History) -> Replay:
     """What the history says was true at each revision."""
-    evidence = gather(history)
+    return _replay(history, gather(history))
+
+
+def _replay(history: History, evidence: Evidence) -> Replay:
     replayed = Replayer(evidence, history.unknown_writes, trusting=True).run()
     if replayed.findings:
         replayed = Replayer(evidence, history.unknown_writes).run()
-    replayed.findings[:0] = _misnumbered(evidence)
     return replayed
 
 

@@ -33,10 +33,13 @@ from jepsen_like.model.refusals import COMPACTED, FUTURE, means
 
 
 class Places:
-    """``spans`` and what was wrong without looking at the clock: ``findings``."""
+    """``spans``, and what was wrong without looking at the clock: ``findings``. ``compactions``
+    are Spans by another measure, the compact revision: a refusal shows that a revision was
+    compacted, though not where in the order, and an answer that it was not."""
 
     def __init__(self, history: History, replay: Replay) -> None:
         self.spans: list[Span] = []
+        self.compactions: list[Span] = []
         self.findings: list[Finding] = []
         self._compactions = sorted(
             (o for o in history.requests(Compact) if isinstance(o.outcome, Compacted)),
@@ -128,6 +131,7 @@ class Places:
         if not any(means(o.outcome, COMPACTED) or means(o.outcome, FUTURE) for o in refused):
             return
         possible = self._possible_compactions(history)
+        self._allow_reads()
         for operation in refused:
             if means(operation.outcome, FUTURE):
                 self._place_future(operation)
@@ -163,6 +167,15 @@ class Places:
             self.findings.append(Finding(text, (operation,)))
         else:
             self.spans.append(Span(operation, lower, LAST))
+            self.compactions.append(Span(operation, needed, LAST))
+
+    def _allow_reads(self) -> None:
+        for span in self.spans:
+            oldest = _oldest(span.operation)
+            if oldest is not None and not _serializable(span.operation):
+                self.compactions.append(Span(span.operation, FIRST, oldest, span.returned))
+        for operation in self._compactions:
+            self.compactions.append(Span(operation, FIRST, _compacts(operation) - 1))
 
     def _possible_compactions(self, history: History) -> list[tuple[int, int, Operation]]:
         """(what it compacts, the lowest place it can have, it), the unanswered ones too."""

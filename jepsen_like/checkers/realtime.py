@@ -45,13 +45,10 @@ class Span:
     upper: int
     returned: bool = True
 
-    @property
-    def revision(self) -> int:
-        return self.lower // _COMPACTIONS
-
 
 def sweep(spans: Sequence[Span], findings_max: int) -> list[Finding]:
-    """One that returned before another was called must not have to stand after it."""
+    """One that returned before another was called must not have to stand after it: ``lower`` of
+    the one against ``upper`` of the other."""
     findings: list[Finding] = []
     returned = sorted((s for s in spans if s.returned), key=lambda s: s.operation.returned_s)
     highest: Span | None = None
