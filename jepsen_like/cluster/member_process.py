@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,12 @@ class MemberProcess:
             return ""
         text = self.place.log_path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
         return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
+
+    def log_lines_with(self, signs: Sequence[str]) -> list[str]:
+        if not self.place.log_path.exists():
+            return []
+        with self.place.log_path.open(encoding="utf-8", errors="replace") as log:
+            return [line.rstrip() for line in log if any(sign in line for sign in signs)]
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.is_running:
