@@ -10,39 +10,38 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import jepsen_like.checkers
-from jepsen_like.checkers import recovery
+from jepsen_like.checkers import hashes, linearizable, recovery, watch
 from jepsen_like.checkers.verdict import Verdict
 from jepsen_like.cluster.program import Program
 from jepsen_like.history.history import History
+from jepsen_like.workloads.registry import WORKLOADS, workload
 from jepsen_like.workloads.session import Workload
 
-GENERAL: tuple[Callable[[History], Verdict], ...] = (recovery.check,)
+GENERAL: tuple[Callable[[History], Verdict], ...] = (
+    recovery.check,
+    linearizable.check,
+    watch.check,
+    hashes.check,
+)
 """The checks of every workload on real processes, before its own."""
-
-_REGISTRY = "jepsen_like.workloads.registry"
 
 
 def workload_names() -> list[str]:
-    return list(_registry().WORKLOADS)
+    return list(WORKLOADS)
 
 
 def workload_named(name: str) -> Workload:
     """ValueError names what there is."""
-    if name not in workload_names():
-        raise ValueError(f"no workload {name!r}; there are {', '.join(workload_names())}")
-    workload: Workload = _registry().workload(name, GENERAL)
-    return workload
+    return workload(name, GENERAL)
 
 
-def require_features(workload: Workload, program: Program) -> None:
-    missing = workload.needs - program.features
+def require_features(chosen: Workload, program: Program) -> None:
+    missing = chosen.needs - program.features
     if missing:
         raise ValueError(
-            f"{workload.name} needs {', '.join(sorted(missing))}, "
-            f"which {program.name} does not have"
+            f"{chosen.name} needs {', '.join(sorted(missing))}, which {program.name} does not have"
         )
 
 
@@ -65,7 +64,3 @@ def report_page() -> Callable[[History, Sequence[Verdict], Path], None]:
     write: Callable[[History, Sequence[Verdict], Path], None]
     write = importlib.import_module("jepsen_like.report.page").write
     return write
-
-
-def _registry() -> ModuleType:
-    return importlib.import_module(_REGISTRY)

@@ -1,1 +1,1 @@
-"""How a request travels to a real member, and what came back, as a history sees it."""
+"""How a request travels to a member, and what came back, as a history sees it."""

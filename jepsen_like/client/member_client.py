@@ -15,9 +15,9 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from jepsen_like.client.encoding import answer_of, message_of, method_of
-from jepsen_like.client.failure import outcome_of
-from jepsen_like.history.request import Request
+from jepsen_like.client.codec import decode, encode, method_of
+from jepsen_like.client.errors import outcome_of
+from jepsen_like.history.request import KeepAlive, Request
 from jepsen_like.history.result import Outcome, Unknown
 from raftkv.api import rpc_pb2 as pb
 
@@ -55,11 +55,11 @@ class MemberClient:
     async def ask(self, request: Request) -> Outcome:
         """An answer, or what the error says of the request."""
         method = method_of(request)
-        message = message_of(request)
+        message = encode(request)
         try:
-            if method.is_stream:
-                return answer_of(await self._exchange(method.path, message, method.reply))
-            return answer_of(await self.unary(method.path, message, method.reply))
+            if isinstance(request, KeepAlive):
+                return decode(await self._exchange(method.path, message, method.answer))
+            return decode(await self.unary(method.path, message, method.answer))
         except grpc.aio.AioRpcError as e:
             return outcome_of(e.code().name, e.details() or "")
         except TimeoutError:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from random import Random
 
-from jepsen_like.client.failure import is_unreachable
+from jepsen_like.client.errors import is_unreachable
 from jepsen_like.client.member_client import MemberClient
 from jepsen_like.client.recorder import Recorder
 from jepsen_like.client.watch_stream import watch

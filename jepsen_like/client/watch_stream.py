@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import grpc.aio
 
-from jepsen_like.client.encoding import watch_response_of
+from jepsen_like.client.codec import progress_request, watch_request, watch_response
 from jepsen_like.client.member_client import MemberClient, Stream
 from jepsen_like.history.operation import Watch
 from jepsen_like.workloads.session import OpenWatch
@@ -45,17 +45,12 @@ async def watch(
 
 async def _ask(stream: Stream, step: OpenWatch) -> None:
     """Create the watch; ask for progress for as long as it lasts."""
-    create = pb.WatchCreateRequest(
-        key=step.key.encode(),
-        range_end=step.end.encode(),
-        start_revision=step.start_revision,
-        prev_kv=step.prev_kv,
-    )
+    create = watch_request(step.key, step.end, step.start_revision, prev_kv=step.prev_kv)
     try:
-        await stream.write(pb.WatchRequest(create_request=create))
+        await stream.write(create)
         while step.progress:
             await asyncio.sleep(PROGRESS_EVERY_S)
-            await stream.write(pb.WatchRequest(progress_request=pb.WatchProgressRequest()))
+            await stream.write(progress_request())
     except _LOST:
         return  # the reader learns it too, and ends the watch
 
@@ -69,7 +64,7 @@ async def _read(stream: Stream, seen: Watch, events_max: int, now_s: Callable[[]
             return
         if not isinstance(message, pb.WatchResponse):
             return  # the end of the stream
-        response = watch_response_of(message, now_s())
+        response = watch_response(message, now_s())
         seen.responses.append(response)
         events += len(response.events)
         if response.canceled:

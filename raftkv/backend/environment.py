@@ -6,9 +6,8 @@ they see everything that was applied; ``commit`` makes it durable and begins the
 
 LMDB's writer lock belongs to a thread, so a thread of our own begins and ends every write
 transaction; in between the loop's thread uses it alone. While ``commit`` runs nobody else may
-call anything but ``copy_to``. The file is opened with metasync=False: data pages are synced before
-the meta page that names them is written, so a power cut leaves the last or the last but one
-commit, both whole (``docs/decisions/0003-lmdb-transactions.md``).
+call anything but ``copy_to``. The file is opened with all of LMDB's syncs: the log is cut up to
+what was committed, so a commit must outlive a power cut (docs/decisions/0003-lmdb-transactions.md).
 """
 
 from __future__ import annotations
@@ -230,7 +229,6 @@ class LmdbBackend:
                 subdir=False,
                 map_size=max(self._map_bytes, self._file_bytes() + 2 * MAP_HEADROOM_BYTES),
                 max_dbs=2 * len(Table),
-                metasync=False,
                 mode=0o600,
             )
         except lmdb.Error as e:

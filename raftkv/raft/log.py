@@ -62,6 +62,11 @@ class RaftLog:
             return self._entries[position].term
         return self._compacted_term if position == -1 else None
 
+    def entry(self, index: int) -> Entry | None:
+        """The entry at ``index``; None when it is compacted away or not there."""
+        position = index - self._offset
+        return self._entries[position] if 0 <= position < len(self._entries) else None
+
     def slice(self, start: int, bytes_max: int, *, end: int | None = None) -> tuple[Entry, ...]:
         """Entries from ``start`` up to ``end`` (inclusive) or ``bytes_max``, and at least one."""
         stop = self.last_index if end is None else end

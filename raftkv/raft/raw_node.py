@@ -212,6 +212,18 @@ class RawNode:
     def is_leader(self) -> bool:
         return self._core.role is Role.LEADER
 
+    @property
+    def commit_index(self) -> int:
+        return self._core.log.committed
+
+    @property
+    def last_index(self) -> int:
+        return self._core.log.last_index
+
+    def entry(self, index: int) -> Entry | None:
+        """The entry at ``index``; None when it is compacted away or not there."""
+        return self._core.log.entry(index)
+
     def status(self) -> Status:
         return status_of(self._core)
 

@@ -12,6 +12,8 @@ from typing import Protocol
 from raftkv.errors import RaftKVError
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
+from raftkv.raft.config import RandomSource
+from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
 from raftkv.server.status import MemberInfo, MemberStatus
 
@@ -77,3 +79,9 @@ class WatchMember(Identified, Led, Protocol):
 
     @property
     def hub(self) -> WatchHub: ...
+
+    @property
+    def scheduler(self) -> Scheduler: ...
+
+    @property
+    def random(self) -> RandomSource: ...

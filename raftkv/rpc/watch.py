@@ -7,6 +7,9 @@ read by the server's background steps.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from google.protobuf.message import DecodeError
 
 from raftkv.api.rpc_pb2 import WatchCreateRequest, WatchRequest
@@ -30,23 +33,46 @@ def watch_service(member: WatchMember) -> Service:
 async def _serve(member: WatchMember, stream: Stream) -> None:
     if not member.leader_id and stream.metadata.get("hasleader") == "true":
         raise NoLeader("the stream asks for a leader, and none is known")
-    watches = WatchStream(member, stream)
+    outlet = _StreamOutlet(stream)
+    watches = WatchStream(member, outlet)
     try:
         async for payload in stream:
-            _take(watches, _parse(payload))
+            take_request(watches, payload)
     finally:
         watches.close()
+        outlet.close()
 
 
-def _parse(payload: bytes) -> WatchRequest:
+class _StreamOutlet:
+    """``watch_stream.Outlet`` over a gRPC stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.send = stream.send
+        self._draining: asyncio.Task[None] | None = None
+
+    @property
+    def backlog(self) -> int:
+        return self._stream.backlog
+
+    def when_drained(self, proceed: Callable[[], None]) -> None:
+        async def drain() -> None:
+            await self._stream.drain()
+            proceed()
+
+        self._draining = asyncio.get_running_loop().create_task(drain())
+
+    def close(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+
+
+def take_request(watches: WatchStream, payload: bytes) -> None:
+    """One message of the client. A request of an unknown kind is ignored, as etcd does."""
     try:
-        return WatchRequest.FromString(payload)
+        request = WatchRequest.FromString(payload)
     except DecodeError as e:
         raise MalformedRequest(str(e)) from None
-
-
-def _take(watches: WatchStream, request: WatchRequest) -> None:
-    """A request of an unknown kind is ignored, as etcd does."""
     match request.WhichOneof("request_union"):
         case "create_request":
             _create(watches, request.create_request)

@@ -7,19 +7,19 @@ history again when the stream has drained. One slow stream delays no other.
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from raftkv.mvcc.codec import encode_varint
 from raftkv.mvcc.watcher import Watcher, WatchSpec
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import WatchMember
-from raftkv.wire.service import Stream
+from raftkv.scheduler import Timer
 
 FRAGMENT_OVERHEAD_BYTES = 512 * 1024
 ALL_WATCHERS = -1
 PROGRESS_JITTER = 0.1
+PROGRESS_JITTER_PARTS = 1024
 
 _CREATED = b"\x18\x01"
 _CANCELED = b"\x20\x01"
@@ -40,13 +40,27 @@ class _Watch:
         self.watcher: Watcher | None = None
 
 
+class Outlet(Protocol):
+    """Where responses leave, in order."""
+
+    def send(self, message: bytes) -> None:
+        """Never blocks."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the reader has not taken yet."""
+
+    def when_drained(self, proceed: Callable[[], None]) -> None:
+        """Call ``proceed`` once the backlog is low, unless the stream ends before."""
+
+
 class WatchStream:
     """Also the hub's WatchSink for all its watchers."""
 
-    def __init__(self, member: WatchMember, stream: Stream) -> None:
+    def __init__(self, member: WatchMember, outlet: Outlet) -> None:
         self._member = member
         self._hub = member.hub
-        self._stream = stream
+        self._outlet = outlet
         self._headers = Headers(member)
         self._watches: dict[int, _Watch] = {}
         self._by_watcher: dict[Watcher, _Watch] = {}
@@ -54,8 +68,8 @@ class WatchStream:
         limits = member.config.limits
         self._backlog_bytes_max = limits.watch_backlog_bytes_max
         self._fragment_bytes = limits.request_bytes_max + FRAGMENT_OVERHEAD_BYTES
-        self._draining: asyncio.Task[None] | None = None
-        self._progress_timer: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._progress_timer: Timer | None = None
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -76,7 +90,7 @@ class WatchStream:
         self._send(watch.id_field, _CREATED)
         watch.watcher = self._hub.watch(spec, self)
         self._by_watcher[watch.watcher] = watch
-        if self._draining is not None:
+        if self._draining:
             self._hub.pause(watch.watcher)
         if progress_notify and self._progress_timer is None:
             self._arm_progress()
@@ -105,8 +119,6 @@ class WatchStream:
     def close(self) -> None:
         for watch in list(self._watches.values()):
             self._forget(watch)
-        if self._draining is not None:
-            self._draining.cancel()
         if self._progress_timer is not None:
             self._progress_timer.cancel()
 
@@ -120,10 +132,11 @@ class WatchStream:
         if watch.fragment and len(fields) > 1:
             parts = _split(fields, self._fragment_bytes - len(header))
         for part in parts[:-1]:
-            self._stream.send(b"".join((header, _FRAGMENT, *part)))
-        self._stream.send(b"".join((header, *parts[-1])))
-        if self._stream.backlog > self._backlog_bytes_max and self._draining is None:
-            self._draining = asyncio.get_running_loop().create_task(self._drain())
+            self._outlet.send(b"".join((header, _FRAGMENT, *part)))
+        self._outlet.send(b"".join((header, *parts[-1])))
+        if self._outlet.backlog > self._backlog_bytes_max and not self._draining:
+            self._draining = True
+            self._outlet.when_drained(self._drained)
             for slow in self._by_watcher:
                 self._hub.pause(slow)
 
@@ -134,11 +147,10 @@ class WatchStream:
         header = self._headers.message().SerializeToString()
         field = b"\x0a" + encode_varint(len(header)) + header
         compact = b"\x28" + encode_varint(compact_revision)
-        self._stream.send(b"".join((field, watch.id_field, _CANCELED, compact)))
+        self._outlet.send(b"".join((field, watch.id_field, _CANCELED, compact)))
 
-    async def _drain(self) -> None:
-        await self._stream.drain()
-        self._draining = None
+    def _drained(self) -> None:
+        self._draining = False
         for watcher in list(self._by_watcher):
             self._hub.resume(watcher)
 
@@ -146,8 +158,9 @@ class WatchStream:
 
     def _arm_progress(self) -> None:
         interval = self._member.config.watch_progress_notify_interval_s
-        jitter = 1 + PROGRESS_JITTER * random.random()  # spreads the streams, decides nothing
-        self._progress_timer = asyncio.get_running_loop().call_later(
+        parts = self._member.random.randrange(PROGRESS_JITTER_PARTS)  # spreads the streams
+        jitter = 1 + PROGRESS_JITTER * parts / PROGRESS_JITTER_PARTS
+        self._progress_timer = self._member.scheduler.call_later(
             interval * jitter, self._notify_progress
         )
 
@@ -169,7 +182,7 @@ class WatchStream:
 
     def _send(self, id_field: bytes, rest: bytes) -> None:
         header = self._headers.encoder.field(self._member.store.current_revision)
-        self._stream.send(b"".join((header, id_field, rest)))
+        self._outlet.send(b"".join((header, id_field, rest)))
 
 
 def _id_field(watch_id: int) -> bytes:

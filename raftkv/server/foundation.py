@@ -146,7 +146,7 @@ def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend)
     snapshots = SnapshotDir(disk, str(member_dir / "snap"))
     if not WriteAheadLog.exists(disk, wal_dir):
         _bootstrap(config, disk, wal_dir, db_path, open_backend)
-    wal, replay = WriteAheadLog.open(disk, wal_dir)
+    wal, replay = WriteAheadLog.open(disk, wal_dir, segment_bytes=config.limits.wal_segment_bytes)
     if replay.repaired_bytes:
         log.warning("cut %d bytes of an unfinished write off the log", replay.repaired_bytes)
     return Foundation(
@@ -194,8 +194,11 @@ def _bootstrap(
     backend.put(Table.META, Meta.APPLIED, applied.encode())
     backend.commit()
     backend.close()
+    disk.sync_dir(str(Path(db_path).parent))  # a log whose database lost its name would be stuck
     identity = json.dumps({"cluster_id": cluster_id(ids), "member_id": me}).encode()
-    wal = WriteAheadLog.create(disk, wal_dir, identity)
+    wal = WriteAheadLog.create(
+        disk, wal_dir, identity, segment_bytes=config.limits.wal_segment_bytes
+    )
     wal.mark(applied.meta)
     wal.append(HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX), ())
     wal.sync()

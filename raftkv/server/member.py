@@ -45,6 +45,8 @@ class Member:
         self.cluster_id = foundation.cluster_id
         self.member_id = foundation.member_id
         self.store = foundation.store
+        self.scheduler = scheduler
+        self.random = random
         self._engine = Engine(
             config,
             foundation,
@@ -66,7 +68,7 @@ class Member:
             done(Stopped("the member is stopping"))
             return
         try:
-            self._engine.proposals.add(kind, payload, done, self._engine.scheduler.now())
+            self._engine.proposals.add(kind, payload, done, self.scheduler.now())
         except TooManyRequests as e:
             done(e)
             return
@@ -78,7 +80,7 @@ class Member:
             proceed(Stopped("the member is stopping"))
             return
         try:
-            self._engine.reads.add(proceed, self._engine.scheduler.now())
+            self._engine.reads.add(proceed, self.scheduler.now())
         except TooManyRequests as e:
             proceed(e)
             return
@@ -117,6 +119,10 @@ class Member:
     def raft_term(self) -> int:
         return self.node.term
 
+    @property
+    def applied_index(self) -> int:
+        return self._engine.queue.applied_index
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         backend = self._engine.foundation.backend
@@ -124,7 +130,7 @@ class Member:
             leader_id=raft.leader_id,
             raft_term=raft.term,
             raft_index=raft.commit,
-            applied_index=self._engine.queue.applied_index,
+            applied_index=self.applied_index,
             db_size=backend.size,
             db_size_in_use=backend.size_in_use,
             is_learner=self.member_id in self._engine.conf_state.learners,

@@ -2,12 +2,14 @@
 
 Owns: SimulatedDisk, a ``raftkv.wal.disk.Disk``. Must never do: be kinder than a real disk: at a
 power cut every un-synced 512-byte sector is kept or lost by chance, one by one; a name that its
-directory was not synced for may be gone; and an injected error leaves the file in doubt.
+directory was not synced for may be gone; an injected error leaves the file in doubt; and after a
+failed sync the pages may be clean and their content gone ("fsyncgate").
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -15,6 +17,11 @@ from random import Random
 from raftkv.errors import ConfigError
 
 SECTOR = 512
+Tables = list[dict[bytes, bytes]]
+
+
+class Crash(BaseException):
+    """The process or the machine dies at this very call. No production code may catch it."""
 
 
 @dataclass(slots=True)
@@ -25,15 +32,19 @@ class _Inode:
 
 
 class SimulatedDisk:
-    """``fail_sync`` and ``fail_write`` make every later such call raise that errno."""
+    """``fail_sync`` and ``fail_write`` make every later such call raise that errno, ``dies_in`` the
+    n-th call from now raise Crash. ``databases`` are what MemoryBackends have committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random | None = None) -> None:
         self._names: dict[str, _Inode] = {}
         self._durable_names: dict[str, _Inode] = {}
         self._dirs: set[str] = set()
         self._locks: set[str] = set()
+        self._random = random or Random(0)
+        self.databases: dict[str, Tables] = {}
         self.fail_sync = 0
         self.fail_write = 0
+        self.dies_in: int | None = None
         self.calls = 0
 
     # --- Disk ---------------------------------------------------------------------------------
@@ -60,6 +71,7 @@ class SimulatedDisk:
             yield content[start : start + SECTOR]
 
     def create(self, path: str, *, allocate: int = 0) -> SimulatedFile:
+        self._call(self.fail_write)
         inode = _Inode(bytearray(allocate), bytearray(allocate))
         self._names[path] = inode
         return SimulatedFile(self, inode, 0)
@@ -68,15 +80,15 @@ class SimulatedDisk:
         return SimulatedFile(self, self._inode(path), position)
 
     def rename(self, old: str, new: str) -> None:
-        self.calls += 1
+        self._call(self.fail_write)
         self._names[new] = self._names.pop(old)
 
     def remove(self, path: str) -> None:
-        self.calls += 1
+        self._call(0)
         self._names.pop(path, None)
 
     def sync_dir(self, path: str) -> None:
-        self.calls += 1
+        self._call(self.fail_sync)
         prefix = path + "/"
         kept = {n: i for n, i in self._durable_names.items() if not n.startswith(prefix)}
         self._durable_names = kept | {n: i for n, i in self._names.items() if n.startswith(prefix)}
@@ -87,7 +99,62 @@ class SimulatedDisk:
         self._locks.add(path)
         return SimulatedLock(self, path)
 
+    # --- what files and databases ask ----------------------------------------------------------
+
+    def write(self, inode: _Inode, position: int, data: bytes) -> None:
+        self._call(self.fail_write)
+        end = position + len(data)
+        content = inode.content
+        if len(content) < end:
+            content.extend(bytes(end - len(content)))
+        content[position:end] = data
+        inode.dirty.update(range(position // SECTOR, -(-end // SECTOR)))
+
+    def sync(self, inode: _Inode) -> None:
+        try:
+            self._call(self.fail_sync)
+        except OSError:
+            self._forget_pages(inode)
+            raise
+        if len(inode.durable) != len(inode.content):
+            inode.durable = bytearray(inode.content)
+        for sector in inode.dirty:
+            here = slice(sector * SECTOR, (sector + 1) * SECTOR)
+            inode.durable[here] = inode.content[here]
+        inode.dirty.clear()
+
+    def truncate_file(self, inode: _Inode, size: int) -> None:
+        self._call(self.fail_write)
+        del inode.content[size:]
+
+    def commit_database(self) -> None:
+        """A database writes and syncs: it fails as files do, and leaves what was before."""
+        self._call(self.fail_write or self.fail_sync)
+
+    def _call(self, error: int) -> None:
+        """One system call, at which the process may die or the disk refuse."""
+        self.calls += 1
+        if self.dies_in is not None:
+            if self.dies_in == 0:
+                raise Crash(f"at call {self.calls} of the disk")
+            self.dies_in -= 1
+        if error:
+            raise OSError(error, f"injected: {os.strerror(error)}")
+
+    def _forget_pages(self, inode: _Inode) -> None:
+        """A failed sync: pages are marked clean, and some were never written."""
+        for sector in sorted(inode.dirty):
+            if self._random.random() < 0.5:
+                here = slice(sector * SECTOR, (sector + 1) * SECTOR)
+                inode.content[here] = inode.durable[here].ljust(len(inode.content[here]), b"\0")
+        inode.dirty.clear()
+
     # --- faults -----------------------------------------------------------------------------------
+
+    def process_died(self) -> None:
+        """What was written stays, locks are gone."""
+        self._locks.clear()
+        self.dies_in = None
 
     def power_cut(self, random: Random) -> None:
         """Everything that no sync covers is lost, kept or torn by chance; locks are gone."""
@@ -102,7 +169,7 @@ class SimulatedDisk:
             _lose(inode, random)
         self._names = names
         self._durable_names = dict(names)
-        self._locks.clear()
+        self.process_died()
 
     def flip(self, path: str, bit: int) -> None:
         """Rot: one bit of a file changes, on the platter."""
@@ -128,27 +195,14 @@ class SimulatedFile:
         self._position = position
 
     def write(self, data: bytes) -> None:
-        self._disk.calls += 1
-        if self._disk.fail_write:
-            raise OSError(self._disk.fail_write, "injected")
-        end = self._position + len(data)
-        content = self._inode.content
-        if len(content) < end:
-            content.extend(bytes(end - len(content)))
-        content[self._position : end] = data
-        self._inode.dirty.update(range(self._position // SECTOR, -(-end // SECTOR)))
-        self._position = end
+        self._disk.write(self._inode, self._position, data)
+        self._position += len(data)
 
     def sync(self) -> None:
-        self._disk.calls += 1
-        if self._disk.fail_sync:
-            raise OSError(self._disk.fail_sync, "injected")
-        self._inode.durable = bytearray(self._inode.content)
-        self._inode.dirty.clear()
+        self._disk.sync(self._inode)
 
     def truncate(self, size: int) -> None:
-        self._disk.calls += 1
-        del self._inode.content[size:]
+        self._disk.truncate_file(self._inode, size)
         self._position = size
 
     def close(self) -> None:

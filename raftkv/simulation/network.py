@@ -1,23 +1,27 @@
 """Messages between simulated members: delayed, cut, dropped, duplicated, reordered from one seed.
 
-Owns: VirtualNetwork and the per-member VirtualTransport. Must never do: look into a message.
+Owns: VirtualNetwork and the per-member VirtualTransport. Must never do: change a message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from random import Random
 from typing import Protocol
 
 from raftkv.raft.message import Message
 from raftkv.simulation.scheduler import VirtualScheduler
 
+SNAPSHOT_DONE_S = 0.005
+"""When the sender of a snapshot learns how it went, at the latest."""
+
 
 @dataclass(slots=True)
 class Weather:
-    """How bad the network is. Rates are of messages, latencies in seconds."""
+    """How bad the network is. Rates are of messages, latencies in seconds. Every message draws
+    its own latency, so a wide range reorders."""
 
     latency_min_s: float = 0.0002
     latency_max_s: float = 0.002
@@ -28,7 +32,7 @@ class Weather:
 class Host(Protocol):
     """A member as the network sees it."""
 
-    def receive(self, messages: Sequence[Message]) -> None: ...
+    def receive(self, message: Message) -> None: ...
 
     def unreachable(self, peer: int) -> None: ...
 
@@ -36,7 +40,8 @@ class Host(Protocol):
 
 
 class VirtualNetwork:
-    """``cut`` holds the directed links that carry nothing."""
+    """``cut`` holds the directed links that carry nothing; ``seen`` is shown every message that
+    leaves a member."""
 
     def __init__(self, scheduler: VirtualScheduler, random: Random) -> None:
         self.scheduler = scheduler
@@ -44,24 +49,23 @@ class VirtualNetwork:
         self.weather = Weather()
         self.cut: set[tuple[int, int]] = set()
         self.hosts: dict[int, Host] = {}
+        self.seen: Callable[[Message], None] = lambda message: None
+        self.carried = 0
+        self.lost = 0
 
     def carry(self, sender: int, message: Message, arrive: Callable[[Host], None]) -> bool:
         """Deliver, sooner or later or never; False when the link is known to be down."""
+        self.seen(message)
         target = message.to
         if (sender, target) in self.cut or target not in self.hosts:
             return False
         copies = 2 if self.random.random() < self.weather.duplication else 1
         for _ in range(copies):
             if self.random.random() < self.weather.loss:
+                self.lost += 1
                 continue
             delay = self.random.uniform(self.weather.latency_min_s, self.weather.latency_max_s)
-
-            def deliver() -> None:
-                host = self.hosts.get(target)
-                if host is not None and (sender, target) not in self.cut:
-                    arrive(host)
-
-            self.scheduler.call_later(delay, deliver)
+            self.scheduler.call_later(delay, partial(self._deliver, sender, target, arrive))
         return True
 
     def isolate(self, member: int) -> None:
@@ -71,34 +75,57 @@ class VirtualNetwork:
 
     def heal(self) -> None:
         self.cut.clear()
+        self.weather = Weather()
+
+    def _deliver(self, sender: int, target: int, arrive: Callable[[Host], None]) -> None:
+        host = self.hosts.get(target)
+        if host is not None and (sender, target) not in self.cut:
+            self.carried += 1
+            arrive(host)
+        else:
+            self.lost += 1
 
 
 class VirtualTransport:
     """What a member sends through. Snapshots travel as one message with their file's bytes."""
 
-    def __init__(self, network: VirtualNetwork, member: int) -> None:
+    def __init__(
+        self, network: VirtualNetwork, member: int, read_file: Callable[[str], bytes]
+    ) -> None:
         self._network = network
         self._member = member
+        self._read_file = read_file
 
     def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
         """The virtual network finds members by id."""
 
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._carry(message)
+            if not self._network.carry(self._member, message, partial(_receive, message)):
+                self._report_unreachable(message.to)
 
     def send_snapshot(
         self, message: Message, path: str, done: Callable[[BaseException | None], None]
     ) -> None:
-        content = Path(path).read_bytes()
+        content = self._read_file(path)
         sent = self._network.carry(
             self._member, message, lambda host: host.receive_snapshot(message, content)
         )
         error = None if sent else ConnectionError(f"no link to {message.to:x}")
-        self._network.scheduler.call_soon(lambda: done(error))
+        delay = self._network.random.uniform(0, SNAPSHOT_DONE_S)
+        self._network.scheduler.call_later(delay, partial(self._told, done, error))
 
-    def _carry(self, message: Message) -> None:
-        if not self._network.carry(self._member, message, lambda host: host.receive([message])):
-            host = self._network.hosts.get(self._member)
-            if host is not None:
-                self._network.scheduler.call_soon(lambda: host.unreachable(message.to))
+    def _told(
+        self, done: Callable[[BaseException | None], None], error: BaseException | None
+    ) -> None:
+        if self._member in self._network.hosts:
+            done(error)
+
+    def _report_unreachable(self, peer: int) -> None:
+        host = self._network.hosts.get(self._member)
+        if host is not None:
+            self._network.scheduler.call_soon(lambda: host.unreachable(peer))
+
+
+def _receive(message: Message, host: Host) -> None:
+    host.receive(message)

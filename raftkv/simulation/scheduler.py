@@ -1,6 +1,6 @@
 """Virtual time: a queue of callbacks that run in order of their time, then of their arrival.
 
-Owns: VirtualScheduler and VirtualWorker. Must never do: read a real clock, or start a thread.
+Owns: VirtualScheduler, the world's clock. Must never do: read a real clock, or start a thread.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ class _Event:
 
 
 class VirtualScheduler:
-    """``Scheduler`` whose clock moves only when a later event is due."""
+    """``Scheduler`` whose clock moves only when a later event is due. ``events`` counts the
+    callbacks that ran."""
 
     def __init__(self) -> None:
         self._now = 0.0
         self._order = 0
         self._events: list[_Event] = []
+        self.events = 0
 
     def now(self) -> float:
         return self._now
@@ -54,6 +56,7 @@ class VirtualScheduler:
             event = heapq.heappop(self._events)
             if not event.cancelled:
                 self._now = max(self._now, event.at)
+                self.events += 1
                 event.callback()
                 return True
         return False
@@ -72,32 +75,3 @@ class VirtualScheduler:
         while self._events and self._events[0].at <= deadline:
             self.step()
         self._now = max(self._now, deadline)
-
-
-class VirtualWorker:
-    """``Worker`` that runs a job at once and reports it ``latency_s`` of virtual time later.
-
-    A worker that is ``stopped`` (its process was killed) reports nothing any more.
-    """
-
-    def __init__(self, scheduler: VirtualScheduler, latency_s: Callable[[], float]) -> None:
-        self._scheduler = scheduler
-        self._latency_s = latency_s
-        self._free_at = 0.0
-        self.stopped = False
-
-    def run(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        start = max(self._free_at, self._scheduler.now())
-        self._free_at = start + self._latency_s()
-
-        def finish() -> None:
-            if self.stopped:
-                return
-            error: BaseException | None = None
-            try:
-                job()
-            except Exception as e:  # noqa: BLE001 - a worker hands over what its job raised
-                error = e
-            done(error)
-
-        self._scheduler.call_later(self._free_at - self._scheduler.now(), finish)

@@ -11,7 +11,8 @@ from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
 from raftkv.mvcc.query import RangeQuery
 from raftkv.server.config import Limits
-from raftkv.simulation.cluster import SimulatedCluster, SimulatedMember
+from raftkv.simulation.cluster import SimulatedCluster
+from raftkv.simulation.machine import Machine, MemberProcess
 
 
 class Writer:
@@ -22,7 +23,7 @@ class Writer:
         self.failed = 0
         self.sent = 0
 
-    def put(self, member: SimulatedMember) -> None:
+    def put(self, member: MemberProcess) -> None:
         self.sent += 1
         key = b"key%06d" % self.sent
 
@@ -55,7 +56,11 @@ def cluster(tmp_path: Path) -> SimulatedCluster:
     return SimulatedCluster(tmp_path, seed=1)
 
 
-def read_once(member: SimulatedMember, key: bytes, seen: list[int]) -> None:
+def follower_of(cluster: SimulatedCluster, leader: Machine) -> Machine:
+    return next(machine for machine in cluster.machines if machine is not leader)
+
+
+def read_once(member: MemberProcess, key: bytes, seen: list[int]) -> None:
     """Append how many keys a linearizable read of ``key`` finds."""
 
     def proceed(error: RaftKVError | None) -> None:
@@ -95,12 +100,9 @@ def test_a_linearizable_read_sees_what_was_acknowledged_elsewhere(
     writer = Writer()
     seen: list[int] = []
     for round_ in range(30):
-        at_leader, other = cluster.members[leader], cluster.members[(leader + 1) % 3]
-        assert at_leader is not None
-        assert other is not None
-        writer.put(at_leader)
+        writer.put(leader.running)
         run_until_answered(cluster, writer)
-        read_once(other, b"key%06d" % (round_ + 1), seen)
+        read_once(follower_of(cluster, leader).running, b"key%06d" % (round_ + 1), seen)
         assert cluster.scheduler.run_until(lambda: len(seen) == writer.sent, within_s=5)
     assert seen == [1] * 30
     cluster.stop_all()
@@ -112,8 +114,7 @@ def test_a_leader_without_a_quorum_answers_no_linearizable_read(
     """A cut-off leader neither commits nor serves reads; both fail by their deadline."""
     cluster.start_all()
     leader = cluster.wait_for_leader()
-    old = cluster.members[leader]
-    assert old is not None
+    old = leader.running
     cluster.network.isolate(old.foundation.member_id)
     writer = Writer()
     writer.put(old)
@@ -124,7 +125,7 @@ def test_a_leader_without_a_quorum_answers_no_linearizable_read(
     assert writer.failed == 1
     assert isinstance(outcomes[0], RaftKVError)
     new = cluster.wait_for_leader()
-    assert new != leader
+    assert new is not leader
     cluster.network.heal()
     cluster.settle()
     cluster.stop_all()
@@ -141,9 +142,9 @@ def test_nothing_acknowledged_is_lost_when_members_are_killed(tmp_path: Path, se
             for _ in range(cluster.random.randrange(4)):
                 writer.put(member)
         cluster.scheduler.run_for(cluster.random.uniform(0.0, 1.5))
-        victims = [i for i, m in enumerate(cluster.members) if m is not None]
+        victims = [machine for machine in cluster.machines if machine.process is not None]
         for victim in cluster.random.sample(victims, cluster.random.randrange(len(victims) + 1)):
-            cluster.kill(victim)
+            victim.kill()
         cluster.scheduler.run_for(cluster.random.uniform(0.0, 1.5))
         cluster.start_all()
     cluster.wait_for_leader()
@@ -159,20 +160,19 @@ def test_a_member_far_behind_catches_up_by_snapshot(tmp_path: Path) -> None:
     cluster = SimulatedCluster(tmp_path, seed=3, snapshot_count=10, limits=limits)
     cluster.start_all()
     leader = cluster.wait_for_leader()
-    cluster.kill((leader + 1) % 3)
+    behind = follower_of(cluster, leader)
+    behind.kill()
     writer = Writer()
     for _ in range(60):
-        at_leader = cluster.members[leader]
-        assert at_leader is not None
-        writer.put(at_leader)
+        writer.put(leader.running)
         run_until_answered(cluster, writer)
         cluster.scheduler.run_for(0.05)
-    back = cluster.start((leader + 1) % 3)
+    assert behind.start()
     cluster.settle(within_s=60)
-    assert back.member.node.first_index > 30, "the log came entry by entry"
+    assert behind.running.member.node.first_index > 30, "the log came entry by entry"
     writer.check(cluster)
-    cluster.kill((leader + 1) % 3)
-    cluster.start((leader + 1) % 3)
+    behind.kill()
+    assert behind.start()
     cluster.settle()
     writer.check(cluster)
     cluster.stop_all()

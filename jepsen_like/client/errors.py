@@ -10,6 +10,27 @@ from __future__ import annotations
 
 from jepsen_like.history.result import Refused, Unknown
 
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""gRPC's names of its codes, by number."""
+
 _REFUSALS: dict[str, frozenset[str]] = {
     "INVALID_ARGUMENT": frozenset(
         {
@@ -37,13 +58,16 @@ _REFUSALS: dict[str, frozenset[str]] = {
 }
 """By gRPC's code. etcd loses the code of its "too many requests" on the way out."""
 
+_REFUSED_WHATEVER_THE_TEXT = frozenset({"UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
+"""No step that writes comes before those that answer with these."""
+
 _NEVER_SENT = "failed to connect to all addresses"
 """What grpcio says, as UNAVAILABLE, of a call for which no connection could be made."""
 
 
 def outcome_of(code: str, text: str) -> Refused | Unknown:
     """``code`` is gRPC's name of it."""
-    if is_unreachable(code, text) or code == "UNIMPLEMENTED":
+    if is_unreachable(code, text) or code in _REFUSED_WHATEVER_THE_TEXT:
         return Refused(code, text)
     if text in _REFUSALS.get(code, frozenset()):
         return Refused(code, text)

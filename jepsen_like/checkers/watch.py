@@ -1,0 +1,38 @@
+"""etcd's promises to a watcher, against the true events of every revision.
+
+Owns: ``check``. The promises are those of etcd's API guarantees: filtered, ordered, unique,
+atomic, reliable, resumable, bookmarkable, with the right previous value; a compaction may end a
+watch only where it must, and never silently. Must never do: judge what is not known: revisions
+that ``replay`` could not explain, or had to guess, are left out where an event is missing.
+"""
+
+from __future__ import annotations
+
+from jepsen_like.checkers.linearizable import replay
+from jepsen_like.checkers.promises import Truth, Watched
+from jepsen_like.checkers.verdict import Finding, Verdict, judge
+from jepsen_like.history.history import History
+from jepsen_like.history.operation import Watch
+
+NAME = "watch"
+FINDINGS_MAX = 10
+
+
+def check(history: History) -> Verdict:
+    """``checked`` counts events, and the progress notifications, that were judged."""
+    truth = Truth(history, replay(history))
+    findings: list[Finding] = []
+    judged = 0
+    for watch in history.watches:
+        watched = Watched(watch, truth)
+        watched.judge()
+        findings += watched.findings
+        judged += _weight(watch)
+    return judge(NAME, judged, "events", findings[:FINDINGS_MAX])
+
+
+def _weight(watch: Watch) -> int:
+    return sum(
+        len(response.events) + (not response.events and not response.created)
+        for response in watch.responses
+    )

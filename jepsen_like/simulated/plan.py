@@ -1,0 +1,158 @@
+"""All that one simulated run is made of, drawn from its seed before it starts.
+
+Owns: Plan and PlannedFault, and the draw: a swarm, in which every seed has its own few kinds of
+faults, its own cluster size and its own small limits, so that rare paths are common somewhere.
+Must never do: draw while the run goes on. A plan with faults taken out is still a plan: that is how
+a failing one is made small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+
+from raftkv.server.config import Limits
+
+KiB = 1024
+LEADER = -1
+"""As a fault's target: whoever leads when it begins."""
+
+
+class FaultKind(Enum):
+    KILL = "kill"
+    POWER_CUT = "power cut"
+    KILL_ALL = "kill all"
+    POWER_CUT_ALL = "power cut of all"
+    ISOLATE = "isolate"
+    SPLIT = "split in halves"
+    ONE_WAY = "one-way cut"
+    RING = "majorities ring"
+    FLAP = "flapping link"
+    PAUSE = "pause"
+    STORM = "lossy, duplicating, slow network"
+    DRIFT = "clock drift"
+    JUMP = "clock jump"
+    SLOW_DISK = "slow disk"
+    SYNC_ERROR = "sync error"
+    DISK_FULL = "disk full"
+    ROT = "bit rot in the log of a stopped member"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """``target`` is a machine's number or LEADER; ``amount`` is the kind's own: a clock's rate,
+    seconds to jump, a seed for a partition's shape."""
+
+    kind: FaultKind
+    begin_s: float
+    lasts_s: float
+    target: int
+    amount: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``faults_until_s``: then comes the phase in which the cluster has to get well."""
+
+    seed: int
+    workload: str = "mix"
+    size: int = 3
+    clients: int = 5
+    faults_until_s: float = 20.0
+    think_s: float = 0.05
+    snapshot_count: int = 50
+    limits: Limits = field(default_factory=Limits)
+    faults: tuple[PlannedFault, ...] = ()
+
+
+_WEIGHTS = {
+    FaultKind.KILL: 4,
+    FaultKind.POWER_CUT: 4,
+    FaultKind.KILL_ALL: 1,
+    FaultKind.POWER_CUT_ALL: 2,
+    FaultKind.ISOLATE: 4,
+    FaultKind.SPLIT: 2,
+    FaultKind.ONE_WAY: 3,
+    FaultKind.RING: 1,
+    FaultKind.FLAP: 2,
+    FaultKind.PAUSE: 4,
+    FaultKind.STORM: 4,
+    FaultKind.DRIFT: 1,
+    FaultKind.JUMP: 1,
+    FaultKind.SLOW_DISK: 2,
+    FaultKind.SYNC_ERROR: 1,
+    FaultKind.DISK_FULL: 1,
+    FaultKind.ROT: 1,
+}
+KINDS_MAX = 6
+
+
+def draw(
+    seed: int,
+    *,
+    workload: str = "mix",
+    kinds: tuple[FaultKind, ...] = (),
+    size: int = 0,
+    faults_until_s: float = 20.0,
+) -> Plan:
+    """``kinds`` and ``size`` restrict the draw; by default the seed decides them too."""
+    random = Random(f"{seed}/plan")
+    size = size or random.choices((1, 2, 3, 4, 5, 7), (2, 1, 8, 1, 4, 1))[0]
+    return Plan(
+        seed=seed,
+        workload=workload,
+        size=size,
+        clients=random.randint(2, 8),
+        faults_until_s=faults_until_s,
+        think_s=random.choice((0.005, 0.02, 0.05, 0.1)),
+        snapshot_count=random.choice((8, 20, 50, 200)),
+        limits=_limits(random),
+        faults=_faults(random, size, kinds or _draw_kinds(random), faults_until_s),
+    )
+
+
+def _limits(random: Random) -> Limits:
+    """Small ones: what takes a day of traffic in production, happens in seconds."""
+    return Limits(
+        batch_bytes_max=random.choice((256, 4 * KiB, 1024 * KiB)),
+        inflight_messages_max=random.choice((1, 4, 256)),
+        message_bytes_max=random.choice((512, 16 * KiB, 1024 * KiB)),
+        committed_bytes_max=random.choice((512, 4096 * KiB)),
+        catchup_entries=random.choice((2, 10, 50)),
+        wal_segment_bytes=random.choice((4 * KiB, 16 * KiB, 64 * KiB)),
+        backend_commit_interval_s=random.choice((0.05, 0.5, 2.0, 5.0)),
+        compaction_records_per_step=random.choice((1, 10, 500)),
+        catch_up_revisions_per_step=random.choice((1, 10, 1000)),
+        watch_backlog_bytes_max=random.choice((256, 4 * KiB, 4096 * KiB)),
+    )
+
+
+def _draw_kinds(random: Random) -> tuple[FaultKind, ...]:
+    count = random.randint(1, KINDS_MAX)
+    kinds = random.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=count)
+    return tuple(dict.fromkeys(kinds))
+
+
+def _faults(
+    random: Random, size: int, kinds: tuple[FaultKind, ...], until_s: float
+) -> tuple[PlannedFault, ...]:
+    """One after another with gaps that may be negative: faults overlap."""
+    faults: list[PlannedFault] = []
+    at = random.uniform(0.5, 3.0)
+    pause_s = random.choice((0.3, 1.0, 3.0))
+    while at < until_s:
+        kind = random.choice(kinds)
+        lasts = random.choice((0.05, 0.5, 2.0, 6.0)) * random.uniform(0.5, 1.5)
+        target = LEADER if random.random() < 0.4 else random.randrange(size)
+        faults.append(PlannedFault(kind, at, lasts, target, _amount(random, kind)))
+        at += random.expovariate(1 / (pause_s + lasts * random.choice((0.2, 1.0))))
+    return tuple(faults)
+
+
+def _amount(random: Random, kind: FaultKind) -> float:
+    if kind is FaultKind.DRIFT:
+        return random.uniform(0.8, 1.25)
+    if kind is FaultKind.JUMP:
+        return random.choice((0.5, 5.0, 600.0))
+    return random.random()

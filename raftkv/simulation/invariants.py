@@ -1,0 +1,154 @@
+"""What must hold at every moment of a run, checked after every event.
+
+Owns: Invariants, and the one record of what was ever decided: who led which term, who voted for
+whom, which entry stands at which committed index, what state it led to. Must never do: change a
+member. Names are those of the Raft paper's figure 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zlib import crc32
+
+from raftkv.raft.message import Entry, Message, MessageType
+from raftkv.server.member import Member
+from raftkv.simulation.machine import Machine, MemberProcess
+
+
+class InvariantViolated(AssertionError):
+    """``name`` is the invariant's, ``str`` says who broke it and how."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one process showed last."""
+
+    process: MemberProcess
+    term: int = 0
+    commit: int = 0
+    applied: int = 0
+    was_leader: bool = False
+
+
+class Invariants:
+    """``checks`` counts the comparisons that were made."""
+
+    def __init__(self) -> None:
+        self._leader_of: dict[int, str] = {}
+        self._vote_of: dict[tuple[int, int], int] = {}
+        self._decided: dict[int, tuple[int, int]] = {}  # index -> term and checksum of its entry
+        self._state_at: dict[int, tuple[int, int]] = {}  # index -> current and compact revision
+        self._seen: dict[str, _Seen] = {}
+        self.checks = 0
+
+    @property
+    def decided_index(self) -> int:
+        """The newest index that some member has committed."""
+        return max(self._decided, default=0)
+
+    def observe(self, machine: Machine) -> None:
+        """Something happened on ``machine``."""
+        process = machine.process
+        if process is None:
+            return
+        seen = self._seen.get(machine.name)
+        if seen is None or seen.process is not process:
+            seen = self._seen[machine.name] = _Seen(process)
+        node, member = process.member.node, process.member
+        term, commit, applied = node.term, node.commit_index, member.applied_index
+        if term != seen.term or node.is_leader != seen.was_leader:
+            self._observe_term(machine, seen, term)
+        if commit != seen.commit:
+            self._observe_commit(machine, seen, commit)
+        if applied != seen.applied:
+            self._observe_applied(machine, seen, applied)
+
+    def observe_message(self, message: Message) -> None:
+        """Vote once a term (paper, 5.2): whatever a voter forgot, the network has seen it."""
+        if message.type is MessageType.VOTE_RESP and not message.reject:
+            self.checks += 1
+            voted = self._vote_of.setdefault((message.term, message.sender), message.to)
+            if voted != message.to:
+                raise InvariantViolated(
+                    "one vote a term",
+                    f"{message.sender:x} voted for {voted:x} and for {message.to:x} "
+                    f"in term {message.term}",
+                )
+
+    def _observe_term(self, machine: Machine, seen: _Seen, term: int) -> None:
+        self.checks += 1
+        if term < seen.term:
+            raise InvariantViolated(
+                "terms grow", f"{machine.name} went from term {seen.term} to {term}"
+            )
+        node = seen.process.member.node
+        if node.is_leader and not (seen.was_leader and term == seen.term):
+            first = self._leader_of.setdefault(term, machine.name)
+            if first != machine.name:
+                raise InvariantViolated(
+                    "election safety", f"{first} and {machine.name} both lead term {term}"
+                )
+            self._check_completeness(machine, seen.process.member)
+        seen.term, seen.was_leader = term, node.is_leader
+
+    def _check_completeness(self, machine: Machine, member: Member) -> None:
+        """A leader's log holds every entry that was ever committed (paper, 5.4)."""
+        last = self.decided_index
+        if member.node.last_index < last:
+            raise InvariantViolated(
+                "leader completeness",
+                f"{machine.name} leads term {member.node.term} with a log up to "
+                f"{member.node.last_index}, but {last} was committed",
+            )
+        self._compare(machine, member.node.entry(last), "leader completeness")
+
+    def _observe_commit(self, machine: Machine, seen: _Seen, commit: int) -> None:
+        node = seen.process.member.node
+        if commit < seen.commit:
+            raise InvariantViolated(
+                "commits grow", f"{machine.name} went back from {seen.commit} to {commit}"
+            )
+        if commit > node.last_index:
+            raise InvariantViolated(
+                "commits are in the log",
+                f"{machine.name} committed {commit}, its log ends at {node.last_index}",
+            )
+        for index in range(seen.commit + 1, commit + 1):
+            self._compare(machine, node.entry(index), "state machine safety")
+        seen.commit = commit
+
+    def _compare(self, machine: Machine, entry: Entry | None, name: str) -> None:
+        if entry is None:
+            return  # compacted: it was compared when it was committed
+        self.checks += 1
+        mine = (entry.term, crc32(entry.data))
+        decided = self._decided.setdefault(entry.index, mine)
+        if decided != mine:
+            raise InvariantViolated(
+                name,
+                f"{machine.name} has an entry of term {entry.term} at index {entry.index}, where "
+                f"one of term {decided[0]} was committed",
+            )
+
+    def _observe_applied(self, machine: Machine, seen: _Seen, applied: int) -> None:
+        self.checks += 1
+        member = seen.process.member
+        if applied < seen.applied or applied > member.node.commit_index:
+            raise InvariantViolated(
+                "applied is committed",
+                f"{machine.name} applied {applied} after {seen.applied}, "
+                f"committed is {member.node.commit_index}",
+            )
+        mine = (member.store.current_revision, member.store.compact_revision)
+        known = self._state_at.setdefault(applied, mine)
+        if known != mine:
+            raise InvariantViolated(
+                "equal states",
+                f"at index {applied} {machine.name} is at revision {mine[0]} (compacted "
+                f"{mine[1]}), another was at {known[0]} (compacted {known[1]})",
+            )
+        seen.applied = applied

@@ -1,0 +1,234 @@
+"""One machine: a disk that outlives its processes, and at most one member process on it.
+
+Owns: starting a member out of the production server code with a virtual clock, workers, disk and
+network, and every way to end it: killed, out of power, given up by itself. Must never do: reach
+into a member to help it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from raftkv.backend.environment import LmdbBackend
+from raftkv.errors import Corrupt
+from raftkv.raft.message import Message
+from raftkv.server.config import ServerConfig
+from raftkv.server.foundation import Foundation, OpenBackend, open_foundation
+from raftkv.server.member import Member
+from raftkv.simulation.clock import Callback, ProcessClock
+from raftkv.simulation.database import MemoryBackend
+from raftkv.simulation.disk import Crash, SimulatedDisk
+from raftkv.simulation.network import VirtualNetwork, VirtualTransport
+from raftkv.simulation.worker import VirtualWorker
+from raftkv.wal.disk import Disk, OsDisk
+
+CALLS_UNTIL_CRASH_MAX = 6
+"""A crash in the midst of a job comes at one of its first so many calls of the disk."""
+
+
+@dataclass(slots=True)
+class VirtualWorkers:
+    wal: VirtualWorker
+    backend: VirtualWorker
+    snapshot: VirtualWorker
+
+
+class Storage(Protocol):
+    """Where a machine keeps its files, and what a crash does to them."""
+
+    @property
+    def disk(self) -> Disk: ...
+
+    def open_backend(self) -> OpenBackend: ...
+
+    def crash(self, unfinished: list[Callable[[], None]], *, power: bool) -> None:
+        """The process is gone, maybe amid one of its ``unfinished`` jobs, maybe for want of
+        power."""
+
+
+class RealStorage:
+    """Real files and LMDB. A crash loses what the process holds, no more: this is kill -9."""
+
+    def __init__(self) -> None:
+        self.disk = OsDisk()
+
+    def open_backend(self) -> OpenBackend:
+        return LmdbBackend
+
+    def crash(self, unfinished: list[Callable[[], None]], *, power: bool) -> None:
+        assert not power, "the power of a real disk cannot be cut from here"
+
+
+class VirtualStorage:
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.disk = SimulatedDisk(random)
+
+    def open_backend(self) -> OpenBackend:
+        return lambda path: MemoryBackend(self.disk, path)
+
+    def crash(self, unfinished: list[Callable[[], None]], *, power: bool) -> None:
+        for job in unfinished:
+            if self._random.random() < 0.5:
+                self._begin(job)
+        if power:
+            self.disk.power_cut(self._random)
+        else:
+            self.disk.process_died()
+
+    def _begin(self, job: Callable[[], None]) -> None:
+        """Some of the job's system calls were made when the end came."""
+        self.disk.dies_in = self._random.randrange(CALLS_UNTIL_CRASH_MAX)
+        try:
+            job()
+        except (Crash, Exception):  # noqa: BLE001 - the process that would be told is dead
+            return
+        finally:
+            self.disk.dies_in = None
+
+
+class MemberProcess:
+    """One life of a member, from start to its end."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        storage: Storage,
+        network: VirtualNetwork,
+        *,
+        random: Random,
+        latency_s: Callable[[], float],
+        entered: Callable[[Callback], None],
+        fatal: Callable[[BaseException], None],
+        clock_rate: float,
+    ) -> None:
+        self.clock = ProcessClock(network.scheduler, entered, rate=clock_rate)
+        self.foundation: Foundation = open_foundation(config, storage.disk, storage.open_backend())
+        self.workers = VirtualWorkers(*(VirtualWorker(self.clock, latency_s) for _ in range(3)))
+        self.member = Member(
+            config,
+            self.foundation,
+            scheduler=self.clock,
+            workers=self.workers,
+            transport=VirtualTransport(network, self.foundation.member_id, storage.disk.read),
+            random=random,
+            fatal=fatal,
+        )
+
+    # --- the network's Host ---------------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        self.clock.enter(lambda: self.member.receive([message]))
+
+    def unreachable(self, peer: int) -> None:
+        self.clock.enter(lambda: self.member.unreachable(peer))
+
+    def receive_snapshot(self, message: Message, content: bytes) -> None:
+        self.clock.enter(lambda: self._take_snapshot(message, content))
+
+    def _take_snapshot(self, message: Message, content: bytes) -> None:
+        assert message.snapshot is not None, message.type
+        file = self.foundation.open_snapshot()
+        try:
+            file.write(content)
+            file.commit(message.snapshot.meta.index)
+        except (OSError, Corrupt):
+            return  # as the peer listener does: the stream ends, the leader tries again
+        self.member.receive([message])
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def end(self) -> list[Callable[[], None]]:
+        """Nothing of it runs any more. Returns the jobs that it was about to do."""
+        workers = (self.workers.wal, self.workers.backend, self.workers.snapshot)
+        unfinished = [w.unfinished for w in workers if w.unfinished is not None]
+        self.clock.end()
+        self.member.abandon()
+        return unfinished
+
+
+class Machine:
+    """Named as its member. ``process`` is None while nothing runs; ``failure`` is what the last
+    process gave up for, or could not start for."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        storage: Storage,
+        network: VirtualNetwork,
+        random: Random,
+        entered: Callable[[Machine, Callback], None],
+    ) -> None:
+        self.config = config
+        self.storage = storage
+        self.process: MemberProcess | None = None
+        self.failure: BaseException | None = None
+        self.disk_latency_s = (0.0001, 0.001)
+        self.clock_rate = 1.0
+        self.member_id = 0
+        self._network = network
+        self._random = random
+        self._entered = entered
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def running(self) -> MemberProcess:
+        assert self.process is not None, f"{self.name} does not run"
+        return self.process
+
+    def start(self) -> bool:
+        """False when the member finds its data unfit and refuses: ``failure`` says why."""
+        assert self.process is None, f"{self.name} runs already"
+        self.failure = None
+        try:
+            process = MemberProcess(
+                self.config,
+                self.storage,
+                self._network,
+                random=Random(self._random.getrandbits(32)),
+                latency_s=lambda: self._random.uniform(*self.disk_latency_s),
+                entered=lambda callback: self._entered(self, callback),
+                fatal=self._give_up,
+                clock_rate=self.clock_rate,
+            )
+        except (Corrupt, OSError) as error:
+            self.failure = error
+            self.storage.crash([], power=False)
+            return False
+        self.process = process
+        self.member_id = process.foundation.member_id
+        self._network.hosts[self.member_id] = process
+        process.member.start()
+        return True
+
+    def kill(self, *, power: bool = False) -> None:
+        """As kill -9 would, or as pulling the plug: nothing is committed or flushed any more."""
+        process = self.running
+        self.process = None
+        self._network.hosts.pop(self.member_id, None)
+        unfinished = process.end()
+        if isinstance(self.storage, RealStorage):
+            process.foundation.abandon()
+        self.storage.crash(unfinished, power=power)
+
+    def pause(self) -> None:
+        self.running.clock.pause()
+
+    def resume(self) -> None:
+        self.running.clock.resume()
+
+    def drift(self, rate: float) -> None:
+        self.clock_rate = rate
+        if self.process is not None:
+            self.process.clock.drift(rate)
+
+    def _give_up(self, error: BaseException) -> None:
+        """The member said that it cannot go on: its process ends."""
+        self.failure = error
+        self.kill()

@@ -1,0 +1,46 @@
+"""A thread of a simulated process: jobs take virtual time, and a crash may come in their midst.
+
+Owns: VirtualWorker. Must never do: report anything of a process that is gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from raftkv.simulation.clock import ProcessClock
+
+Job = Callable[[], None]
+Done = Callable[[BaseException | None], None]
+
+
+class VirtualWorker:
+    """``Worker``: a job's effects and its report come ``latency_s()`` after it could begin."""
+
+    def __init__(self, clock: ProcessClock, latency_s: Callable[[], float]) -> None:
+        self._clock = clock
+        self._latency_s = latency_s
+        self._free_at = 0.0
+        self._jobs: deque[Job] = deque()
+
+    def run(self, job: Job, done: Done) -> None:
+        now = self._clock.now()
+        self._free_at = max(self._free_at, now) + self._latency_s()
+        self._jobs.append(job)
+        self._clock.call_later(self._free_at - now, partial(self._finish, job, done))
+
+    @property
+    def unfinished(self) -> Job | None:
+        """The job that a crash now would come into the midst of."""
+        return self._jobs[0] if self._jobs else None
+
+    def _finish(self, job: Job, done: Done) -> None:
+        first = self._jobs.popleft()
+        assert first is job, "jobs of one thread finish in their order"
+        error: BaseException | None = None
+        try:
+            job()
+        except Exception as e:  # noqa: BLE001 - a worker hands over what its job raised
+            error = e
+        done(error)
