@@ -86,9 +86,12 @@ def run_command(
     console = Console()
     console.print(f"seed {seed}, in {place}", highlight=False, soft_wrap=True)
     with RunView(console, settings) as view:
-        run = Run(settings, chosen, nemesis_of_run, program, place, view.look)
+
+        async def execute() -> None:
+            await Run(settings, chosen, nemesis_of_run, program, place, view.look).execute()
+
         try:
-            asyncio.run(run.execute())
+            asyncio.run(execute())
         except TimedOut as e:
             raise click.UsageError(f"{program.name} does not start: {e}; see {place}") from None
     _judge(console, chosen, _history(place))

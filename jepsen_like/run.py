@@ -71,7 +71,7 @@ class Sight:
 
 
 class Run:
-    """``look`` is called several times a second."""
+    """Made inside the event loop that it runs in. ``look`` is called several times a second."""
 
     def __init__(
         self,

@@ -136,7 +136,7 @@ def decode(answer: Message) -> got.Answer:
             return got.Decided(
                 answer.header.revision,
                 answer.succeeded,
-                tuple(_key_result(part, answer.header.revision) for part in answer.responses),
+                tuple(_key_result(part) for part in answer.responses),
             )
         case rpc_pb2.CompactionResponse():
             return got.Compacted(answer.header.revision)
@@ -147,20 +147,21 @@ def decode(answer: Message) -> got.Answer:
         case rpc_pb2.LeaseKeepAliveResponse():
             return got.Renewed(answer.header.revision, answer.TTL)
         case rpc_pb2.RangeResponse() | rpc_pb2.PutResponse() | rpc_pb2.DeleteRangeResponse():
-            return _plain(answer, answer.header.revision)
+            return _plain(answer)
     raise TypeError(f"{type(answer).__name__} answers no request")
 
 
-def _key_result(part: rpc_pb2.ResponseOp, revision: int) -> got.KeyResult:
+def _key_result(part: rpc_pb2.ResponseOp) -> got.KeyResult:
+    """With its own header: a read before the first write of a txn is of the revision before."""
     kind = part.WhichOneof("response")
     assert kind is not None, "a part of a transaction's answer is empty"
-    return _plain(getattr(part, kind), revision)
+    return _plain(getattr(part, kind))
 
 
 def _plain(
     answer: rpc_pb2.RangeResponse | rpc_pb2.PutResponse | rpc_pb2.DeleteRangeResponse,
-    revision: int,
 ) -> got.KeyResult:
+    revision = answer.header.revision
     match answer:
         case rpc_pb2.RangeResponse():
             kvs = tuple(key_value(kv) for kv in answer.kvs)
