@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Protocol, TypeVar, cast
 
 import grpc
@@ -42,12 +43,23 @@ class Stream(Protocol):
 
 
 class MemberClient:
-    """``timeout_s`` bounds every unary call."""
+    """An async context manager; ``timeout_s`` bounds every call but a stream's."""
 
     def __init__(self, endpoint: str, timeout_s: float) -> None:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+
+    async def __aenter__(self) -> MemberClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     async def close(self) -> None:
         await self._channel.close()

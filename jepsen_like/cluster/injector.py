@@ -14,6 +14,7 @@ from random import Random
 
 import grpc.aio
 
+from jepsen_like.client.member_client import MemberClient
 from jepsen_like.client.recorder import Recorder
 from jepsen_like.cluster.cluster import Cluster
 from jepsen_like.history.request import Compact, Get
@@ -31,6 +32,7 @@ from jepsen_like.nemesis.nemesis import View
 from raftkv.api import rpc_pb2 as pb
 
 ALL_KEYS = "\0"
+STORM_TIMEOUT_S = 1.0
 
 
 class Injector:
@@ -120,17 +122,24 @@ class Injector:
             await compacting
 
     async def _compact(self, storm: Compactions, over: asyncio.Event) -> None:
+        """With a timeout of its own: a storm must end soon after its end was asked for."""
         process = next(self._processes)
         while not over.is_set():
             member = self._random.choice(self._cluster.names)
-            client = self._cluster.clients[member]
-            read = await self._recorder.ask(process, member, client, Get(ALL_KEYS, limit=1))
-            if isinstance(read.outcome, Found):
-                behind = self._random.randint(0, storm.behind)
-                revision = max(1, read.outcome.revision - behind)
-                request = Compact(revision, physical=self._random.random() < 0.5)
-                await self._recorder.ask(process, member, client, request)
+            endpoint = self._cluster.endpoints[member]
+            async with MemberClient(endpoint, STORM_TIMEOUT_S) as client:
+                await self._compact_once(storm, process, member, client)
             await asyncio.sleep(storm.every_s)
+
+    async def _compact_once(
+        self, storm: Compactions, process: int, member: str, client: MemberClient
+    ) -> None:
+        read = await self._recorder.ask(process, member, client, Get(ALL_KEYS, limit=1))
+        if isinstance(read.outcome, Found):
+            behind = self._random.randint(0, storm.behind)
+            revision = max(1, read.outcome.revision - behind)
+            request = Compact(revision, physical=self._random.random() < 0.5)
+            await self._recorder.ask(process, member, client, request)
 
     @asynccontextmanager
     async def _unread(self, readers: SlowReaders) -> AsyncIterator[None]:
