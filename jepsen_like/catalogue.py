@@ -1,0 +1,67 @@
+"""What there is by name: workloads, and the checks that judge every history.
+
+Owns: those lookups. Must never do: go on without what was asked for; a name that is not there is a
+ValueError, and so is a workload that the program under test cannot serve.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jepsen_like.checkers
+from jepsen_like.checkers import hashes, linearizable, recovery, watch
+from jepsen_like.checkers.verdict import Verdict
+from jepsen_like.cluster.program import Program
+from jepsen_like.history.history import History
+from jepsen_like.workloads.registry import WORKLOADS, workload
+from jepsen_like.workloads.session import Workload
+
+GENERAL: tuple[Callable[[History], Verdict], ...] = (
+    recovery.check,
+    linearizable.check,
+    hashes.check,
+)
+"""The checks of every workload on real processes, before its own. One that watches is checked for
+that too; where nobody watches, that check could only say that it does not know."""
+
+
+def workload_names() -> list[str]:
+    return list(WORKLOADS)
+
+
+def workload_named(name: str) -> Workload:
+    """ValueError names what there is."""
+    watches = "watch" in workload(name, ()).needs
+    return workload(name, (*GENERAL, watch.check) if watches else GENERAL)
+
+
+def require_features(chosen: Workload, program: Program) -> None:
+    missing = chosen.needs - program.features
+    if missing:
+        raise ValueError(
+            f"{chosen.name} needs {', '.join(sorted(missing))}, which {program.name} does not have"
+        )
+
+
+def checkers() -> dict[str, str]:
+    """The modules of the checkers that have a ``check``, and the first line of their words."""
+    package = jepsen_like.checkers
+    found = {
+        module.name: importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+    }
+    return {
+        name: (module.__doc__ or "").strip().splitlines()[0]
+        for name, module in found.items()
+        if hasattr(module, "check")
+    }
+
+
+def report_page() -> Callable[[History, Sequence[Verdict], Path], None]:
+    """What writes a history and its verdicts as one page."""
+    write: Callable[[History, Sequence[Verdict], Path], None]
+    write = importlib.import_module("jepsen_like.report.page").write
+    return write

@@ -1,0 +1,1 @@
+"""What to break next, as values drawn from a seed."""
