@@ -49,6 +49,7 @@ class Limits:
     catchup_bytes_max: int = 64 * MiB
     snapshot_bytes_max: int = 128 * MiB
     """The in-memory log is compacted once it holds this many bytes, whatever its entry count."""
+    wal_segment_bytes: int = 64 * MiB
     backend_commit_interval_s: float = 5.0
     backend_commit_bytes_max: int = 64 * MiB
     compaction_records_per_step: int = 500

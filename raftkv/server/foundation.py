@@ -146,7 +146,8 @@ def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend)
     snapshots = SnapshotDir(disk, str(member_dir / "snap"))
     if not WriteAheadLog.exists(disk, wal_dir):
         _bootstrap(config, disk, wal_dir, db_path, open_backend)
-    wal, replay = WriteAheadLog.open(disk, wal_dir)
+    segment_bytes = config.limits.wal_segment_bytes
+    wal, replay = WriteAheadLog.open(disk, wal_dir, segment_bytes=segment_bytes)
     if replay.repaired_bytes:
         log.warning("cut %d bytes of an unfinished write off the log", replay.repaired_bytes)
     return Foundation(
@@ -195,7 +196,8 @@ def _bootstrap(
     backend.commit()
     backend.close()
     identity = json.dumps({"cluster_id": cluster_id(ids), "member_id": me}).encode()
-    wal = WriteAheadLog.create(disk, wal_dir, identity)
+    segment_bytes = config.limits.wal_segment_bytes
+    wal = WriteAheadLog.create(disk, wal_dir, identity, segment_bytes=segment_bytes)
     wal.mark(applied.meta)
     wal.append(HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX), ())
     wal.sync()
