@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jepsen_like.images.courtroom import Courtroom
 from jepsen_like.images.filesystem import FileSystem, Image
-from jepsen_like.images.judge import Judge, Violation
-from jepsen_like.images.recipe import Recipe, choice_of
-from jepsen_like.images.recorder import Recording, record
+from jepsen_like.images.performer import EXIT_MEMBER_FAILED
+from jepsen_like.images.recipe import CHANCE, Cut, Recipe, choice_of
+from jepsen_like.images.recorder import RecorderError, Recording, record
 from jepsen_like.images.script import draw_script, requests_of
 from jepsen_like.images.stream import Kind, Stream
 
@@ -79,6 +80,10 @@ def perform(plot: Plot, scratch: Path, *, failing_sync: int = 0) -> Recording:
         plot.command(directory), directory, scratch / "log", failing_sync=failing_sync
     )
     check_complete(recording.stream, directory)
+    if not failing_sync:
+        refused = [mark for mark in recording.stream.marks() if "refused" in mark]
+        if recording.status or refused:
+            raise RecorderError(f"{plot} went wrong: {refused} {recording.stderr}")
     return recording
 
 
@@ -112,13 +117,26 @@ def progress_at(stream: Stream) -> list[Progress]:
 
 def _after_mark(now: Progress, mark: Stream) -> Progress:
     (said,) = mark.marks()
-    if "refused" in said:
-        raise ValueError(f"a request of the script was refused: {said}")
     if said.get("sent", now.sent) != now.sent or said.get("acknowledged", now.acknowledged) != (
         now.acknowledged
     ):
         raise ValueError(f"{said} out of order: {now}")
     return Progress(now.sent + ("sent" in said), now.acknowledged + ("acknowledged" in said))
+
+
+def judge_failed_sync(plot: Plot, number: int, scratch: Path) -> Report:
+    """Let sync ``number`` of the plot fail, and judge both of what may be left: the pages that the
+    sync should have written are in the cache and on the disk all the same, or they are not."""
+    recording = perform(plot, scratch, failing_sync=number)
+    stream = recording.stream
+    end = len(stream.changes)
+    recipes = [Recipe(end, cut) for cut in (Cut.ALL, Cut.NOTHING)]
+    recipes += [Recipe(end, cut, n) for cut in CHANCE for n in range(2)]
+    report = judge_all(plot, stream, recipes, scratch)
+    if recording.status != EXIT_MEMBER_FAILED:
+        reason = f"sync {number} failed and the process ended with {recording.status}"
+        report.broken.append(Broken(Recipe(end, Cut.ALL), reason))
+    return report
 
 
 def images(stream: Stream, recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Image]]:
@@ -141,24 +159,25 @@ def judge_all(
     done: Callable[[Recipe], None] = lambda recipe: None,
 ) -> Report:
     """Build and judge every recipe's image; stops after VIOLATIONS_MAX broken ones."""
-    script = draw_script(plot.seed, plot.requests, members=plot.members)
-    judge = Judge(requests_of(script), members=plot.members, scratch=scratch)
+    requests = requests_of(draw_script(plot.seed, plot.requests, members=plot.members))
     progress = progress_at(stream)
     report, judged = Report(), set[bytes]()
-    for recipe, image in images(stream, recipes):
-        report.built[recipe.cut.value] += 1
-        now = progress[recipe.point]
-        fingerprint = _fingerprint(image, now)
-        if fingerprint not in judged:
-            judged.add(fingerprint)
-            again = len(judged) % AGAIN_EVERY == 0
-            try:
-                judge.judge(image, acknowledged=now.acknowledged, sent=now.sent, again=again)
-            except Violation as e:
-                report.broken.append(Broken(recipe, str(e)))
-        done(recipe)
-        if len(report.broken) >= VIOLATIONS_MAX:
-            break
+    with Courtroom(requests, members=plot.members, scratch=scratch) as court:
+        for recipe, image in images(stream, recipes):
+            report.built[recipe.cut.value] += 1
+            now = progress[recipe.point]
+            fingerprint = _fingerprint(image, now)
+            if fingerprint not in judged:
+                judged.add(fingerprint)
+                again = len(judged) % AGAIN_EVERY == 0
+                reason = court.judge(
+                    image, acknowledged=now.acknowledged, sent=now.sent, again=again
+                )
+                if reason is not None:
+                    report.broken.append(Broken(recipe, reason))
+            done(recipe)
+            if len(report.broken) >= VIOLATIONS_MAX:
+                break
     report.distinct = len(judged)
     return report
 

@@ -66,6 +66,10 @@ class Node:
     pending: list[DataChange] = field(default_factory=list)
     is_mapped: bool = False
 
+    @property
+    def is_doubtful(self) -> bool:
+        return not self.is_mapped and any(not change.is_durable for change in self.pending)
+
     def cached(self) -> bytearray:
         """What a process reads now."""
         content = bytearray(self.durable)
@@ -198,9 +202,10 @@ class FileSystem:
 
     @property
     def is_clean(self) -> bool:
-        """Whether a power cut would leave no choice."""
-        nodes = self._names.values()
-        return not self.pending_names and not any(node.pending for node in nodes)
+        """Whether a power cut would leave no choice, but for files that hold anything anyway."""
+        if any(change.node is None or not change.node.is_mapped for change in self.pending_names):
+            return False
+        return not any(node.is_doubtful for node in self._names.values())
 
     def cached(self) -> Image:
         """What a process reads now: all that was done."""

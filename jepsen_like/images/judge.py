@@ -40,9 +40,7 @@ class Judge:
         self._states = states_after(requests)
         self._hashes = _replayed_hashes(requests, self._states, scratch / "reference")
 
-    def judge(
-        self, image: Image, *, acknowledged: int, sent: int, again: bool = False
-    ) -> None:
+    def judge(self, image: Image, *, acknowledged: int, sent: int, again: bool = False) -> None:
         """Raises Violation. The first ``acknowledged`` requests must be there, and of the others
         up to ``sent`` the first few may. ``again`` kills and opens the members once more."""
         directory = self._scratch / "image"

@@ -40,11 +40,11 @@ class State:
 
 
 class KeySpace:
-    """Starts as an empty etcd: at revision 1, nothing compacted."""
+    """Starts as an empty etcd: at revision 1, compacted at -1, which is never."""
 
     def __init__(self) -> None:
         self.revision = 1
-        self.compact_revision = 0
+        self.compact_revision = -1
         self._rows: dict[str, Row] = {}
         self._rows_at: dict[int, Rows] = {1: {}}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import lmdb
 
@@ -40,10 +41,10 @@ def _no_directory_sync() -> None:
 def _lmdb_opened_with(**flags: bool) -> None:
     opened = lmdb.open
 
-    def forceful(path: str, **chosen: bool | int) -> lmdb.Environment:
+    def forceful(path: str, **chosen: Any) -> lmdb.Environment:
         return opened(path, **(chosen | flags))
 
-    lmdb.open = forceful
+    lmdb.open = forceful  # type: ignore[assignment]
 
 
 MUTANTS = {

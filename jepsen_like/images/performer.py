@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
+
 from jepsen_like.history.request import Request
 from jepsen_like.images.mutant import MUTANTS
 from jepsen_like.images.proposal import encode, revision_of
@@ -172,7 +174,7 @@ def perform(directory: Path, seed: int, requests: int, members: int, say: Say) -
             else:
                 performer.happen(step)
         performer.end()
-    except (MemberFailed, RaftKVError, OSError) as e:
+    except (MemberFailed, RaftKVError, OSError, lmdb.Error) as e:
         say(failed=repr(e))
         print(repr(e), file=sys.stderr)
         return EXIT_MEMBER_FAILED
@@ -202,9 +204,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.mutant:
         MUTANTS[args.mutant].plant()
-    return perform(
-        args.directory, args.seed, args.requests, args.members, _say_to_the_recorder()
-    )
+    return perform(args.directory, args.seed, args.requests, args.members, _say_to_the_recorder())
 
 
 if __name__ == "__main__":

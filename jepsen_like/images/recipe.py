@@ -6,7 +6,7 @@ arguments: the same recipe gives the same bytes, on any machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -23,50 +23,60 @@ class Cut(Enum):
 
     NOTHING = "nothing"
     ALL = "all"  # also what kill -9 leaves
-    NAMES = "names without data"
-    DATA = "data without names"
-    PREFIXES = "of each file what was written first"
-    PAGES = "pages by chance"
-    SECTORS = "sectors by chance"
-    TORN = "all, the last write torn"
+    NAMES = "names"  # without the data
+    DATA = "data"  # without the names
+    PREFIXES = "prefixes"  # of each file what was written first, of the names too
+    PAGES = "pages"  # and names, by chance
+    SECTORS = "sectors"  # and names, by chance
+    TORN = "torn"  # all, but the last write ends within
 
 
-DRAWN = tuple(cut for cut in Cut if cut is not Cut.TORN)
+PLAIN = (Cut.NOTHING, Cut.ALL, Cut.NAMES, Cut.DATA)
+CHANCE = (Cut.PREFIXES, Cut.PAGES, Cut.SECTORS)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Point ``point`` of the stream. ``seed`` for what is left to chance; ``torn_at`` how many
-    sectors of the last write are there."""
+    """A power cut at point ``point`` of the stream. ``number`` is what chance is drawn from; of a
+    torn write, how many sectors are there."""
 
     point: int
     cut: Cut
-    seed: str = ""
-    torn_at: int = 0
+    number: int = 0
 
     def __str__(self) -> str:
-        torn = f", {self.torn_at} sectors of it" if self.cut is Cut.TORN else ""
-        return f"at point {self.point}, {self.cut.value}{torn} (seed {self.seed!r})"
+        return f"{self.point}-{self.cut.value}-{self.number}"
+
+    @staticmethod
+    def parse(text: str) -> Recipe:
+        """ValueError for what ``str`` does not write."""
+        point, cut, number = text.split("-")
+        return Recipe(int(point), Cut(cut), int(number))
 
 
-def torn_writes(stream: Stream) -> Iterator[Recipe]:
+def torn_writes(stream: Stream) -> list[Recipe]:
     """Each write of the stream, torn at each sector boundary within it."""
+    recipes: list[Recipe] = []
     for number, change in enumerate(stream.changes):
         if change.kind is Kind.WRITE:
             first = change.offset // SECTOR
             last = (change.offset + len(change.data) - 1) // SECTOR
-            for sectors in range(last - first + 1):
-                yield Recipe(number + 1, Cut.TORN, torn_at=sectors)
-
-
-def drawn(points: list[int], seed: int, count: int) -> list[Recipe]:
-    """``count`` recipes at ``points``, every kind in turn; number n does not depend on count."""
-    recipes: list[Recipe] = []
-    for number in range(count):
-        random = Random(f"image {seed} {number}")
-        cut = DRAWN[number % len(DRAWN)]
-        recipes.append(Recipe(random.choice(points), cut, f"{seed}/{number}"))
+            recipes += [Recipe(number + 1, Cut.TORN, n) for n in range(last - first + 1)]
     return recipes
+
+
+def plain_cuts(points: Sequence[int]) -> list[Recipe]:
+    """What needs no chance, at each of ``points``."""
+    return [Recipe(point, cut) for point in points for cut in PLAIN]
+
+
+def drawn(points: Sequence[int], seed: int, count: int) -> list[Recipe]:
+    """``count`` recipes by chance; the first n are the same for every count from n on."""
+    random = Random(f"images {seed}")
+    return [
+        Recipe(random.choice(points), CHANCE[number % len(CHANCE)], number)
+        for number in range(count)
+    ]
 
 
 def doubtful_points(stream: Stream) -> list[int]:
@@ -82,7 +92,7 @@ def doubtful_points(stream: Stream) -> list[int]:
 
 def choice_of(recipe: Recipe, filesystem: FileSystem) -> Choice:
     """What ``recipe`` says of a file system that has come to its point."""
-    random = Random(f"choice {recipe.seed}")
+    random = Random(str(recipe))
     rate = random.choice((0.1, 0.5, 0.9))
     match recipe.cut:
         case Cut.NOTHING:
@@ -109,7 +119,7 @@ def choice_of(recipe: Recipe, filesystem: FileSystem) -> Choice:
             )
 
 
-# --- names -----------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------
 
 
 def _none(count: int) -> list[bool]:
@@ -132,7 +142,7 @@ def _some(random: Random, rate: float) -> Callable[[int], list[bool]]:
     return lambda count: [random.random() < rate for _ in range(count)]
 
 
-# --- data ------------------------------------------------------------------------------------------
+# --- data ---------------------------------------------------------------------------------------
 
 
 def _cached(node: Node) -> bytes:
@@ -186,7 +196,7 @@ def _torn(recipe: Recipe, filesystem: FileSystem) -> Callable[[Node], bytes]:
         made = bytearray(node.durable)
         for change in node.pending:
             if change is last:
-                _write_first_sectors(made, change, last.data, recipe.torn_at)
+                _write_first_sectors(made, change, last.data, recipe.number)
             else:
                 change.apply(made)
         return bytes(made)

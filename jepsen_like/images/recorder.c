@@ -9,9 +9,10 @@
  *                   synced by it. A write through an O_DSYNC descriptor counts as a sync; its data
  *                   then stands in the page cache only, as in Linux.
  *
- * It keeps no table of descriptors: /proc says which file one is, fcntl how it was opened. What it
- * cannot record (a shared writable mapping of any but LMDB's lock file is recorded as such; copies
- * inside the kernel, links, io_uring) is either recorded by name or ends the process loudly.
+ * It keeps no table of descriptors: /proc says which file one is, fcntl how it was opened. That a
+ * file is mapped to be written is recorded, the stores are not. Copies inside the kernel, links and
+ * fallocate's modes end the process loudly. Whoever reads the log checks that it gives the files
+ * that are there, so a call that was forgotten here is noticed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -155,11 +156,25 @@ static int do_open(int at, const char *name, int flags, mode_t mode) {
     va_end(rest);                                   \
   }
 
-int open(const char *name, int flags, ...) { MODE_OF(flags) return do_open(AT_FDCWD, name, flags, mode); }
-int open64(const char *name, int flags, ...) { MODE_OF(flags) return do_open(AT_FDCWD, name, flags, mode); }
-int openat(int at, const char *name, int flags, ...) { MODE_OF(flags) return do_open(at, name, flags, mode); }
-int openat64(int at, const char *name, int flags, ...) { MODE_OF(flags) return do_open(at, name, flags, mode); }
-int creat(const char *name, mode_t mode) { return do_open(AT_FDCWD, name, O_CREAT | O_WRONLY | O_TRUNC, mode); }
+int open(const char *name, int flags, ...) {
+  MODE_OF(flags)
+  return do_open(AT_FDCWD, name, flags, mode);
+}
+int open64(const char *name, int flags, ...) {
+  MODE_OF(flags)
+  return do_open(AT_FDCWD, name, flags, mode);
+}
+int openat(int at, const char *name, int flags, ...) {
+  MODE_OF(flags)
+  return do_open(at, name, flags, mode);
+}
+int openat64(int at, const char *name, int flags, ...) {
+  MODE_OF(flags)
+  return do_open(at, name, flags, mode);
+}
+int creat(const char *name, mode_t mode) {
+  return do_open(AT_FDCWD, name, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
 
 int renameat(int from, const char *old, int to, const char *new) {
   char a[PATH_MAX], b[PATH_MAX];
@@ -208,7 +223,8 @@ int link(const char *old, const char *new) { return linkat(AT_FDCWD, old, AT_FDC
 
 /* --- data ------------------------------------------------------------------------------------- */
 
-static ssize_t do_write(int fd, const struct iovec *parts, int count, off_t offset, int at_position) {
+static ssize_t do_write(int fd, const struct iovec *parts, int count, off_t offset,
+                        int at_position) {
   char path[PATH_MAX];
   if (!path_of(fd, path)) {
     return at_position ? syscall(SYS_writev, fd, parts, count)
@@ -243,12 +259,16 @@ ssize_t write(int fd, const void *data, size_t size) {
   struct iovec part = {(void *)data, size};
   return do_write(fd, &part, 1, 0, 1);
 }
-ssize_t writev(int fd, const struct iovec *parts, int count) { return do_write(fd, parts, count, 0, 1); }
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+  return do_write(fd, parts, count, 0, 1);
+}
 ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset) {
   struct iovec part = {(void *)data, size};
   return do_write(fd, &part, 1, offset, 0);
 }
-ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) { return pwrite64(fd, data, size, offset); }
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
+  return pwrite64(fd, data, size, offset);
+}
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
   return do_write(fd, parts, count, offset, 0);
 }
@@ -275,11 +295,15 @@ int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 int fallocate64(int fd, int mode, off_t offset, off_t size) {
   return do_resize(fd, ALLOCATE, offset + size, mode, offset, size);
 }
-int fallocate(int fd, int mode, off_t offset, off_t size) { return fallocate64(fd, mode, offset, size); }
+int fallocate(int fd, int mode, off_t offset, off_t size) {
+  return fallocate64(fd, mode, offset, size);
+}
 int posix_fallocate64(int fd, off_t offset, off_t size) {
   return fallocate64(fd, 0, offset, size) ? errno : 0;
 }
-int posix_fallocate(int fd, off_t offset, off_t size) { return posix_fallocate64(fd, offset, size); }
+int posix_fallocate(int fd, off_t offset, off_t size) {
+  return posix_fallocate64(fd, offset, size);
+}
 
 static int do_sync(int fd, long call) {
   char path[PATH_MAX];
@@ -318,9 +342,12 @@ ssize_t sendfile64(int to, int from, off_t *offset, size_t size) {
   if (path_of(to, path)) die("sendfile is not recorded");
   return syscall(SYS_sendfile, to, from, offset, size);
 }
-ssize_t sendfile(int to, int from, off_t *offset, size_t size) { return sendfile64(to, from, offset, size); }
+ssize_t sendfile(int to, int from, off_t *offset, size_t size) {
+  return sendfile64(to, from, offset, size);
+}
 
-ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t size, unsigned flags) {
+ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t size,
+                        unsigned flags) {
   char path[PATH_MAX];
   if (path_of(to, path)) die("copy_file_range is not recorded");
   return syscall(SYS_copy_file_range, from, from_at, to, to_at, size, flags);
