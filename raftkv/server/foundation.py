@@ -196,11 +196,15 @@ def _bootstrap(
     backend.commit()
     backend.close()
     identity = json.dumps({"cluster_id": cluster_id(ids), "member_id": me}).encode()
-    segment_bytes = config.limits.wal_segment_bytes
-    wal = WriteAheadLog.create(disk, wal_dir, identity, segment_bytes=segment_bytes)
-    wal.mark(applied.meta)
-    wal.append(HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX), ())
-    wal.sync()
+    disk.sync_dir(str(Path(db_path).parent))  # the database's name, before the log vouches for it
+    wal = WriteAheadLog.create(
+        disk,
+        wal_dir,
+        identity,
+        hard_state=HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX),
+        marker=applied.meta,
+        segment_bytes=config.limits.wal_segment_bytes,
+    )
     wal.close()
     log.info("started a new cluster %x with %d members; this is %x", cluster_id(ids), len(ids), me)
 

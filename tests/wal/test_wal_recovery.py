@@ -163,6 +163,25 @@ def test_power_cuts(seed: int) -> None:
             pending = []
 
 
+def test_segments_are_released_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each removal is durable before the next: a power cut that undid the first of two would leave
+    a gap in the log, which is refused."""
+    disk = SimulatedDisk()
+    log = WriteAheadLog.create(disk, DIR, META, segment_bytes=512)
+    for index in range(1, 9):
+        log.append(None, [entry(index, 1, 600)])
+        log.sync()
+    calls: list[str] = []
+    remove, sync_dir = disk.remove, disk.sync_dir
+    monkeypatch.setattr(disk, "remove", lambda path: (calls.append("remove"), remove(path)))
+    monkeypatch.setattr(disk, "sync_dir", lambda path: (calls.append("sync"), sync_dir(path)))
+    log.mark(SnapshotMeta(6, 1))
+    log.sync()
+    log.release_to(6)
+    assert calls == ["remove", "sync"] * (len(calls) // 2)
+    assert len(calls) >= 8, calls
+
+
 def check(
     replay: Replay,
     synced: list[Entry],
