@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from jepsen_like.images.campaign import Plot, images, judge_all, perform
+from jepsen_like.images.campaign import BROKEN_MAX, Plot, images, judge_all, perform
 from jepsen_like.images.judge import materialise
 from jepsen_like.images.mutant import MUTANTS
 from jepsen_like.images.recipe import Recipe, doubtful_points, drawn, plain_cuts, torn_writes
@@ -32,7 +32,6 @@ from jepsen_like.images.recipe import Recipe, doubtful_points, drawn, plain_cuts
 RAM = Path("/dev/shm")
 CHANCES_PER_SCRIPT = 800
 CLUSTER_EVERY = 3
-BROKEN_MAX = 20
 
 
 @dataclass(slots=True)

@@ -20,11 +20,14 @@ from jepsen_like.images.performer import EXIT_MEMBER_FAILED
 from jepsen_like.images.recipe import CHANCE, Cut, Recipe, choice_of
 from jepsen_like.images.recorder import RecorderError, Recording, record
 from jepsen_like.images.script import draw_script, requests_of
-from jepsen_like.images.stream import Kind, Stream
+from jepsen_like.images.stream import Flag, Kind, Stream
 
-VIOLATIONS_MAX = 20
+BROKEN_MAX = 20
 AGAIN_EVERY = 5
 """Each so-many-th image is killed and opened a second time."""
+
+
+SNAPSHOTS = "/member/snap/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +129,19 @@ def _after_mark(now: Progress, mark: Stream) -> Progress:
 
 def judge_failed_sync(plot: Plot, number: int, scratch: Path) -> Report:
     """Let sync ``number`` of the plot fail, and judge both of what may be left: the pages that the
-    sync should have written are in the cache and on the disk all the same, or they are not."""
+    sync should have written are in the cache and on the disk all the same, or they are not. The
+    process must end, but for a snapshot file, which is then not used, and in its last moments."""
     recording = perform(plot, scratch, failing_sync=number)
     stream = recording.stream
     end = len(stream.changes)
     recipes = [Recipe(end, cut) for cut in (Cut.ALL, Cut.NOTHING)]
     recipes += [Recipe(end, cut, n) for cut in CHANCE for n in range(2)]
     report = judge_all(plot, stream, recipes, scratch)
-    if recording.status != EXIT_MEMBER_FAILED:
-        reason = f"sync {number} failed and the process ended with {recording.status}"
+    failed = next(n for n, change in enumerate(stream.changes) if change.flags & Flag.FAILED)
+    went_on = sum("acknowledged" in mark for mark in Stream(stream.changes[failed:]).marks())
+    allowed = SNAPSHOTS in stream.changes[failed].path
+    if recording.status != EXIT_MEMBER_FAILED and went_on and not allowed:
+        reason = f"sync {number} failed, and {went_on} requests were acknowledged after it"
         report.broken.append(Broken(Recipe(end, Cut.ALL), reason))
     return report
 
@@ -156,9 +163,10 @@ def judge_all(
     recipes: Sequence[Recipe],
     scratch: Path,
     *,
+    broken_max: int = BROKEN_MAX,
     done: Callable[[Recipe], None] = lambda recipe: None,
 ) -> Report:
-    """Build and judge every recipe's image; stops after VIOLATIONS_MAX broken ones."""
+    """Build and judge every recipe's image; stops after ``broken_max`` broken ones."""
     requests = requests_of(draw_script(plot.seed, plot.requests, members=plot.members))
     progress = progress_at(stream)
     report, judged = Report(), set[bytes]()
@@ -176,7 +184,7 @@ def judge_all(
                 if reason is not None:
                     report.broken.append(Broken(recipe, reason))
             done(recipe)
-            if len(report.broken) >= VIOLATIONS_MAX:
+            if len(report.broken) >= broken_max:
                 break
     report.distinct = len(judged)
     return report
