@@ -84,7 +84,7 @@ class Foundation:
 
     def make(self) -> Snapshot:
         """Copy the last commit to a snapshot file; the position is read out of the copy."""
-        path = self._snapshots.image_path()
+        path = self._snapshots.fresh_image_path()
         self.backend.copy_to(path)
         copy = self._open_backend(path)
         try:

@@ -64,7 +64,7 @@ class SnapshotDir:
     def path(self, index: int) -> str:
         return snapshot_path(self.directory, index)
 
-    def image_path(self) -> str:
+    def fresh_image_path(self) -> str:
         """Where a database copy may be put before it is ``adopt``ed. What an earlier copy that
         failed has left there is removed: LMDB copies to a new file only."""
         path = f"{self.directory}/outgoing{_TEMPORARY}"

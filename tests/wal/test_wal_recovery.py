@@ -257,8 +257,9 @@ def test_snapshot_files_are_whole_or_refused(tmp_path: Path) -> None:
     """A received file gets its name only if its checksum holds; leftovers are cleared away."""
     disk = OsDisk()
     made = SnapshotDir(disk, str(tmp_path / "made"))
-    Path(made.image_path()).write_bytes(b"image" * 1000)
-    path = made.adopt(made.image_path(), 7)
+    image = made.fresh_image_path()
+    Path(image).write_bytes(b"image" * 1000)
+    path = made.adopt(image, 7)
     whole = Path(path).read_bytes()
     received = SnapshotDir(disk, str(tmp_path / "received"))
     file = received.incoming()
