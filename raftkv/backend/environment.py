@@ -6,8 +6,9 @@ they see everything that was applied; ``commit`` makes it durable and begins the
 
 LMDB's writer lock belongs to a thread, so a thread of our own begins and ends every write
 transaction; in between the loop's thread uses it alone. While ``commit`` runs nobody else may
-call anything but ``copy_to``. The file is opened with all of LMDB's syncs: the log is cut up to
-what was committed, so a commit must outlive a power cut (docs/decisions/0003-lmdb-transactions.md).
+call anything but ``copy_to``. LMDB syncs the data pages, then writes the meta page that names them
+through a descriptor that syncs it: a commit that returned is durable, and the log may be cut by it
+(``docs/decisions/0003-lmdb-transactions.md``).
 """
 
 from __future__ import annotations
@@ -231,15 +232,15 @@ class LmdbBackend:
                 max_dbs=2 * len(Table),
                 mode=0o600,
             )
+            self._db = [self._env.open_db(table.database) for table in Table]
+            self._page_bytes: int = self._env.stat()["psize"]
+            self._begin()
+            self._check_format()
         except lmdb.Error as e:
             raise Corrupt(
                 f"{self._path} cannot be opened as a database: {e}; "
                 f"remove this member and add it anew"
             ) from e
-        self._db = [self._env.open_db(table.database) for table in Table]
-        self._page_bytes: int = self._env.stat()["psize"]
-        self._begin()
-        self._check_format()
 
     def _file_bytes(self) -> int:
         return os.stat(self._path).st_size if os.path.exists(self._path) else 0

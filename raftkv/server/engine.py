@@ -235,8 +235,13 @@ class Engine:
         """Answer what waits with "stopped", commit the backend, close the files, call ``then``."""
         self.stop_turning(Stopped("the member is stopping"))
 
+        def closed(error: BaseException | None) -> None:
+            if error is not None:  # all that was acknowledged was durable before
+                log.error("cannot close the files in order: %s", error)
+            then()
+
         def close() -> None:
-            self.workers.backend.run(self.foundation.close, lambda error: then())
+            self.workers.backend.run(self.foundation.close, closed)
 
         def commit() -> None:
             if self.foundation.backend.dirty_bytes:

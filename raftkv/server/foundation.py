@@ -84,7 +84,7 @@ class Foundation:
 
     def make(self) -> Snapshot:
         """Copy the last commit to a snapshot file; the position is read out of the copy."""
-        path = self._snapshots.image_path()
+        path = self._snapshots.fresh_image_path()
         self.backend.copy_to(path)
         copy = self._open_backend(path)
         try:
@@ -146,7 +146,8 @@ def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend)
     snapshots = SnapshotDir(disk, str(member_dir / "snap"))
     if not WriteAheadLog.exists(disk, wal_dir):
         _bootstrap(config, disk, wal_dir, db_path, open_backend)
-    wal, replay = WriteAheadLog.open(disk, wal_dir, segment_bytes=config.limits.wal_segment_bytes)
+    segment_bytes = config.limits.wal_segment_bytes
+    wal, replay = WriteAheadLog.open(disk, wal_dir, segment_bytes=segment_bytes)
     if replay.repaired_bytes:
         log.warning("cut %d bytes of an unfinished write off the log", replay.repaired_bytes)
     return Foundation(
@@ -194,14 +195,16 @@ def _bootstrap(
     backend.put(Table.META, Meta.APPLIED, applied.encode())
     backend.commit()
     backend.close()
-    disk.sync_dir(str(Path(db_path).parent))  # a log whose database lost its name would be stuck
     identity = json.dumps({"cluster_id": cluster_id(ids), "member_id": me}).encode()
+    disk.sync_dir(str(Path(db_path).parent))  # the database's name, before the log vouches for it
     wal = WriteAheadLog.create(
-        disk, wal_dir, identity, segment_bytes=config.limits.wal_segment_bytes
+        disk,
+        wal_dir,
+        identity,
+        hard_state=HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX),
+        marker=applied.meta,
+        segment_bytes=config.limits.wal_segment_bytes,
     )
-    wal.mark(applied.meta)
-    wal.append(HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX), ())
-    wal.sync()
     wal.close()
     log.info("started a new cluster %x with %d members; this is %x", cluster_id(ids), len(ids), me)
 

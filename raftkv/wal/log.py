@@ -63,12 +63,20 @@ class WriteAheadLog:
 
     @classmethod
     def create(
-        cls, disk: Disk, directory: str, metadata: bytes, *, segment_bytes: int = SEGMENT_BYTES
+        cls,
+        disk: Disk,
+        directory: str,
+        metadata: bytes,
+        *,
+        hard_state: HardState | None = None,
+        marker: SnapshotMeta | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> WriteAheadLog:
-        """A new log. Durable, with its directory, when this returns."""
+        """A new log that starts at ``hard_state`` and ``marker``. It exists with both or not at
+        all, whenever the power goes; durable, with its directory, when this returns."""
         disk.make_dir(directory)
         lock = disk.lock(f"{directory}/lock")
-        replay = Replay(metadata=metadata)
+        replay = Replay(metadata, hard_state or HardState(), marker or SnapshotMeta())
         log = cls(disk, directory, replay, segment_bytes=segment_bytes, lock=lock)
         log._begin_segment()
         return log
@@ -154,12 +162,11 @@ class WriteAheadLog:
     def release_to(self, index: int) -> None:
         """Remove the oldest segments as far as all their entries are at or before ``index``."""
         assert index <= self._marker.index, (index, self._marker.index)
-        removed = False
         while len(self._segments) > 1 and self._segments[1][1] <= index + 1:
             sequence, _ = self._segments.popleft()
             self._disk.remove(_path(self._directory, sequence))
-            removed = True
-        if removed:
+            # Before the next one goes: a power cut may undo any removal that is not durable, and
+            # a log with a gap in it is refused.
             self._disk.sync_dir(self._directory)
 
     def seal(self) -> None:

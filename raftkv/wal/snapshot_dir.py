@@ -64,9 +64,12 @@ class SnapshotDir:
     def path(self, index: int) -> str:
         return snapshot_path(self.directory, index)
 
-    def image_path(self) -> str:
-        """Where a database copy may be put before it is ``adopt``ed."""
-        return f"{self.directory}/outgoing{_TEMPORARY}"
+    def fresh_image_path(self) -> str:
+        """Where a database copy may be put before it is ``adopt``ed. What an earlier copy that
+        failed has left there is removed: LMDB copies to a new file only."""
+        path = f"{self.directory}/outgoing{_TEMPORARY}"
+        self._disk.remove(path)
+        return path
 
     def adopt(self, image_path: str, index: int) -> str:
         """Turn the image at ``image_path`` into the snapshot at ``index``; return its path."""

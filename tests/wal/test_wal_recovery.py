@@ -163,6 +163,25 @@ def test_power_cuts(seed: int) -> None:
             pending = []
 
 
+def test_segments_are_released_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each removal is durable before the next: a power cut that undid the first of two would leave
+    a gap in the log, which is refused."""
+    disk = SimulatedDisk()
+    log = WriteAheadLog.create(disk, DIR, META, segment_bytes=512)
+    for index in range(1, 9):
+        log.append(None, [entry(index, 1, 600)])
+        log.sync()
+    calls: list[str] = []
+    remove, sync_dir = disk.remove, disk.sync_dir
+    monkeypatch.setattr(disk, "remove", lambda path: (calls.append("remove"), remove(path)))
+    monkeypatch.setattr(disk, "sync_dir", lambda path: (calls.append("sync"), sync_dir(path)))
+    log.mark(SnapshotMeta(6, 1))
+    log.sync()
+    log.release_to(6)
+    assert calls == ["remove", "sync"] * (len(calls) // 2)
+    assert len(calls) >= 8, calls
+
+
 def check(
     replay: Replay,
     synced: list[Entry],
@@ -238,8 +257,9 @@ def test_snapshot_files_are_whole_or_refused(tmp_path: Path) -> None:
     """A received file gets its name only if its checksum holds; leftovers are cleared away."""
     disk = OsDisk()
     made = SnapshotDir(disk, str(tmp_path / "made"))
-    Path(made.image_path()).write_bytes(b"image" * 1000)
-    path = made.adopt(made.image_path(), 7)
+    image = made.fresh_image_path()
+    Path(image).write_bytes(b"image" * 1000)
+    path = made.adopt(image, 7)
     whole = Path(path).read_bytes()
     received = SnapshotDir(disk, str(tmp_path / "received"))
     file = received.incoming()
