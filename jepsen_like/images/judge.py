@@ -107,8 +107,7 @@ def materialise(image: Image, directory: Path) -> None:
 
 def write(cluster: SimulatedCluster, request: Request) -> int:
     """Through the leader; the revision of the answer. Raises Violation."""
-    leader = cluster.members[cluster.wait_for_leader(WITHIN_S)]
-    assert leader is not None, "just waited for"
+    leader = cluster.wait_for_leader(WITHIN_S).running
     outcomes: list[bytes | RaftKVError] = []
     leader.member.propose(*encode(request), outcomes.append)
     cluster.scheduler.run_until(lambda: bool(outcomes), within_s=WITHIN_S)
@@ -149,9 +148,9 @@ def _start(cluster: SimulatedCluster) -> None:
         cluster.settle(WITHIN_S)
     except AssertionError as e:
         raise Violation(f"it does not settle: {e}") from e
-    for member in cluster.members:
-        if member is None or member.failure is not None:
-            raise Violation(f"a member gave up: {member and member.failure!r}")
+    for machine in cluster.machines:
+        if machine.process is None:
+            raise Violation(f"a member gave up: {machine.failure!r}")
 
 
 def _check_hashes(cluster: SimulatedCluster, replayed: int) -> None:

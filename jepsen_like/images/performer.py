@@ -23,7 +23,8 @@ from jepsen_like.images.proposal import encode, revision_of
 from jepsen_like.images.script import Event, Submit, draw_script
 from raftkv.errors import RaftKVError
 from raftkv.server.config import KiB, Limits
-from raftkv.simulation.cluster import SimulatedCluster, SimulatedMember
+from raftkv.simulation.cluster import SimulatedCluster
+from raftkv.simulation.machine import Machine, MemberProcess
 
 LIMITS = Limits(
     catchup_entries=8,
@@ -56,7 +57,7 @@ class Performer:
         self._cluster = cluster
         self._say = say
         self._waiting: set[int] = set()
-        self._lagging: int | None = None
+        self._lagging: Machine | None = None
 
     def begin(self) -> None:
         self._cluster.start_all()
@@ -78,7 +79,7 @@ class Performer:
             case Event.SNAPSHOT:
                 self._leader().foundation.make()
             case Event.KILL:
-                self._each(self._cluster.kill)
+                self._each(Machine.kill)
             case Event.STOP:
                 self._each(self._stop)
             case Event.REST:
@@ -106,48 +107,39 @@ class Performer:
 
         return answered
 
-    def _each(self, end: Callable[[int], None], *, start: bool = True) -> None:
+    def _each(self, end: Callable[[Machine], None], *, start: bool = True) -> None:
         """End one member, which is the leader, or all of them, and start again."""
-        for index, member in enumerate(self._cluster.members):
-            if member is not None:
-                end(index)
+        for machine in self._cluster.machines:
+            if machine.process is not None:
+                end(machine)
         if start:
             self._lagging = None
             self.begin()
 
-    def _stop(self, index: int) -> None:
+    def _stop(self, machine: Machine) -> None:
         """As SIGTERM: the database is committed, the log sealed."""
-        member = self._member(index)
         ended: list[bool] = []
-        member.member.stop(lambda: ended.append(True))
+        machine.stop(lambda: ended.append(True))
         self._wait(lambda: bool(ended))
-        member.workers.stop()
-        member.alive = False
-        self._cluster.network.hosts.pop(member.foundation.member_id, None)
-        self._cluster.members[index] = None
 
     def _lag(self) -> None:
         """Kill a follower for a while, so that what it lacks comes to it as a snapshot."""
         if self._lagging is None:
             leader = self._cluster.leader()
+            machines = self._cluster.machines
             assert leader is not None, "asked between requests"
-            self._lagging = (leader + 1) % len(self._cluster.members)
-            self._cluster.kill(self._lagging)
+            self._lagging = machines[(machines.index(leader) + 1) % len(machines)]
+            self._lagging.kill()
         else:
-            self._cluster.start(self._lagging)
+            assert self._lagging.start(), self._lagging.failure
             self._lagging = None
             self._cluster.settle()
 
-    def _leader(self) -> SimulatedMember:
+    def _leader(self) -> MemberProcess:
         self._wait(lambda: self._cluster.leader() is not None)
         leader = self._cluster.leader()
         assert leader is not None, "just waited for"
-        return self._member(leader)
-
-    def _member(self, index: int) -> SimulatedMember:
-        member = self._cluster.members[index]
-        assert member is not None, f"m{index} does not run"
-        return member
+        return leader.running
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         def over() -> bool:
@@ -158,9 +150,9 @@ class Performer:
             raise TimeoutError(f"nothing happened within {ANSWER_WITHIN_S} virtual seconds")
 
     def _check_members(self) -> None:
-        for member in self._cluster.members:
-            if member is not None and member.failure is not None:
-                raise MemberFailed(str(member.failure)) from member.failure
+        for machine in self._cluster.machines:
+            if machine.failure is not None:
+                raise MemberFailed(str(machine.failure)) from machine.failure
 
 
 def perform(directory: Path, seed: int, requests: int, members: int, say: Say) -> int:

@@ -36,24 +36,24 @@ class Result:
 def hunt(mutant: Mutant, *, first_seed: int, seeds_max: int, seconds_max: float) -> Result:
     """Plant ``mutant`` in this process and run seeds until it shows."""
     plant(mutant)
-    from jepsen_like.simulated.plan import FaultKind, draw
+    from jepsen_like.simulated.plan import Bias, FaultKind, draw
     from jepsen_like.simulated.verdict import judge_seed
 
     began = process_time()
-    kinds = tuple(FaultKind(kind) for kind in mutant.hunt.kinds)
+    bias = Bias(
+        kinds=tuple(FaultKind(kind) for kind in mutant.hunt.kinds),
+        size=mutant.hunt.size,
+        heartbeat_ms=mutant.hunt.heartbeat_ms,
+        think_s=mutant.hunt.think_s,
+        pause_s=mutant.hunt.pause_s,
+        faults_until_s=mutant.hunt.faults_until_s,
+    )
     tried = 0
     for seed in range(first_seed, first_seed + seeds_max):
         if process_time() - began > seconds_max:
             break
         tried += 1
-        plan = draw(
-            seed,
-            workload=mutant.hunt.workload,
-            kinds=kinds,
-            size=mutant.hunt.size,
-            faults_until_s=mutant.hunt.faults_until_s,
-        )
-        judged = judge_seed(plan)
+        judged = judge_seed(draw(seed, mutant.hunt.workload, bias))
         if judged.broken_by:
             seconds = process_time() - began
             return Result(mutant.name, judged.broken_by, judged.reason, seed, tried, seconds)

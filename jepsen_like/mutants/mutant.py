@@ -21,12 +21,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
-    """Which plans are drawn: ``kinds`` are names of FaultKind, none for the swarm's own draw;
-    ``size`` 0 likewise."""
+    """Which plans are drawn, as ``simulated.plan.Bias`` has it; ``kinds`` are names of
+    FaultKind."""
 
     workload: str = "mix"
     kinds: tuple[str, ...] = ()
     size: int = 0
+    heartbeat_ms: int = 0
+    think_s: float = 0.0
+    pause_s: float = 0.0
     faults_until_s: float = 20.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jepsen_like.mutants.mutant import Change, Hunt, Mutant
 
+_STORM = "lossy, duplicating, slow network"
 _ELECTIONS = ("election safety", "one vote a term")
 _LOGS = ("leader completeness", "state machine safety", "equal states")
 _LOST = ("linearizable", "assertion", "hashes", *_LOGS)
@@ -21,7 +22,13 @@ RAFT = (
             ),
         ),
         frozenset(_ELECTIONS),
-        Hunt(kinds=("power cut", "power cut of all", "slow disk", "isolate")),
+        Hunt(
+            kinds=("power cut", "slow disk", _STORM, "isolate"),
+            size=3,
+            heartbeat_ms=10,
+            think_s=0.2,
+            pause_s=0.1,
+        ),
         "PySyncObj #84, Redpanda #19",
     ),
     Mutant(
@@ -49,7 +56,12 @@ RAFT = (
             ),
         ),
         frozenset((*_ELECTIONS, *_LOST)),
-        Hunt(kinds=("lossy, duplicating, slow network", "isolate", "kill", "flapping link")),
+        Hunt(
+            kinds=(_STORM, "isolate", "kill", "flapping link"),
+            heartbeat_ms=10,
+            think_s=0.2,
+            pause_s=0.1,
+        ),
         "Xraft #33",
     ),
     Mutant(
@@ -64,7 +76,13 @@ RAFT = (
             ),
         ),
         frozenset(_LOST),
-        Hunt(kinds=("isolate", "one-way cut", "kill", "split in halves")),
+        Hunt(
+            kinds=("isolate", "one-way cut", "kill", "split in halves"),
+            size=3,
+            heartbeat_ms=30,
+            think_s=0.05,
+            pause_s=0.3,
+        ),
     ),
     Mutant(
         5,
@@ -110,7 +128,7 @@ RAFT = (
             ),
         ),
         frozenset(("a healed quorum serves", "healed members come to agree", "assertion")),
-        Hunt(kinds=("lossy, duplicating, slow network", "kill")),
+        Hunt(kinds=(_STORM, "kill")),
         "PySyncObj #167, RaftOS #25",
     ),
     Mutant(
@@ -127,7 +145,7 @@ RAFT = (
             ),
         ),
         frozenset(_LOST),
-        Hunt(kinds=("lossy, duplicating, slow network", "power cut", "kill")),
+        Hunt(kinds=(_STORM, "power cut", "kill")),
         "RaftOS #26",
     ),
     Mutant(
@@ -158,7 +176,7 @@ RAFT = (
             ),
         ),
         frozenset(_LOST),
-        Hunt(kinds=("lossy, duplicating, slow network", "isolate", "kill")),
+        Hunt(kinds=(_STORM, "isolate", "kill")),
         "WRaft #118",
     ),
     Mutant(
@@ -227,7 +245,7 @@ RAFT = (
         "every ReadIndex round of a member has the same context: late answers release new reads",
         (Change("raftkv.server.reads", "        self._next_round += 1\n", ""),),
         frozenset(("linearizable",)),
-        Hunt(workload="register", kinds=("isolate", "pause", "lossy, duplicating, slow network")),
+        Hunt(workload="register", kinds=("isolate", "pause", _STORM)),
         "etcd #20418",
     ),
     Mutant(

@@ -90,30 +90,39 @@ _WEIGHTS = {
 KINDS_MAX = 6
 
 
-def draw(
-    seed: int,
-    *,
-    workload: str = "mix",
-    kinds: tuple[FaultKind, ...] = (),
-    size: int = 0,
-    faults_until_s: float = 20.0,
-) -> Plan:
-    """``kinds`` and ``size`` restrict the draw; by default the seed decides them too."""
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """What is not left to the seed. A 0 or an empty value is."""
+
+    kinds: tuple[FaultKind, ...] = ()
+    size: int = 0
+    heartbeat_ms: int = 0
+    think_s: float = 0.0
+    pause_s: float = 0.0
+    faults_until_s: float = 20.0
+
+
+def draw(seed: int, workload: str = "mix", bias: Bias = Bias()) -> Plan:
+    """The plan of ``seed``."""
     random = Random(f"{seed}/plan")
     heartbeat_ms = random.choice((10, 30, 100))
-    size = size or random.choices((1, 2, 3, 4, 5, 7), (2, 1, 8, 1, 4, 1))[0]
+    heartbeat_ms = bias.heartbeat_ms or heartbeat_ms
+    size = random.choices((1, 2, 3, 4, 5, 7), (2, 1, 8, 1, 4, 1))[0]
+    size = bias.size or size
+    think_s = random.choice((0.005, 0.02, 0.05, 0.1))
+    pause_s = random.choice((0.3, 1.0, 3.0))
     return Plan(
         seed=seed,
         workload=workload,
         size=size,
         clients=random.randint(2, 8),
-        faults_until_s=faults_until_s,
-        think_s=random.choice((0.005, 0.02, 0.05, 0.1)),
+        faults_until_s=bias.faults_until_s,
+        think_s=bias.think_s or think_s,
         heartbeat_ms=heartbeat_ms,
         election_ms=heartbeat_ms * random.choice((5, 10)),
         snapshot_count=random.choice((8, 20, 50, 200)),
         limits=_limits(random),
-        faults=_faults(random, size, kinds or _draw_kinds(random), faults_until_s),
+        faults=_faults(random, size, bias, bias.pause_s or pause_s),
     )
 
 
@@ -139,14 +148,12 @@ def _draw_kinds(random: Random) -> tuple[FaultKind, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def _faults(
-    random: Random, size: int, kinds: tuple[FaultKind, ...], until_s: float
-) -> tuple[PlannedFault, ...]:
-    """One after another with gaps that may be negative: faults overlap."""
+def _faults(random: Random, size: int, bias: Bias, pause_s: float) -> tuple[PlannedFault, ...]:
+    """One after another with gaps that may be shorter than the fault: they overlap."""
+    kinds = bias.kinds or _draw_kinds(random)
     faults: list[PlannedFault] = []
     at = random.uniform(0.5, 3.0)
-    pause_s = random.choice((0.3, 1.0, 3.0))
-    while at < until_s:
+    while at < bias.faults_until_s:
         kind = random.choice(kinds)
         lasts = random.choice((0.05, 0.5, 2.0, 6.0)) * random.uniform(0.5, 1.5)
         target = LEADER if random.random() < 0.4 else random.randrange(size)

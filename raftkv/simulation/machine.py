@@ -218,6 +218,18 @@ class Machine:
             process.foundation.abandon()
         self.storage.crash(unfinished, power=power)
 
+    def stop(self, then: Callable[[], None]) -> None:
+        """As SIGTERM would: the member commits and closes its files, and calls ``then``."""
+        process = self.running
+
+        def stopped() -> None:
+            self.process = None
+            self._network.hosts.pop(self.member_id, None)
+            process.clock.end()
+            then()
+
+        process.member.stop(stopped)
+
     def pause(self) -> None:
         self.running.clock.pause()
 
