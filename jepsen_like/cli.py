@@ -93,6 +93,8 @@ def run_command(
 
         try:
             asyncio.run(execute())
+        except KeyboardInterrupt:
+            raise click.UsageError(f"interrupted; what was seen is in {place}") from None
         except TimedOut as e:
             raise click.UsageError(f"{program.name} does not start: {e}; see {place}") from None
     _judge(console, chosen, _history(place))
