@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import jepsen_like.checkers
 from jepsen_like.checkers import hashes, linearizable, recovery, watch
@@ -58,10 +57,3 @@ def checkers() -> dict[str, str]:
         for name, module in found.items()
         if hasattr(module, "check")
     }
-
-
-def report_page() -> Callable[[History, Sequence[Verdict], Path], None]:
-    """What writes a history and its verdicts as one page."""
-    write: Callable[[History, Sequence[Verdict], Path], None]
-    write = importlib.import_module("jepsen_like.report.page").write
-    return write

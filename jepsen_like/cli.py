@@ -24,6 +24,7 @@ from jepsen_like.cluster.program import NAMES, Program, program_named
 from jepsen_like.history.history import History
 from jepsen_like.history.journal import load
 from jepsen_like.nemesis import registry
+from jepsen_like.report import page
 from jepsen_like.run import HISTORY, Run, Settings
 from jepsen_like.view import RunView, show_verdicts
 from jepsen_like.workloads.session import Workload
@@ -92,6 +93,8 @@ def run_command(
 
         try:
             asyncio.run(execute())
+        except KeyboardInterrupt:
+            raise click.UsageError(f"interrupted; what was seen is in {place}") from None
         except TimedOut as e:
             raise click.UsageError(f"{program.name} does not start: {e}; see {place}") from None
     _judge(console, chosen, _history(place))
@@ -111,7 +114,7 @@ def report(directory: Path) -> None:
     """Write DIRECTORY/report.html, one page to read in a browser."""
     history = _history(directory)
     verdicts = _workload_of(history).check(history)
-    catalogue.report_page()(history, verdicts, directory / REPORT)
+    page.write(history, verdicts, directory / REPORT)
     click.echo(directory / REPORT)
 
 

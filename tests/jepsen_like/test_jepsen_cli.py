@@ -93,3 +93,12 @@ def test_check_names_what_it_cannot_read(tmp_path: Path) -> None:
     result = invoke("check", tmp_path)
     assert result.exit_code == 2
     assert "line 2" in result.output
+
+
+def test_report_writes_one_page(tmp_path: Path) -> None:
+    """Next to the history, and it names the file."""
+    save(_history(answered=5, faults=[]), tmp_path / HISTORY)
+    result = invoke("report", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert result.output.strip() == str(tmp_path / "report.html")
+    assert "register" in (tmp_path / "report.html").read_text()
