@@ -45,7 +45,8 @@ def hunt(mutant: Mutant, *, first_seed: int, seeds_max: int, seconds_max: float)
         size=mutant.hunt.size,
         heartbeat_ms=mutant.hunt.heartbeat_ms,
         think_s=mutant.hunt.think_s,
-        pause_s=mutant.hunt.pause_s,
+        pace=mutant.hunt.pace,
+        without_pre_vote=mutant.hunt.without_pre_vote,
         faults_until_s=mutant.hunt.faults_until_s,
     )
     tried = 0

@@ -29,7 +29,8 @@ class Hunt:
     size: int = 0
     heartbeat_ms: int = 0
     think_s: float = 0.0
-    pause_s: float = 0.0
+    pace: float = 0.0
+    without_pre_vote: bool = False
     faults_until_s: float = 20.0
 
 

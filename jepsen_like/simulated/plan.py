@@ -63,6 +63,7 @@ class Plan:
     think_s: float = 0.05
     heartbeat_ms: int = 100
     election_ms: int = 1000
+    pre_vote: bool = True
     snapshot_count: int = 50
     limits: Limits = field(default_factory=Limits)
     faults: tuple[PlannedFault, ...] = ()
@@ -98,7 +99,8 @@ class Bias:
     size: int = 0
     heartbeat_ms: int = 0
     think_s: float = 0.0
-    pause_s: float = 0.0
+    pace: float = 0.0
+    without_pre_vote: bool = False
     faults_until_s: float = 20.0
 
 
@@ -110,7 +112,8 @@ def draw(seed: int, workload: str = "mix", bias: Bias = Bias()) -> Plan:
     size = random.choices((1, 2, 3, 4, 5, 7), (2, 1, 8, 1, 4, 1))[0]
     size = bias.size or size
     think_s = random.choice((0.005, 0.02, 0.05, 0.1))
-    pause_s = random.choice((0.3, 1.0, 3.0))
+    pace = random.choice((1.0, 1.0, 0.3, 0.1))
+    pre_vote = random.random() < 0.8
     return Plan(
         seed=seed,
         workload=workload,
@@ -122,7 +125,8 @@ def draw(seed: int, workload: str = "mix", bias: Bias = Bias()) -> Plan:
         election_ms=heartbeat_ms * random.choice((5, 10)),
         snapshot_count=random.choice((8, 20, 50, 200)),
         limits=_limits(random),
-        faults=_faults(random, size, bias, bias.pause_s or pause_s),
+        pre_vote=pre_vote and not bias.without_pre_vote,
+        faults=_faults(random, size, bias, bias.pace or pace),
     )
 
 
@@ -148,17 +152,19 @@ def _draw_kinds(random: Random) -> tuple[FaultKind, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def _faults(random: Random, size: int, bias: Bias, pause_s: float) -> tuple[PlannedFault, ...]:
-    """One after another with gaps that may be shorter than the fault: they overlap."""
+def _faults(random: Random, size: int, bias: Bias, pace: float) -> tuple[PlannedFault, ...]:
+    """One after another with gaps that may be shorter than the fault: they overlap. ``pace`` 0.1
+    is ten times as fast as 1."""
     kinds = bias.kinds or _draw_kinds(random)
     faults: list[PlannedFault] = []
+    pause_s = random.choice((0.3, 1.0, 3.0))
     at = random.uniform(0.5, 3.0)
     while at < bias.faults_until_s:
         kind = random.choice(kinds)
-        lasts = random.choice((0.05, 0.5, 2.0, 6.0)) * random.uniform(0.5, 1.5)
+        lasts = pace * random.choice((0.05, 0.5, 2.0, 6.0)) * random.uniform(0.5, 1.5)
         target = LEADER if random.random() < 0.4 else random.randrange(size)
         faults.append(PlannedFault(kind, at, lasts, target, _amount(random, kind)))
-        at += random.expovariate(1 / (pause_s + lasts * random.choice((0.2, 1.0))))
+        at += random.expovariate(1 / (pace * pause_s + lasts * random.choice((0.2, 1.0))))
     return tuple(faults)
 
 

@@ -76,6 +76,7 @@ class _Director:
             limits=plan.limits,
             heartbeat_interval_ms=plan.heartbeat_ms,
             election_timeout_ms=plan.election_ms,
+            pre_vote=plan.pre_vote,
         )
         self._world = self._cluster.scheduler
         self._random = Random(f"{plan.seed}/director")

@@ -33,6 +33,7 @@ class SimulatedCluster:
         limits: Limits | None = None,
         heartbeat_interval_ms: int = 100,
         election_timeout_ms: int = 1000,
+        pre_vote: bool = True,
     ) -> None:
         self.scheduler = VirtualScheduler()
         self.random = Random(f"{seed}/cluster")
@@ -50,6 +51,7 @@ class SimulatedCluster:
                     snapshot_count=snapshot_count,
                     heartbeat_interval_ms=heartbeat_interval_ms,
                     election_timeout_ms=election_timeout_ms,
+                    pre_vote=pre_vote,
                     limits=limits or Limits(),
                 ),
                 _storage(directory, Random(f"{seed}/disk/{name}")),
