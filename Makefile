@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast-tests lint fix proto lock bench tools clean
+.PHONY: help run test check fast-tests lint fix proto lock bench images tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -43,6 +43,9 @@ proto: $(STAMP) ## generate raftkv/api/*_pb2.py and .pyi from proto/
 
 bench: $(STAMP) tools ## raftkv beside etcd on the same work (WORK=put ROUNDS=3 for a part of it)
 	@$(BIN)/python -m benchmarks $(if $(WORK),--work $(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+images: $(STAMP) tools ## crash images of real files by the thousand (IMAGES=200000 for more)
+	@$(BIN)/python -m jepsen_like.images --images $(or $(IMAGES),20000) $(ARGS)
 
 lock: $(STAMP) ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv

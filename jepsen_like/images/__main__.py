@@ -24,7 +24,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from jepsen_like.images.campaign import BROKEN_MAX, Plot, images, judge_all, perform
+from jepsen_like.images.campaign import (
+    BROKEN_MAX,
+    Plot,
+    Report,
+    images,
+    judge_all,
+    judge_failed_sync,
+    perform,
+)
 from jepsen_like.images.judge import materialise
 from jepsen_like.images.mutant import MUTANTS
 from jepsen_like.images.recipe import Recipe, doubtful_points, drawn, plain_cuts, torn_writes
@@ -43,16 +51,30 @@ class Total:
     built: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
 
+    def add(self, plot: Plot, report: Report) -> None:
+        self.scripts += 1
+        self.distinct += report.distinct
+        self.built += report.built
+        for broken in report.broken:
+            self.broken.append(f"{plot.seed}/{plot.members}/{broken.recipe}: {broken.reason}")
+
 
 @click.command()
 @click.option("--images", "count", default=20_000, help="Stop after so many.", show_default=True)
 @click.option("--seed", default=1, help="Of the first script.", show_default=True)
 @click.option("--requests", default=60, help="Of one script.", show_default=True)
 @click.option("--mutant", default="", type=click.Choice(["", *MUTANTS]), help="Plant a bug.")
+@click.option("--fail-syncs", is_flag=True, help="Fail each sync of one script, one by one.")
 @click.option("--rebuild", default="", metavar="SCRIPT/MEMBERS/IMAGE", help="As a report names it.")
 @click.option("--into", type=click.Path(path_type=Path), help="Where --rebuild puts the files.")
 def main(
-    count: int, seed: int, requests: int, mutant: str, rebuild: str, into: Path | None
+    count: int,
+    seed: int,
+    requests: int,
+    mutant: str,
+    fail_syncs: bool,
+    rebuild: str,
+    into: Path | None,
 ) -> None:
     """Record what members write, cut the power at every point, and open what is left."""
     if rebuild:
@@ -68,16 +90,34 @@ def main(
         console=console,
     )
     with bar:
-        task = bar.add_task("crash images", total=count)
-        while total.built.total() < count and len(total.broken) < BROKEN_MAX:
-            members = 3 if total.scripts % CLUSTER_EVERY == CLUSTER_EVERY - 1 else 1
-            plot = Plot(seed + total.scripts, requests, members, mutant)
-            bar.update(task, description=f"script {plot.seed}, {members} members")
-            _judge_script(plot, count, total, bar, task)
+        if fail_syncs:
+            _fail_each_sync(Plot(seed, requests, mutant=mutant), total, bar)
+        else:
+            _judge_scripts(count, seed, requests, mutant, total, bar)
     console.print(_table(total))
     for line in total.broken:
         console.print(f"[red]broken[/red] {line}", highlight=False)
     sys.exit(1 if total.broken else 0)
+
+
+def _judge_scripts(
+    count: int, seed: int, requests: int, mutant: str, total: Total, bar: Progress
+) -> None:
+    task = bar.add_task("crash images", total=count)
+    while total.built.total() < count and len(total.broken) < BROKEN_MAX:
+        members = 3 if total.scripts % CLUSTER_EVERY == CLUSTER_EVERY - 1 else 1
+        plot = Plot(seed + total.scripts, requests, members, mutant)
+        bar.update(task, description=f"script {plot.seed}, {members} members")
+        _judge_script(plot, count, total, bar, task)
+
+
+def _fail_each_sync(plot: Plot, total: Total, bar: Progress) -> None:
+    with tempfile.TemporaryDirectory(prefix="images-", dir=_scratch()) as scratch:
+        syncs = perform(plot, Path(scratch) / "unharmed").stream.syncs
+        task = bar.add_task("failing syncs", total=len(syncs))
+        for number in range(1, len(syncs) + 1):
+            total.add(plot, judge_failed_sync(plot, number, Path(scratch) / str(number)))
+            bar.advance(task)
 
 
 def _judge_script(plot: Plot, count: int, total: Total, bar: Progress, task: TaskID) -> None:
@@ -86,11 +126,7 @@ def _judge_script(plot: Plot, count: int, total: Total, bar: Progress, task: Tas
         recipes = _recipes(plot, doubtful_points(stream), torn_writes(stream))
         recipes = recipes[: count - total.built.total()]
         report = judge_all(plot, stream, recipes, Path(scratch), done=lambda r: bar.advance(task))
-    total.scripts += 1
-    total.distinct += report.distinct
-    total.built += report.built
-    for broken in report.broken:
-        total.broken.append(f"{plot.seed}/{plot.members}/{broken.recipe}: {broken.reason}")
+    total.add(plot, report)
 
 
 def _recipes(plot: Plot, points: list[int], torn: list[Recipe]) -> list[Recipe]:
@@ -117,10 +153,10 @@ def _scratch() -> Path | None:
 
 
 def _table(total: Total) -> Table:
-    table = Table("images", "count", title=f"{total.scripts} scripts")
+    table = Table("images", "count", title=f"{total.scripts} recordings")
     for kind, number in sorted(total.built.items()):
         table.add_row(kind, f"{number:,}")
-    table.add_row("all", f"{total.built.total():,}", style="bold")
+    table.add_row("together", f"{total.built.total():,}", style="bold")
     table.add_row("that differ, so judged", f"{total.distinct:,}")
     table.add_row("broken", f"{len(total.broken):,}", style="red" if total.broken else "green")
     return table

@@ -27,7 +27,7 @@ AGAIN_EVERY = 5
 """Each so-many-th image is killed and opened a second time."""
 
 
-SNAPSHOTS = "/member/snap/"
+SNAPSHOTS = "/member/snap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ def perform(plot: Plot, scratch: Path, *, failing_sync: int = 0) -> Recording:
         plot.command(directory), directory, scratch / "log", failing_sync=failing_sync
     )
     check_complete(recording.stream, directory)
+    if recording.status not in (0, EXIT_MEMBER_FAILED):
+        raise RecorderError(f"{plot} ended with {recording.status}: {recording.stderr}")
     if not failing_sync:
         refused = [mark for mark in recording.stream.marks() if "refused" in mark]
         if recording.status or refused:
