@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jepsen_like.checkers.answers import Mismatch, Range, compare_answer
-from jepsen_like.checkers.candidates import Candidate, Candidates
+from jepsen_like.checkers.candidates import CANDIDATES_MAX, Candidate, Candidates
 from jepsen_like.checkers.evidence import Evidence
 from jepsen_like.checkers.verdict import Finding
 from jepsen_like.history.operation import Event, Operation
@@ -61,12 +61,13 @@ class Replay:
 
 @dataclass(slots=True)
 class _Choice:
-    """A gap that was filled by one of several; ``rest`` are the others. ``blamed``: the guesses
-    that may have made those before it fail."""
+    """A gap that was filled by one of several; ``rest`` are the others. ``capped``: there may
+    be more. ``blamed``: the guesses that may have made those before it fail."""
 
     revision: int
     rest: list[Candidate]
     ranges: list[Range]
+    capped: bool
     blamed: set[int] = field(default_factory=set)
 
 
@@ -150,7 +151,8 @@ class Replayer:
             return self._leave(revision)
         if len(found) > 1:
             ranges = [r for candidate in found for r in candidate.ranges(self.replay.keys)]
-            self._choices.append(_Choice(revision, found[1:], ranges))
+            capped = len(found) == CANDIDATES_MAX
+            self._choices.append(_Choice(revision, found[1:], ranges, capped))
             self.replay.guessed.add(revision)
         self._take(revision, found[0])
         return None
@@ -187,12 +189,14 @@ class Replayer:
             choice.blamed |= suspects
             suspects = choice.blamed
             if not choice.rest:
+                self.replay.exhausted = self.replay.exhausted or choice.capped
                 continue
             if self._budget <= 0:
                 self.replay.exhausted = True
                 return 0
             del self._choices[index + 1 :]
             self._undo(choice.revision)
+            self.replay.exhausted = False
             self._take(choice.revision, choice.rest.pop(0))
             return choice.revision
         return 0
