@@ -60,6 +60,10 @@ class Candidates:
                 self._by_put[put.key, put.value].append(operation)
         self._claims = self._claimed()
         self._ranges = {id(o): footprint(o.request) for o in unknown}
+        self._first_called_s: dict[Range, float] = {}
+        for operation in self._unknown:  # the last called first, so the earliest stays
+            for written in self._ranges[id(operation)]:
+                self._first_called_s[written] = operation.called_s
         self._ends_after = _lived_until(evidence)
 
     def of(self, revision: int) -> list[Candidate]:
@@ -75,6 +79,17 @@ class Candidates:
                 if len(found) == CANDIDATES_MAX:
                     break
         return found
+
+    def reach(self, revision: int) -> set[Range]:
+        """All that anything which might have made ``revision`` reads or writes, also what was
+        found not to fit: it may fit after other guesses."""
+        deadline = self._evidence.deadline(revision)
+        if next(self._seen_values(revision), None) is not None:
+            writers = [o for o in self._writers(revision) if o.called_s < deadline]
+            return {r for operation in writers for r in self._ranges[id(operation)]}
+        reached = {r for r, called_s in self._first_called_s.items() if called_s < deadline}
+        reached |= {(key, "") for keys in self._keys.attached.values() for key in keys}
+        return reached
 
     def use(self, revision: int, candidate: Candidate) -> None:
         if candidate.operation is not None:
