@@ -15,7 +15,9 @@ from jepsen_like.checkers.evidence import Evidence, branch, made_puts, puts
 from jepsen_like.history.operation import Event, Operation
 from jepsen_like.history.request import Delete, Get, Put, Revoke, Txn
 from jepsen_like.history.result import KeyValue
-from jepsen_like.model.keyspace import KeySpace
+from jepsen_like.model.keyspace import KeySpace, covers
+
+CANDIDATES_MAX = 16  # of one revision; those called last come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,15 @@ class Candidates:
             for put in set(puts(operation)):
                 self._by_put[put.key, put.value].append(operation)
         self._claims = self._claimed()
+        self._ranges = {id(o): footprint(o.request) for o in unknown}
+        self._first_called_s: dict[Range, float] = {}
+        for operation in self._unknown:  # the last called first, so the earliest stays
+            for written in self._ranges[id(operation)]:
+                self._first_called_s[written] = operation.called_s
         self._ends_after = _lived_until(evidence)
 
     def of(self, revision: int) -> list[Candidate]:
-        """All that fit, at the state before ``revision``; of equal requests one."""
+        """The likeliest that fit, at the state before ``revision``; of equal requests one."""
         found: list[Candidate] = []
         requests: set[object] = set()
         for candidate in self._possible(revision):
@@ -69,7 +76,20 @@ class Candidates:
             if request not in requests and self._fits(revision, candidate):
                 requests.add(request)
                 found.append(candidate)
+                if len(found) == CANDIDATES_MAX:
+                    break
         return found
+
+    def reach(self, revision: int) -> set[Range]:
+        """All that anything which might have made ``revision`` reads or writes, also what was
+        found not to fit: it may fit after other guesses."""
+        deadline = self._evidence.deadline(revision)
+        if next(self._seen_values(revision), None) is not None:
+            writers = [o for o in self._writers(revision) if o.called_s < deadline]
+            return {r for operation in writers for r in self._ranges[id(operation)]}
+        reached = {r for r, called_s in self._first_called_s.items() if called_s < deadline}
+        reached |= {(key, "") for keys in self._keys.attached.values() for key in keys}
+        return reached
 
     def use(self, revision: int, candidate: Candidate) -> None:
         if candidate.operation is not None:
@@ -88,14 +108,27 @@ class Candidates:
         used = set(self._used.values())
         deadline = self._evidence.deadline(revision)
         for operation in self._writers(revision):
-            if operation.called_s < deadline and id(operation) not in used:
+            if operation.called_s >= deadline or id(operation) in used:
+                continue
+            if self._claims.get(id(operation), revision) == revision:
                 request = operation.request
                 lease = request.id if isinstance(request, Revoke) else 0
-                if self._claims.get(id(operation), revision) == revision:
+                if lease or self._may_write(revision, operation):
                     yield Candidate(operation, lease)
         for lease in sorted(self._keys.attached):
             if self._keys.attached[lease] and self._ends_after.get(lease, 0) < revision:
                 yield Candidate(None, lease)
+
+    def _may_write(self, revision: int, operation: Operation) -> bool:
+        """The cheap half of ``_fits``: its keys, whatever the state is."""
+        request = operation.request
+        if isinstance(request, Put) and self._evidence.untouched(request.key, revision):
+            return False
+        ranges = self._ranges[id(operation)]
+        return all(
+            any(covers(*written, key) for written in ranges)
+            for key in self._evidence.keys_of(revision)
+        )
 
     def _writers(self, revision: int) -> Sequence[Operation]:
         """Where a value was seen, only those that put it."""

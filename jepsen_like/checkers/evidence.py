@@ -103,6 +103,14 @@ class Evidence:
         first = bisect_left(sightings, (revision, 0))
         return first < len(sightings) and sightings[first][1] < revision
 
+    def keys_of(self, revision: int) -> set[str]:
+        """What was read or watched of it."""
+        return (
+            self.values.get(revision, {}).keys()
+            | self.events.get(revision, {}).keys()
+            | self.created.get(revision, set())
+        )
+
     def seen_ops(self, revision: int) -> list[Put | Delete]:
         """The writes that would make what was read or watched of ``revision``."""
         ops: dict[str, Put | Delete] = {}

@@ -47,9 +47,13 @@ def replay(history: History) -> Replay:
 
 
 def _replay(history: History, evidence: Evidence) -> Replay:
-    replayed = Replayer(evidence, history.unknown_writes, trusting=True).run()
+    """The cheapest search that explains everything, or the most thorough one's findings."""
+    unknown = history.unknown_writes
+    replayed = Replayer(evidence, unknown, trusting=True).run()
     if replayed.findings:
-        replayed = Replayer(evidence, history.unknown_writes).run()
+        replayed = Replayer(evidence, unknown).run()
+    if replayed.findings and replayed.exhausted:
+        replayed = Replayer(evidence, unknown, wide=True).run()
     return replayed
 
 

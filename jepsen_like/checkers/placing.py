@@ -8,7 +8,6 @@ that something had, or had not yet, happened. Must never do: compare times (``re
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from itertools import accumulate
 
 from jepsen_like.checkers.answers import describe
@@ -185,6 +184,7 @@ class Places:
         spans = sorted((s for s in self.spans if s.returned), key=lambda s: s.operation.returned_s)
         times = [s.operation.returned_s for s in spans]
         highest = list(accumulate((s.lower for s in spans), max))
+        revisions, places = self._barriers()
         for operation in history.requests(Compact):
             if isinstance(operation.outcome, Unknown):
                 compacts = _compacts(operation)
@@ -192,19 +192,25 @@ class Places:
                 before = bisect_left(times, operation.called_s)
                 if before:
                     place = max(place, highest[before - 1])
-                place = max([place, *self._must_precede(compacts)])
+                barrier = bisect_left(revisions, compacts)
+                if barrier:
+                    place = max(place, places[barrier - 1])
                 possible.append((compacts, place, operation))
         return possible
 
-    def _must_precede(self, compacts: int) -> Iterator[int]:
-        """What a compaction of ``compacts`` would have made impossible."""
-        for operation in self._compactions:
-            if _compacts(operation) < compacts:
-                yield of_compaction(_header(operation), _compacts(operation))
+    def _barriers(self) -> tuple[list[int], list[int]]:
+        """What a compaction of c would have refused stands before it: the i-th place is the
+        highest of all that would be refused if c was above the i-th revision."""
+        barriers = [
+            (_compacts(o), of_compaction(_header(o), _compacts(o))) for o in self._compactions
+        ]
         for span in self.spans:
             oldest = _oldest(span.operation)
-            if oldest is not None and oldest < compacts:
-                yield span.lower
+            if oldest is not None:
+                barriers.append((oldest, span.lower))
+        barriers.sort()
+        places = accumulate((place for _, place in barriers), max)
+        return [revision for revision, _ in barriers], list(places)
 
 
 def _compacts(operation: Operation) -> int:

@@ -6,6 +6,8 @@ A wrong guess shows later as an answer that does not fit; then the last guess th
 caused it is changed, as long as ``budget`` (revisions replayed again) lasts. Must never do: look
 at real time, but for the rule that a write was called before anything showed its revision.
 
+The search first blames only guesses that touched the keys in question, which is quick, and may
+miss that an operation was used up elsewhere; a ``wide`` one blames all that could matter.
 What watches told helps to guess, but a watch that tells wrong things is no fault of the writes:
 ``trusting`` watches, a replay is only good as long as nothing at all is wrong.
 """
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jepsen_like.checkers.answers import Mismatch, Range, compare_answer
-from jepsen_like.checkers.candidates import Candidate, Candidates
+from jepsen_like.checkers.candidates import CANDIDATES_MAX, Candidate, Candidates
 from jepsen_like.checkers.evidence import Evidence
 from jepsen_like.checkers.verdict import Finding
 from jepsen_like.history.operation import Event, Operation
@@ -61,12 +63,15 @@ class Replay:
 
 @dataclass(slots=True)
 class _Choice:
-    """A gap that was filled by one of several; ``rest`` are the others. ``blamed``: the guesses
-    that may have made those before it fail."""
+    """A gap that was filled by one of several; ``rest`` are the others. ``ranges``: what these
+    touch, ``reach``: what anything might that is not among them. ``capped``: there may be more.
+    ``blamed``: the guesses that may have made those before it fail."""
 
     revision: int
     rest: list[Candidate]
-    ranges: list[Range]
+    ranges: set[Range]
+    reach: set[Range]
+    capped: bool
     blamed: set[int] = field(default_factory=set)
 
 
@@ -79,9 +84,11 @@ class Replayer:
         unknown: Sequence[Operation],
         *,
         trusting: bool = False,
+        wide: bool = False,
         budget: int = SEARCH_REVISIONS_MAX,
     ) -> None:
         self._trusting = trusting
+        self._wide = wide
         self._findings_max = 1 if trusting else FINDINGS_MAX
         self.replay = Replay()
         self._evidence = evidence
@@ -101,6 +108,8 @@ class Replayer:
                 revision = changed
                 mismatch = self._verify(revision)
             if mismatch is not None:
+                if not self._wide and self._suspects(mismatch, wide=True):
+                    self.replay.exhausted = True
                 self._findings.append((revision, self._finding(mismatch)))
             revision += 1
         self.replay.findings = [finding for _, finding in self._findings]
@@ -148,9 +157,11 @@ class Replayer:
         found = self._candidates.of(revision)
         if not found:
             return self._leave(revision)
+        ranges = {r for candidate in found for r in candidate.ranges(self.replay.keys)}
+        reach = ranges | self._candidates.reach(revision)
+        capped = len(found) == CANDIDATES_MAX
+        self._choices.append(_Choice(revision, found[1:], ranges, reach, capped))
         if len(found) > 1:
-            ranges = [r for candidate in found for r in candidate.ranges(self.replay.keys)]
-            self._choices.append(_Choice(revision, found[1:], ranges))
             self.replay.guessed.add(revision)
         self._take(revision, found[0])
         return None
@@ -179,7 +190,7 @@ class Replayer:
     def _change_a_guess(self, mismatch: Mismatch) -> int:
         """Takes back the latest guess that may have caused it and makes another; gives its
         revision, or 0 when all were tried or none can be the cause."""
-        suspects = self._suspects(mismatch)
+        suspects = self._suspects(mismatch, wide=self._wide)
         for index in range(len(self._choices) - 1, -1, -1):
             choice = self._choices[index]
             if choice.revision not in suspects:
@@ -187,26 +198,31 @@ class Replayer:
             choice.blamed |= suspects
             suspects = choice.blamed
             if not choice.rest:
+                self.replay.exhausted = self.replay.exhausted or choice.capped
                 continue
             if self._budget <= 0:
                 self.replay.exhausted = True
                 return 0
             del self._choices[index + 1 :]
             self._undo(choice.revision)
+            self.replay.exhausted = False
             self._take(choice.revision, choice.rest.pop(0))
             return choice.revision
         return 0
 
-    def _suspects(self, mismatch: Mismatch) -> set[int]:
+    def _suspects(self, mismatch: Mismatch, *, wide: bool) -> set[int]:
         """Guesses that wrote what the answer is about, or what those depended on."""
         if mismatch.ranges is None:
             return {choice.revision for choice in self._choices}
-        ranges = list(mismatch.ranges)
+        ranges = set(mismatch.ranges)
         suspects: set[int] = set()
         for choice in reversed(self._choices):
-            if any(_overlap(a, b) for a in ranges for b in choice.ranges):
+            touched = choice.reach if wide else choice.ranges
+            if not ranges.isdisjoint(touched) or any(
+                _overlap(a, b) for a in ranges for b in touched
+            ):
                 suspects.add(choice.revision)
-                ranges += choice.ranges
+                ranges |= touched
         return suspects
 
     def _undo(self, revision: int) -> None:
