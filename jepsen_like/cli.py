@@ -1,4 +1,4 @@
-"""``python -m jepsen_like``: run, check, report, list.
+"""``python -m jepsen_like``: run, check, report, list, and for the simulation replay, simulate.
 
 Owns: the command line and its exit codes: 0 valid, 1 invalid, 2 unknown, and 2 for a usage error.
 Must never do: keep anything for later that is not in the directory: ``check`` on another machine
@@ -26,6 +26,7 @@ from jepsen_like.history.journal import load
 from jepsen_like.nemesis import registry
 from jepsen_like.report import page
 from jepsen_like.run import HISTORY, Run, Settings
+from jepsen_like.simulated.commands import replay, simulate
 from jepsen_like.view import RunView, show_verdicts
 from jepsen_like.workloads.session import Workload
 
@@ -127,6 +128,10 @@ def list_command() -> None:
         console.print(f"{title}:", highlight=False)
         for name, about in named.items():
             console.print(f"  {name:14} {about}", highlight=False, soft_wrap=True)
+
+
+main.add_command(replay)
+main.add_command(simulate)
 
 
 def _program(db: str, binary: str, flags: Sequence[str]) -> Program:

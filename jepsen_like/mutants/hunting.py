@@ -47,6 +47,7 @@ def hunt(mutant: Mutant, *, first_seed: int, seeds_max: int, seconds_max: float)
         think_s=mutant.hunt.think_s,
         pace=mutant.hunt.pace,
         without_pre_vote=mutant.hunt.without_pre_vote,
+        entry_by_entry=mutant.hunt.entry_by_entry,
         faults_until_s=mutant.hunt.faults_until_s,
     )
     tried = 0

@@ -31,6 +31,7 @@ class Hunt:
     think_s: float = 0.0
     pace: float = 0.0
     without_pre_vote: bool = False
+    entry_by_entry: bool = False
     faults_until_s: float = 20.0
 
 

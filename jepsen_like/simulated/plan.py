@@ -101,10 +101,14 @@ class Bias:
     think_s: float = 0.0
     pace: float = 0.0
     without_pre_vote: bool = False
+    entry_by_entry: bool = False
     faults_until_s: float = 20.0
 
 
-def draw(seed: int, workload: str = "mix", bias: Bias = Bias()) -> Plan:
+UNBIASED = Bias()
+
+
+def draw(seed: int, workload: str = "mix", bias: Bias = UNBIASED) -> Plan:
     """The plan of ``seed``."""
     random = Random(f"{seed}/plan")
     heartbeat_ms = random.choice((10, 30, 100))
@@ -124,18 +128,20 @@ def draw(seed: int, workload: str = "mix", bias: Bias = Bias()) -> Plan:
         heartbeat_ms=heartbeat_ms,
         election_ms=heartbeat_ms * random.choice((5, 10)),
         snapshot_count=random.choice((8, 20, 50, 200)),
-        limits=_limits(random),
+        limits=_limits(random, bias),
         pre_vote=pre_vote and not bias.without_pre_vote,
         faults=_faults(random, size, bias, bias.pace or pace),
     )
 
 
-def _limits(random: Random) -> Limits:
+def _limits(random: Random, bias: Bias) -> Limits:
     """Small ones: what takes a day of traffic in production, happens in seconds."""
+    inflight = random.choice((1, 4, 256))
+    message_bytes = random.choice((1, 512, 16 * KiB, 1024 * KiB))
     return Limits(
         batch_bytes_max=random.choice((256, 4 * KiB, 1024 * KiB)),
-        inflight_messages_max=random.choice((1, 4, 256)),
-        message_bytes_max=random.choice((512, 16 * KiB, 1024 * KiB)),
+        inflight_messages_max=1 if bias.entry_by_entry else inflight,
+        message_bytes_max=1 if bias.entry_by_entry else message_bytes,
         committed_bytes_max=random.choice((512, 4096 * KiB)),
         catchup_entries=random.choice((2, 10, 50)),
         wal_segment_bytes=random.choice((4 * KiB, 16 * KiB, 64 * KiB)),

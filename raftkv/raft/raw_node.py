@@ -220,6 +220,14 @@ class RawNode:
     def last_index(self) -> int:
         return self._core.log.last_index
 
+    @property
+    def matches(self) -> dict[int, int]:
+        """A leader's match index per member; empty on all but a leader."""
+        core = self._core
+        if core.role is not Role.LEADER:
+            return {}
+        return {node: progress.match for node, progress in core.progress.items()}
+
     def entry(self, index: int) -> Entry | None:
         """The entry at ``index``; None when it is compacted away or not there."""
         return self._core.log.entry(index)

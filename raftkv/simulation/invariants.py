@@ -7,7 +7,7 @@ member. Names are those of the Raft paper's figure 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from raftkv.raft.message import Entry, Message, MessageType
@@ -32,6 +32,7 @@ class _Seen:
     commit: int = 0
     applied: int = 0
     was_leader: bool = False
+    matches: dict[int, int] = field(default_factory=dict)
 
 
 class Invariants:
@@ -62,6 +63,8 @@ class Invariants:
         term, commit, applied = node.term, node.commit_index, member.applied_index
         if term != seen.term or node.is_leader != seen.was_leader:
             self._observe_term(machine, seen, term)
+        if node.is_leader:
+            self._observe_matches(machine, seen)
         if commit != seen.commit:
             self._observe_commit(machine, seen, commit)
         if applied != seen.applied:
@@ -94,6 +97,7 @@ class Invariants:
                 )
             self._check_completeness(machine, seen.process.member)
         seen.term, seen.was_leader = term, node.is_leader
+        seen.matches = {}
 
     def _check_completeness(self, machine: Machine, member: Member) -> None:
         """A leader's log holds every entry that was ever committed (paper, 5.4)."""
@@ -105,6 +109,17 @@ class Invariants:
                 f"{member.node.last_index}, but {last} was committed",
             )
         self._compare(machine, member.node.entry(last), "leader completeness")
+
+    def _observe_matches(self, machine: Machine, seen: _Seen) -> None:
+        """Within a term a member's log never gets shorter than it acknowledged."""
+        matches = seen.process.member.node.matches
+        for node, match in seen.matches.items():
+            if matches.get(node, match) < match:
+                raise InvariantViolated(
+                    "matches grow",
+                    f"{machine.name} takes back that {node:x} has {match}: now {matches[node]}",
+                )
+        seen.matches = matches
 
     def _observe_commit(self, machine: Machine, seen: _Seen, commit: int) -> None:
         node = seen.process.member.node
