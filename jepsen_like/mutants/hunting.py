@@ -9,28 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from time import process_time
 
 from jepsen_like.mutants.catalogue import mutant_named
 from jepsen_like.mutants.mutant import Mutant
 from jepsen_like.mutants.planting import plant
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """``caught_by`` is empty for a survivor. ``seconds`` are of one core."""
-
-    mutant: str
-    caught_by: str
-    reason: str
-    seed: int
-    seeds: int
-    seconds: float
-
-    @property
-    def killed(self) -> bool:
-        return bool(self.caught_by)
+from jepsen_like.mutants.result import Result
 
 
 def hunt(mutant: Mutant, *, first_seed: int, seeds_max: int, seconds_max: float) -> Result:

@@ -7,7 +7,7 @@ from jepsen_like.mutants.mutant import Change, Hunt, Mutant
 _STORM = "lossy, duplicating, slow network"
 _ELECTIONS = ("election safety", "one vote a term")
 _LOGS = ("leader completeness", "state machine safety", "equal states")
-_LOST = ("linearizable", "assertion", "hashes", *_LOGS)
+_LOST = ("linearizable", "assertion", "hashes", "acknowledged entries survive", *_LOGS)
 
 RAFT = (
     Mutant(
@@ -58,11 +58,13 @@ RAFT = (
         ),
         frozenset((*_ELECTIONS, *_LOST)),
         Hunt(
-            kinds=(_STORM, "isolate", "kill", "flapping link"),
-            heartbeat_ms=10,
-            think_s=0.2,
-            pace=0.1,
+            kinds=(_STORM, "kill", "isolate"),
+            size=3,
+            heartbeat_ms=30,
+            think_s=0.1,
+            pace=0.3,
             without_pre_vote=True,
+            entry_by_entry=True,
         ),
         "Xraft #33",
     ),
@@ -99,11 +101,11 @@ RAFT = (
         ),
         frozenset(_LOST),
         Hunt(
-            kinds=("kill", "isolate", "one-way cut", "slow disk"),
+            kinds=(_STORM, "kill", "isolate"),
             size=3,
-            heartbeat_ms=10,
-            think_s=0.05,
-            pace=0.1,
+            heartbeat_ms=30,
+            think_s=0.1,
+            pace=0.3,
             without_pre_vote=True,
             entry_by_entry=True,
         ),
@@ -144,18 +146,21 @@ RAFT = (
     Mutant(
         8,
         "short-message-truncates",
-        "any append replaces the log from its first entry on, though the terms agree",
+        "an old, short append cuts off what follows it, though the terms agree",
         (
             Change(
                 "raftkv.raft.log",
-                "            if self.term(entry.index) != entry.term:\n"
-                "                self._replace_from(entries[position:])\n",
-                "            if entry.index > self.committed:\n"
-                "                self._replace_from(entries[position:])\n",
+                "        return prev + len(entries)\n",
+                "        end = prev + len(entries)\n"
+                "        if entries and self.committed <= end < self.last_index:\n"
+                "            del self._entries[end + 1 - self._offset :]\n"
+                "            self.handed = min(self.handed, end)\n"
+                "            self.stable = min(self.stable, end)\n"
+                "        return end\n",
             ),
         ),
         frozenset(_LOST),
-        Hunt(kinds=(_STORM, "power cut", "kill")),
+        Hunt(kinds=(_STORM, "power cut", "kill"), size=3),
         "RaftOS #26",
     ),
     Mutant(
@@ -275,15 +280,28 @@ RAFT = (
     Mutant(
         26,
         "commit-beyond-verified",
-        "a follower commits as far as its log goes, not as far as the message vouches for",
+        "heartbeats name the leader's commit index, and a follower commits as far as its log goes",
         (
             Change(
+                "raftkv.raft.replication",
+                "            commit = min(progress.match, core.log.committed)\n",
+                "            commit = core.log.committed + 0 * progress.match\n",
+            ),
+            Change(
                 "raftkv.raft.follower",
-                "        log.commit_to(min(message.commit, last))\n",
-                "        log.commit_to(min(message.commit, log.last_index))\n",
+                "    if message.commit <= core.log.last_index:\n"
+                "        core.log.commit_to(message.commit)\n",
+                "    core.log.commit_to(min(message.commit, core.log.last_index))\n",
             ),
         ),
         frozenset(_LOST),
-        Hunt(kinds=("isolate", "one-way cut", "kill", "split in halves")),
+        Hunt(
+            kinds=("isolate", "one-way cut", "kill"),
+            size=3,
+            heartbeat_ms=10,
+            think_s=0.02,
+            pace=0.1,
+            entry_by_entry=True,
+        ),
     ),
 )

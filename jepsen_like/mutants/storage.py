@@ -5,6 +5,7 @@ from __future__ import annotations
 from jepsen_like.mutants.mutant import Change, Hunt, Mutant
 
 _LOST = (
+    "acknowledged entries survive",
     "linearizable",
     "leader completeness",
     "state machine safety",
@@ -64,8 +65,8 @@ STORAGE = (
             ),
             Change("raftkv.wal.recovery", "    if not is_last and tail:\n", "    if offset < 0:\n"),
         ),
-        frozenset((*_LOST, "a damaged log is refused")),
-        Hunt(kinds=("bit rot in the log of a stopped member", "kill")),
+        frozenset(_LOST),
+        Hunt(kinds=("bit rot in the log of a stopped member", "kill"), size=3),
         "protocol-aware recovery (FAST '18)",
     ),
     Mutant(
@@ -82,7 +83,7 @@ STORAGE = (
                 "            self.fsync_seconds",
             ),
         ),
-        frozenset(_LOST),
+        frozenset((*_LOST, "a healed quorum serves")),
         Hunt(kinds=("sync error", "power cut")),
         "fsyncgate",
     ),

@@ -81,17 +81,20 @@ WATCHES = (
     Mutant(
         47,
         "silent-at-compact-revision",
-        "a watch that starts at the compacted revision never gets anything",
+        "a watch that starts at the compacted revision gets nothing of the past",
         (
             Change(
                 _HUB,
                 "        else:\n"
                 "            self._begin_catch_up(watcher)\n        return watcher\n",
-                "        elif watcher.next_revision != self._store.compact_revision:\n"
+                "        elif watcher.next_revision == self._store.compact_revision:\n"
+                "            watcher.next_revision = current + 1\n"
+                "            self._synced.add(watcher)\n"
+                "        else:\n"
                 "            self._begin_catch_up(watcher)\n        return watcher\n",
             ),
         ),
-        frozenset(("watch", "a watch comes to the end")),
+        frozenset(("watch",)),
         Hunt(workload="watch"),
     ),
     Mutant(

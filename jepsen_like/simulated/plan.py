@@ -115,14 +115,14 @@ def draw(seed: int, workload: str = "mix", bias: Bias = UNBIASED) -> Plan:
     heartbeat_ms = bias.heartbeat_ms or heartbeat_ms
     size = random.choices((1, 2, 3, 4, 5, 7), (2, 1, 8, 1, 4, 1))[0]
     size = bias.size or size
-    think_s = random.choice((0.005, 0.02, 0.05, 0.1))
+    think_s = random.choice((0.01, 0.03, 0.1))
     pace = random.choice((1.0, 1.0, 0.3, 0.1))
     pre_vote = random.random() < 0.8
     return Plan(
         seed=seed,
         workload=workload,
         size=size,
-        clients=random.randint(2, 8),
+        clients=random.randint(2, 6),
         faults_until_s=bias.faults_until_s,
         think_s=bias.think_s or think_s,
         heartbeat_ms=heartbeat_ms,

@@ -33,6 +33,8 @@ from raftkv.simulation.trace import Trace
 
 RECOVERY_S = 30.0
 """Within so many virtual seconds a healed quorum serves again: a dozen election timeouts."""
+EVENTS_MAX = 1_000_000
+"""A run has some ten thousand. Beyond this, members answer each other for ever."""
 PROBE = Get("probe")
 ASK_AGAIN_S = 0.1
 
@@ -98,10 +100,11 @@ class _Director:
             self._ending()
         except InvariantViolated as e:
             outcome.violation = Violation(e.name, str(e), self._world.now())
-        except AssertionError as e:
+        except Exception as e:  # noqa: BLE001 - in a real member it would end a turn of the loop
             where = traceback.extract_tb(e.__traceback__)[-1]
-            text = f"{e} ({where.filename.rpartition('/')[2]}, {where.name})"
-            outcome.violation = Violation("assertion", text, self._world.now())
+            text = f"{e!r} ({where.filename.rpartition('/')[2]}, {where.name})"
+            name = "assertion" if isinstance(e, AssertionError) else "no error but ours"
+            outcome.violation = Violation(name, text, self._world.now())
         outcome.digest = self._trace.digest
         outcome.events = self._world.events
         outcome.virtual_s = self._world.now()
@@ -110,6 +113,8 @@ class _Director:
         return outcome
 
     def _entered(self, machine: Machine, callback: Callback) -> None:
+        if self._world.events > EVENTS_MAX:
+            raise InvariantViolated("a run ends", f"{self._world.events} events are no end")
         self._trace.note(self._world.now(), machine, callback)
         self._invariants.observe(machine)
 

@@ -295,6 +295,8 @@ class Engine:
         self.leader_id = soft.leader_id
 
     def _after_turn(self) -> None:
+        if self.node.first_index > self.committer.committed.index + 1:
+            return  # a leader's snapshot is on its way into the database, and replaces the log
         if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):
             self._cut_log(self.committer.committed)
         elif self._log_compactor.is_due(self.queue.applied_index):

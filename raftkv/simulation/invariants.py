@@ -42,14 +42,16 @@ class Invariants:
         self._leader_of: dict[int, str] = {}
         self._vote_of: dict[tuple[int, int], int] = {}
         self._decided: dict[int, tuple[int, int]] = {}  # index -> term and checksum of its entry
+        self._newest_decided = 0
         self._state_at: dict[int, tuple[int, int]] = {}  # index -> current and compact revision
+        self._held: dict[int, int] = {}  # member -> up to where it said to have what is decided
         self._seen: dict[str, _Seen] = {}
         self.checks = 0
 
     @property
     def decided_index(self) -> int:
         """The newest index that some member has committed."""
-        return max(self._decided, default=0)
+        return self._newest_decided
 
     def observe(self, machine: Machine) -> None:
         """Something happened on ``machine``."""
@@ -59,6 +61,7 @@ class Invariants:
         seen = self._seen.get(machine.name)
         if seen is None or seen.process is not process:
             seen = self._seen[machine.name] = _Seen(process)
+            self._observe_start(machine, process)
         node, member = process.member.node, process.member
         term, commit, applied = node.term, node.commit_index, member.applied_index
         if term != seen.term or node.is_leader != seen.was_leader:
@@ -71,8 +74,12 @@ class Invariants:
             self._observe_applied(machine, seen, applied)
 
     def observe_message(self, message: Message) -> None:
-        """Vote once a term (paper, 5.2): whatever a voter forgot, the network has seen it."""
-        if message.type is MessageType.VOTE_RESP and not message.reject:
+        """Whatever a member forgot, the network has seen that it said it."""
+        if message.type is MessageType.APP_RESP and not message.reject:
+            self._held[message.sender] = max(
+                self._held.get(message.sender, 0), min(message.index, self._newest_decided)
+            )
+        elif message.type is MessageType.VOTE_RESP and not message.reject:
             self.checks += 1
             voted = self._vote_of.setdefault((message.term, message.sender), message.to)
             if voted != message.to:
@@ -81,6 +88,17 @@ class Invariants:
                     f"{message.sender:x} voted for {voted:x} and for {message.to:x} "
                     f"in term {message.term}",
                 )
+
+    def _observe_start(self, machine: Machine, process: MemberProcess) -> None:
+        """A process begins: what it told a leader to have on disk, it still has."""
+        self.checks += 1
+        held = self._held.get(machine.member_id, 0)
+        if process.member.node.last_index < held:
+            raise InvariantViolated(
+                "acknowledged entries survive",
+                f"{machine.name} acknowledged committed entries up to {held}, and starts with a "
+                f"log up to {process.member.node.last_index}",
+            )
 
     def _observe_term(self, machine: Machine, seen: _Seen, term: int) -> None:
         self.checks += 1
@@ -135,6 +153,7 @@ class Invariants:
         for index in range(seen.commit + 1, commit + 1):
             self._compare(machine, node.entry(index), "state machine safety")
         seen.commit = commit
+        self._newest_decided = max(self._newest_decided, commit)
 
     def _compare(self, machine: Machine, entry: Entry | None, name: str) -> None:
         if entry is None:
