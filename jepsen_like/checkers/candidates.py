@@ -17,8 +17,6 @@ from jepsen_like.history.request import Delete, Get, Put, Revoke, Txn
 from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import KeySpace, covers
 
-CANDIDATES_MAX = 16  # of one revision; those called last come first
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -66,8 +64,9 @@ class Candidates:
                 self._first_called_s[written] = operation.called_s
         self._ends_after = _lived_until(evidence)
 
-    def of(self, revision: int) -> list[Candidate]:
-        """The likeliest that fit, at the state before ``revision``; of equal requests one."""
+    def of(self, revision: int, most: int) -> list[Candidate]:
+        """The ``most`` likeliest that fit, those called last first, at the state before
+        ``revision``; of equal requests one."""
         found: list[Candidate] = []
         requests: set[object] = set()
         for candidate in self._possible(revision):
@@ -76,7 +75,7 @@ class Candidates:
             if request not in requests and self._fits(revision, candidate):
                 requests.add(request)
                 found.append(candidate)
-                if len(found) == CANDIDATES_MAX:
+                if len(found) == most:
                     break
         return found
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jepsen_like.checkers.answers import Mismatch, Range, compare_answer
-from jepsen_like.checkers.candidates import CANDIDATES_MAX, Candidate, Candidates
+from jepsen_like.checkers.candidates import Candidate, Candidates
 from jepsen_like.checkers.evidence import Evidence
 from jepsen_like.checkers.verdict import Finding
 from jepsen_like.history.operation import Event, Operation
@@ -28,14 +28,16 @@ from jepsen_like.model.keyspace import FIRST_REVISION, KeySpace, covers
 
 SEARCH_REVISIONS_MAX = 200_000
 FINDINGS_MAX = 10
+LIKELY_MAX = 16  # candidates of one revision that a quick search tries
+CANDIDATES_MAX = 1000  # and a wide one
 
 
 @dataclass(slots=True)
 class Replay:
     """``writers``: whose write each revision is; None is a lease that expired. ``guessed``: placed
     though something else would have fitted as well. ``unexplained``: what nothing explains; no
-    events are known of these. ``exhausted``: the search ran out of budget, so that ``findings``
-    may be due to a wrong guess."""
+    events are known of these. ``exhausted``: not everything that could have been guessed was
+    tried, so that ``findings`` may be due to a wrong guess."""
 
     keys: KeySpace = field(default_factory=KeySpace)
     writers: dict[int, Operation | None] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class Replayer:
     ) -> None:
         self._trusting = trusting
         self._wide = wide
+        self._most = CANDIDATES_MAX if wide else LIKELY_MAX
         self._findings_max = 1 if trusting else FINDINGS_MAX
         self.replay = Replay()
         self._evidence = evidence
@@ -113,6 +116,7 @@ class Replayer:
                 self._findings.append((revision, self._finding(mismatch)))
             revision += 1
         self.replay.findings = [finding for _, finding in self._findings]
+        self.replay.exhausted = self.replay.exhausted and bool(self._findings)
         return self.replay
 
     # --- one revision -----------------------------------------------------------------------------
@@ -154,12 +158,12 @@ class Replayer:
         return None
 
     def _fill(self, revision: int) -> Mismatch | None:
-        found = self._candidates.of(revision)
+        found = self._candidates.of(revision, self._most)
         if not found:
             return self._leave(revision)
         ranges = {r for candidate in found for r in candidate.ranges(self.replay.keys)}
         reach = ranges | self._candidates.reach(revision)
-        capped = len(found) == CANDIDATES_MAX
+        capped = len(found) == self._most
         self._choices.append(_Choice(revision, found[1:], ranges, reach, capped))
         if len(found) > 1:
             self.replay.guessed.add(revision)
@@ -205,7 +209,6 @@ class Replayer:
                 return 0
             del self._choices[index + 1 :]
             self._undo(choice.revision)
-            self.replay.exhausted = False
             self._take(choice.revision, choice.rest.pop(0))
             return choice.revision
         return 0
