@@ -85,6 +85,8 @@ class Evidence:
     last: int = FIRST_REVISION
     _first_seen_s: dict[int, float] = field(default_factory=dict)
     _deadlines: list[float] = field(default_factory=list)
+    _told: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _put: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _witnesses: dict[int, Operation] = field(default_factory=dict)
     _sightings: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -102,6 +104,12 @@ class Evidence:
         sightings = self._sightings.get(key, [])
         first = bisect_left(sightings, (revision, 0))
         return first < len(sightings) and sightings[first][1] < revision
+
+    def settled(self, key: str, revision: int, *, version: bool) -> int:
+        """The last revision before ``revision`` at which an answer tells what ``key`` was: a read
+        tells all, a put all but its ``version`` and create_revision."""
+        found = _last_before(self._told.get(key, []), revision)
+        return found if version else max(found, _last_before(self._put.get(key, []), revision))
 
     def keys_of(self, revision: int) -> set[str]:
         """What was read or watched of it."""
@@ -132,6 +140,13 @@ class Evidence:
         if at_s < self._first_seen_s.get(revision, NEVER):
             self._first_seen_s[revision] = at_s
 
+    def told(self, key: str, revision: int) -> None:
+        """A read, at ``revision``, found ``key`` or found that it was not there."""
+        self._told[key].append(revision)
+
+    def put(self, key: str, revision: int) -> None:
+        self._put[key].append(revision)
+
     def sight(self, key: str, revision: int, mod_revision: int) -> None:
         """At ``revision`` the key's newest change was ``mod_revision``."""
         self._sightings[key].append((revision, mod_revision))
@@ -142,6 +157,8 @@ class Evidence:
         for revision in range(self.last, -1, -1):
             seen_s = self._first_seen_s.get(revision, NEVER)
             self._deadlines[revision] = min(seen_s, self._deadlines[revision + 1])
+        for revisions in (*self._told.values(), *self._put.values()):
+            revisions.sort()
         for sightings in self._sightings.values():
             sightings.sort()
             lowest = sightings[-1][1]
@@ -181,13 +198,19 @@ def _place(evidence: Evidence, operation: Operation) -> None:
     evidence.notice(outcome.revision, operation.returned_s, operation)
     if wrote(operation):
         evidence.written[outcome.revision].append(operation)
+        for put in made_puts(operation):
+            evidence.put(put.key, outcome.revision)
     elif not isinstance(outcome, Renewed):
         evidence.seen[outcome.revision].append(operation)
 
 
 def _read(evidence: Evidence, operation: Operation) -> None:
     for get, found in reads(operation):
+        if not get.end:
+            evidence.told(get.key, get.revision or found.revision)
         for kv in found.kvs:
+            if get.end:
+                evidence.told(kv.key, get.revision or found.revision)
             evidence.sight(kv.key, get.revision or found.revision, kv.mod_revision)
             if kv.mod_revision not in evidence.written:
                 evidence.notice(kv.mod_revision, operation.returned_s, operation)
@@ -201,6 +224,11 @@ def _read(evidence: Evidence, operation: Operation) -> None:
             if _pins(compare):
                 assert isinstance(compare.operand, int)
                 evidence.sight(compare.key, before, compare.operand)
+
+
+def _last_before(revisions: list[int], revision: int) -> int:
+    index = bisect_left(revisions, revision)
+    return revisions[index - 1] if index else 0
 
 
 def _pins(compare: Compare) -> bool:
