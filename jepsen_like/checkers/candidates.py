@@ -52,6 +52,7 @@ class Candidates:
         self._unknown = sorted(unknown, key=lambda o: o.called_s, reverse=True)
         self._keys = keys
         self._used: dict[int, int] = {}  # revision -> id of the operation
+        self._ends: dict[int, int] = {}  # revision -> the lease that was taken to end there
         self._by_put: dict[tuple[str, str], list[Operation]] = defaultdict(list)
         for operation in self._unknown:
             for put in set(puts(operation)):
@@ -93,10 +94,13 @@ class Candidates:
     def use(self, revision: int, candidate: Candidate) -> None:
         if candidate.operation is not None:
             self._used[revision] = id(candidate.operation)
+        if candidate.lease:
+            self._ends[revision] = candidate.lease
 
     def release(self, revision: int) -> None:
         """``revision`` and all after it."""
         self._used = {r: o for r, o in self._used.items() if r < revision}
+        self._ends = {r: lease for r, lease in self._ends.items() if r < revision}
 
     # --- which are possible -----------------------------------------------------------------------
 
@@ -161,7 +165,19 @@ class Candidates:
         candidate.run(self._keys)
         events = self._keys.events(revision)
         self._keys.truncate(before)
-        return bool(events) and self._agrees(revision, {event.kv.key: event for event in events})
+        return (
+            bool(events)
+            and all(self._lives(e.kv.lease, revision) for e in events if e.kv.lease)
+            and self._agrees(revision, {event.kv.key: event for event in events})
+        )
+
+    def _lives(self, lease: int, revision: int) -> bool:
+        """Whether a put of ``revision`` may have used it."""
+        lives = self._evidence.lives
+        if not lives.granted(lease, self._evidence.deadline(revision), revision - 1):
+            return False
+        ended = lives.ended(lease, revision) is not None or lease in self._ends.values()
+        return not ended or not lives.once(lease)
 
     def _agrees(self, revision: int, events: dict[str, Event]) -> bool:
         evidence = self._evidence
@@ -195,7 +211,7 @@ def _lived_until(evidence: Evidence) -> dict[int, int]:
         for revision, operations in answers.items():
             for operation in operations:
                 for lease in _leases(operation):
-                    if evidence.grants[lease] < 2:
+                    if evidence.lives.once(lease):
                         last[lease] = max(last.get(lease, 0), revision)
     return last
 

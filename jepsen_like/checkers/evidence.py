@@ -7,18 +7,18 @@ that is ``replaying``. Every answer's header tells a revision, so most of the or
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jepsen_like.checkers.coverage import Coverage
+from jepsen_like.checkers.lives import Lives
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Event, Operation
 from jepsen_like.history.request import (
     Compare,
     Delete,
     Get,
-    Grant,
     KeyOp,
     Put,
     Relation,
@@ -80,7 +80,7 @@ class Evidence:
     values: dict[int, dict[str, KeyValue]] = field(default_factory=lambda: defaultdict(dict))
     created: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     events: dict[int, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
-    grants: Counter[int] = field(default_factory=Counter)  # asked for, answered or not
+    lives: Lives = field(default_factory=lambda: Lives(History()))
     coverage: Coverage = field(default_factory=lambda: Coverage(()))
     last: int = FIRST_REVISION
     _first_seen_s: dict[int, float] = field(default_factory=dict)
@@ -168,11 +168,8 @@ class Evidence:
 
 
 def gather(history: History) -> Evidence:
-    evidence = Evidence(coverage=Coverage(history.watches))
+    evidence = Evidence(coverage=Coverage(history.watches), lives=Lives(history))
     answered = [o for o in history.operations if not isinstance(o.outcome, Refused | Unknown)]
-    for operation in history.requests(Grant):
-        assert isinstance(operation.request, Grant)
-        evidence.grants[operation.request.id] += 1
     for operation in answered:
         _place(evidence, operation)
     for operation in answered:
@@ -206,11 +203,10 @@ def _place(evidence: Evidence, operation: Operation) -> None:
 
 def _read(evidence: Evidence, operation: Operation) -> None:
     for get, found in reads(operation):
-        if not get.end:
-            evidence.told(get.key, get.revision or found.revision)
+        if not get.revision:  # an old revision is compared only when its header's is replayed
+            for key in {get.key} if not get.end else {kv.key for kv in found.kvs}:
+                evidence.told(key, found.revision)
         for kv in found.kvs:
-            if get.end:
-                evidence.told(kv.key, get.revision or found.revision)
             evidence.sight(kv.key, get.revision or found.revision, kv.mod_revision)
             if kv.mod_revision not in evidence.written:
                 evidence.notice(kv.mod_revision, operation.returned_s, operation)

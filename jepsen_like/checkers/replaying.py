@@ -125,11 +125,11 @@ class Replayer:
 
     def _record(self, revision: int, mismatch: Mismatch) -> None:
         finding = self._finding(mismatch)
-        self._findings.append((revision, finding))
         if self._is_proven(mismatch):
             self.replay.proven.append(finding)
         elif not self._wide and self._suspects(mismatch, wide=True):
             self.replay.exhausted = True
+        self._findings.append((revision, finding))
 
     # --- one revision -----------------------------------------------------------------------------
 
@@ -227,8 +227,9 @@ class Replayer:
         return 0
 
     def _is_proven(self, mismatch: Mismatch) -> bool:
-        """Whether a read is wrong whatever else might have been guessed."""
-        if mismatch.operation is None:
+        """Whether a read is wrong whatever else might have been guessed. After another finding
+        the key space may be wrong, which proves nothing any more."""
+        if mismatch.operation is None or self._findings:
             return False
         return any(
             not any(
