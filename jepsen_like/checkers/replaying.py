@@ -200,6 +200,7 @@ class Replayer:
             f"{reason}: no answered write has it, and no unanswered one fits",
             self._evidence.witness(revision),
             ranges,
+            is_answer=False,
         )
 
     # --- search -----------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class Replayer:
     def _is_proven(self, mismatch: Mismatch) -> bool:
         """Whether a read is wrong whatever else might have been guessed. After another finding
         the key space may be wrong, which proves nothing any more."""
-        if mismatch.operation is None or self._findings:
+        if mismatch.operation is None or not mismatch.is_answer or self._findings:
             return False
         return any(
             not any(
