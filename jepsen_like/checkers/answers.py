@@ -29,12 +29,14 @@ Range = tuple[str, str]  # key and range_end, as etcd has them
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """``ranges``: what keys it is about, None is any; ``revisions``: whose writers show it."""
+    """``ranges``: what keys it is about, None is any; ``revisions``: whose writers show it;
+    ``is_answer``: ``operation`` itself is wrong, it is no mere witness."""
 
     reason: str
     operation: Operation | None = None
     ranges: tuple[Range, ...] | None = ()
     revisions: tuple[int, ...] = ()
+    is_answer: bool = True
 
 
 def footprint(request: Request) -> list[Range]:

@@ -17,8 +17,6 @@ from jepsen_like.history.request import Delete, Get, Put, Revoke, Txn
 from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import KeySpace, covers
 
-CANDIDATES_MAX = 16  # of one revision; those called last come first
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -54,6 +52,7 @@ class Candidates:
         self._unknown = sorted(unknown, key=lambda o: o.called_s, reverse=True)
         self._keys = keys
         self._used: dict[int, int] = {}  # revision -> id of the operation
+        self._ends: dict[int, int] = {}  # revision -> the lease that was taken to end there
         self._by_put: dict[tuple[str, str], list[Operation]] = defaultdict(list)
         for operation in self._unknown:
             for put in set(puts(operation)):
@@ -66,8 +65,9 @@ class Candidates:
                 self._first_called_s[written] = operation.called_s
         self._ends_after = _lived_until(evidence)
 
-    def of(self, revision: int) -> list[Candidate]:
-        """The likeliest that fit, at the state before ``revision``; of equal requests one."""
+    def of(self, revision: int, most: int) -> list[Candidate]:
+        """The ``most`` likeliest that fit, those called last first, at the state before
+        ``revision``; of equal requests one."""
         found: list[Candidate] = []
         requests: set[object] = set()
         for candidate in self._possible(revision):
@@ -76,7 +76,7 @@ class Candidates:
             if request not in requests and self._fits(revision, candidate):
                 requests.add(request)
                 found.append(candidate)
-                if len(found) == CANDIDATES_MAX:
+                if len(found) == most:
                     break
         return found
 
@@ -94,10 +94,13 @@ class Candidates:
     def use(self, revision: int, candidate: Candidate) -> None:
         if candidate.operation is not None:
             self._used[revision] = id(candidate.operation)
+        if candidate.lease:
+            self._ends[revision] = candidate.lease
 
     def release(self, revision: int) -> None:
         """``revision`` and all after it."""
         self._used = {r: o for r, o in self._used.items() if r < revision}
+        self._ends = {r: lease for r, lease in self._ends.items() if r < revision}
 
     # --- which are possible -----------------------------------------------------------------------
 
@@ -162,7 +165,19 @@ class Candidates:
         candidate.run(self._keys)
         events = self._keys.events(revision)
         self._keys.truncate(before)
-        return bool(events) and self._agrees(revision, {event.kv.key: event for event in events})
+        return (
+            bool(events)
+            and all(self._lives(e.kv.lease, revision) for e in events if e.kv.lease)
+            and self._agrees(revision, {event.kv.key: event for event in events})
+        )
+
+    def _lives(self, lease: int, revision: int) -> bool:
+        """Whether a put of ``revision`` may have used it."""
+        lives = self._evidence.lives
+        if not lives.granted(lease, self._evidence.deadline(revision), revision - 1):
+            return False
+        ended = lives.ended(lease, revision) is not None or lease in self._ends.values()
+        return not ended or not lives.once(lease)
 
     def _agrees(self, revision: int, events: dict[str, Event]) -> bool:
         evidence = self._evidence
@@ -196,7 +211,7 @@ def _lived_until(evidence: Evidence) -> dict[int, int]:
         for revision, operations in answers.items():
             for operation in operations:
                 for lease in _leases(operation):
-                    if evidence.grants[lease] < 2:
+                    if evidence.lives.once(lease):
                         last[lease] = max(last.get(lease, 0), revision)
     return last
 

@@ -7,18 +7,18 @@ that is ``replaying``. Every answer's header tells a revision, so most of the or
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jepsen_like.checkers.coverage import Coverage
+from jepsen_like.checkers.lives import Lives
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Event, Operation
 from jepsen_like.history.request import (
     Compare,
     Delete,
     Get,
-    Grant,
     KeyOp,
     Put,
     Relation,
@@ -80,11 +80,13 @@ class Evidence:
     values: dict[int, dict[str, KeyValue]] = field(default_factory=lambda: defaultdict(dict))
     created: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     events: dict[int, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
-    grants: Counter[int] = field(default_factory=Counter)  # asked for, answered or not
+    lives: Lives = field(default_factory=lambda: Lives(History()))
     coverage: Coverage = field(default_factory=lambda: Coverage(()))
     last: int = FIRST_REVISION
     _first_seen_s: dict[int, float] = field(default_factory=dict)
     _deadlines: list[float] = field(default_factory=list)
+    _told: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _put: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _witnesses: dict[int, Operation] = field(default_factory=dict)
     _sightings: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -102,6 +104,12 @@ class Evidence:
         sightings = self._sightings.get(key, [])
         first = bisect_left(sightings, (revision, 0))
         return first < len(sightings) and sightings[first][1] < revision
+
+    def settled(self, key: str, revision: int, *, version: bool) -> int:
+        """The last revision before ``revision`` at which an answer tells what ``key`` was: a read
+        tells all, a put all but its ``version`` and create_revision."""
+        found = _last_before(self._told.get(key, []), revision)
+        return found if version else max(found, _last_before(self._put.get(key, []), revision))
 
     def keys_of(self, revision: int) -> set[str]:
         """What was read or watched of it."""
@@ -132,6 +140,13 @@ class Evidence:
         if at_s < self._first_seen_s.get(revision, NEVER):
             self._first_seen_s[revision] = at_s
 
+    def told(self, key: str, revision: int) -> None:
+        """A read, at ``revision``, found ``key`` or found that it was not there."""
+        self._told[key].append(revision)
+
+    def put(self, key: str, revision: int) -> None:
+        self._put[key].append(revision)
+
     def sight(self, key: str, revision: int, mod_revision: int) -> None:
         """At ``revision`` the key's newest change was ``mod_revision``."""
         self._sightings[key].append((revision, mod_revision))
@@ -142,6 +157,8 @@ class Evidence:
         for revision in range(self.last, -1, -1):
             seen_s = self._first_seen_s.get(revision, NEVER)
             self._deadlines[revision] = min(seen_s, self._deadlines[revision + 1])
+        for revisions in (*self._told.values(), *self._put.values()):
+            revisions.sort()
         for sightings in self._sightings.values():
             sightings.sort()
             lowest = sightings[-1][1]
@@ -151,11 +168,8 @@ class Evidence:
 
 
 def gather(history: History) -> Evidence:
-    evidence = Evidence(coverage=Coverage(history.watches))
+    evidence = Evidence(coverage=Coverage(history.watches), lives=Lives(history))
     answered = [o for o in history.operations if not isinstance(o.outcome, Refused | Unknown)]
-    for operation in history.requests(Grant):
-        assert isinstance(operation.request, Grant)
-        evidence.grants[operation.request.id] += 1
     for operation in answered:
         _place(evidence, operation)
     for operation in answered:
@@ -181,12 +195,17 @@ def _place(evidence: Evidence, operation: Operation) -> None:
     evidence.notice(outcome.revision, operation.returned_s, operation)
     if wrote(operation):
         evidence.written[outcome.revision].append(operation)
+        for put in made_puts(operation):
+            evidence.put(put.key, outcome.revision)
     elif not isinstance(outcome, Renewed):
         evidence.seen[outcome.revision].append(operation)
 
 
 def _read(evidence: Evidence, operation: Operation) -> None:
     for get, found in reads(operation):
+        if not get.revision:  # an old revision is compared only when its header's is replayed
+            for key in {get.key} if not get.end else {kv.key for kv in found.kvs}:
+                evidence.told(key, found.revision)
         for kv in found.kvs:
             evidence.sight(kv.key, get.revision or found.revision, kv.mod_revision)
             if kv.mod_revision not in evidence.written:
@@ -201,6 +220,11 @@ def _read(evidence: Evidence, operation: Operation) -> None:
             if _pins(compare):
                 assert isinstance(compare.operand, int)
                 evidence.sight(compare.key, before, compare.operand)
+
+
+def _last_before(revisions: list[int], revision: int) -> int:
+    index = bisect_left(revisions, revision)
+    return revisions[index - 1] if index else 0
 
 
 def _pins(compare: Compare) -> bool:

@@ -27,18 +27,19 @@ def check(history: History) -> Verdict:
     evidence = gather(history)
     replayed = _replay(history, evidence)
     judged = sum(not isinstance(o.outcome, Refused | Unknown) for o in history.operations)
-    findings = list(replayed.findings)
     places = Places(history, replayed)
-    proven = [
+    findings = [
+        *(replayed.proven if replayed.exhausted else replayed.findings),
         *_misnumbered(evidence),
         *places.findings,
         *sweep(places.spans, FINDINGS_MAX),
         *sweep(places.compactions, FINDINGS_MAX),
         *misused(history, evidence),
     ]
-    if replayed.exhausted and not proven:
-        return Verdict(NAME, Validity.UNKNOWN, judged, "operations", tuple(findings))
-    return judge(NAME, judged, "operations", (findings + proven)[:FINDINGS_MAX])
+    if replayed.exhausted and not findings:
+        doubts = tuple(replayed.findings)
+        return Verdict(NAME, Validity.UNKNOWN, judged, "operations", doubts)
+    return judge(NAME, judged, "operations", findings[:FINDINGS_MAX])
 
 
 def replay(history: History) -> Replay:
@@ -52,7 +53,7 @@ def _replay(history: History, evidence: Evidence) -> Replay:
     replayed = Replayer(evidence, unknown, trusting=True).run()
     if replayed.findings:
         replayed = Replayer(evidence, unknown).run()
-    if replayed.findings and replayed.exhausted:
+    if replayed.exhausted and not replayed.proven:
         replayed = Replayer(evidence, unknown, wide=True).run()
     return replayed
 

@@ -3,7 +3,7 @@
 Owns: Replay, what was true at each revision, and Replayer, which makes it: it compares every
 answer field by field, and fills the revisions that no answer claims from the unanswered writes.
 A wrong guess shows later as an answer that does not fit; then the last guess that could have
-caused it is changed, as long as ``budget`` (revisions replayed again) lasts. Must never do: look
+caused it is changed, as long as ``budget`` lasts. Must never do: look
 at real time, but for the rule that a write was called before anything showed its revision.
 
 The search first blames only guesses that touched the keys in question, which is quick, and may
@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jepsen_like.checkers.answers import Mismatch, Range, compare_answer
-from jepsen_like.checkers.candidates import CANDIDATES_MAX, Candidate, Candidates
+from jepsen_like.checkers.candidates import Candidate, Candidates
+from jepsen_like.checkers.certainty import suspicious_keys
 from jepsen_like.checkers.evidence import Evidence
 from jepsen_like.checkers.verdict import Finding
 from jepsen_like.history.operation import Event, Operation
@@ -26,16 +27,18 @@ from jepsen_like.history.request import Delete, Put
 from jepsen_like.history.result import KeyValue
 from jepsen_like.model.keyspace import FIRST_REVISION, KeySpace, covers
 
-SEARCH_REVISIONS_MAX = 200_000
+SEARCH_STEPS_MAX = 200_000  # revisions replayed again, and candidates tried for them
 FINDINGS_MAX = 10
+LIKELY_MAX = 16  # candidates of one revision that a quick search tries
+CANDIDATES_MAX = 1000  # and a wide one
 
 
 @dataclass(slots=True)
 class Replay:
     """``writers``: whose write each revision is; None is a lease that expired. ``guessed``: placed
     though something else would have fitted as well. ``unexplained``: what nothing explains; no
-    events are known of these. ``exhausted``: the search ran out of budget, so that ``findings``
-    may be due to a wrong guess."""
+    events are known of these. ``exhausted``: not everything that could have been guessed was
+    tried, so that ``findings`` may be due to a wrong guess."""
 
     keys: KeySpace = field(default_factory=KeySpace)
     writers: dict[int, Operation | None] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class Replay:
     unexplained: set[int] = field(default_factory=set)
     exhausted: bool = False
     findings: list[Finding] = field(default_factory=list)
+    proven: list[Finding] = field(default_factory=list)  # of these, what no guess can excuse
 
     @property
     def revision(self) -> int:
@@ -85,10 +89,11 @@ class Replayer:
         *,
         trusting: bool = False,
         wide: bool = False,
-        budget: int = SEARCH_REVISIONS_MAX,
+        budget: int = SEARCH_STEPS_MAX,
     ) -> None:
         self._trusting = trusting
         self._wide = wide
+        self._most = CANDIDATES_MAX if wide else LIKELY_MAX
         self._findings_max = 1 if trusting else FINDINGS_MAX
         self.replay = Replay()
         self._evidence = evidence
@@ -103,17 +108,28 @@ class Replayer:
             self._budget -= revision < reached
             reached = max(reached, revision)
             mismatch = self._make(revision) or self._verify(revision)
-            while mismatch is not None and (changed := self._change_a_guess(mismatch)):
+            while (
+                mismatch is not None
+                and not self._is_proven(mismatch)
+                and (changed := self._change_a_guess(mismatch))
+            ):
                 self._budget -= 1
                 revision = changed
                 mismatch = self._verify(revision)
             if mismatch is not None:
-                if not self._wide and self._suspects(mismatch, wide=True):
-                    self.replay.exhausted = True
-                self._findings.append((revision, self._finding(mismatch)))
+                self._record(revision, mismatch)
             revision += 1
         self.replay.findings = [finding for _, finding in self._findings]
+        self.replay.exhausted = self.replay.exhausted and bool(self._findings)
         return self.replay
+
+    def _record(self, revision: int, mismatch: Mismatch) -> None:
+        finding = self._finding(mismatch)
+        if self._is_proven(mismatch):
+            self.replay.proven.append(finding)
+        elif not self._wide and self._suspects(mismatch, wide=True):
+            self.replay.exhausted = True
+        self._findings.append((revision, finding))
 
     # --- one revision -----------------------------------------------------------------------------
 
@@ -154,12 +170,13 @@ class Replayer:
         return None
 
     def _fill(self, revision: int) -> Mismatch | None:
-        found = self._candidates.of(revision)
+        found = self._candidates.of(revision, self._most)
+        self._budget -= len(found) if self._choices else 0
         if not found:
             return self._leave(revision)
         ranges = {r for candidate in found for r in candidate.ranges(self.replay.keys)}
         reach = ranges | self._candidates.reach(revision)
-        capped = len(found) == CANDIDATES_MAX
+        capped = len(found) == self._most
         self._choices.append(_Choice(revision, found[1:], ranges, reach, capped))
         if len(found) > 1:
             self.replay.guessed.add(revision)
@@ -183,6 +200,7 @@ class Replayer:
             f"{reason}: no answered write has it, and no unanswered one fits",
             self._evidence.witness(revision),
             ranges,
+            is_answer=False,
         )
 
     # --- search -----------------------------------------------------------------------------------
@@ -205,10 +223,24 @@ class Replayer:
                 return 0
             del self._choices[index + 1 :]
             self._undo(choice.revision)
-            self.replay.exhausted = False
             self._take(choice.revision, choice.rest.pop(0))
             return choice.revision
         return 0
+
+    def _is_proven(self, mismatch: Mismatch) -> bool:
+        """Whether a read is wrong whatever else might have been guessed. After another finding
+        the key space may be wrong, which proves nothing any more."""
+        if mismatch.operation is None or not mismatch.is_answer or self._findings:
+            return False
+        return any(
+            not any(
+                first <= choice.revision <= last and _reaches(choice, key)
+                for choice in self._choices
+            )
+            for key, first, last in suspicious_keys(
+                self.replay.keys, self._evidence, mismatch.operation
+            )
+        )
 
     def _suspects(self, mismatch: Mismatch, *, wide: bool) -> set[int]:
         """Guesses that wrote what the answer is about, or what those depended on."""
@@ -244,6 +276,10 @@ def _alike(event: Event, seen: Event) -> bool:
     if event.is_delete != seen.is_delete or (seen.prev and seen.prev != event.prev):
         return False
     return event.is_delete or event.kv == seen.kv
+
+
+def _reaches(choice: _Choice, key: str) -> bool:
+    return any(covers(*touched, key) for touched in choice.reach)
 
 
 def _words(op: Put | Delete) -> str:

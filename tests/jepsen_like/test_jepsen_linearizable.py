@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from jepsen_like.checkers import linearizable
 from jepsen_like.checkers.verdict import Finding, Validity
-from jepsen_like.history.operation import WatchResponse
+from jepsen_like.history.operation import Operation, WatchResponse
 from jepsen_like.history.request import (
     Compact,
     Delete,
@@ -23,6 +25,7 @@ from jepsen_like.history.result import (
     Revoked,
     Written,
 )
+from tests.jepsen_like.random_history import Mix, RandomRun
 from tests.jepsen_like.scripted_history import (
     COMPACTED,
     FUTURE,
@@ -312,6 +315,24 @@ def test_a_put_needs_a_living_lease() -> None:
     revoke = script.call(Revoke(7), Revoked(1))
     put = script.put("a", "x", 2, lease=7)
     assert _finding(script).operations == (revoke, put)
+
+
+def test_a_wrong_read_among_guesses_is_still_proven() -> None:
+    """Gaps that many could have filled excuse no read that contradicts an answered put."""
+    run = RandomRun(Random(5), Mix(processes=10, keys=10, unknown=0.1))
+    history = run.run(400)
+    keys = run.model.keys
+    for index in range(10):
+        history.operations.append(
+            Operation(1, "m0", 1e6 + index, 1e6 + index + 0.5, Put("k3", f"z{index}"), LOST)
+        )
+    revision = keys.revision + 1
+    history.operations.append(Operation(1, "m0", 2e6, 2e6 + 1, Put("k3", "w"), Written(revision)))
+    wrong = Operation(1, "m0", 2e6 + 2, 2e6 + 3, Get("k3"), found(revision))
+    history.operations.append(wrong)
+    verdict = linearizable.check(history)
+    assert "must have found 'k3'='w'" in reason(verdict)
+    assert wrong in verdict.findings[0].operations
 
 
 # --- compaction -----------------------------------------------------------------------------------

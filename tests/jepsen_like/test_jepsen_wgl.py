@@ -102,6 +102,22 @@ def test_both_agree_on_one_wrong_answer(
         assert guided.validity == generic.validity, f"seed {seed}: {guided}\n{generic}"
 
 
+@pytest.mark.parametrize(
+    ("seed", "operations", "mix"),
+    [
+        (243, 60, Mix(unknown=0.4, values=3)),  # what one guess used up was missing at the next
+        (278, 60, Mix(unknown=0.4, values=3)),  # a delete of a range removed more than was seen
+        (7, 2_000, Mix(processes=30, keys=5, unknown=0.2, lost=0.9)),  # more than a few candidates
+        (3, 2_000, Mix(processes=12, keys=8, unknown=0.15)),
+    ],
+)
+def test_many_unanswered_writes_are_no_violation(seed: int, operations: int, mix: Mix) -> None:
+    """Seeds that a narrower search once took for violations."""
+    history = RandomRun(Random(seed), mix).run(operations)
+    verdict = linearizable.check(history)
+    assert verdict.validity is Validity.VALID, str(verdict)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_operations() -> None:
