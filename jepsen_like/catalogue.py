@@ -21,10 +21,10 @@ from jepsen_like.workloads.session import Workload
 GENERAL: tuple[Callable[[History], Verdict], ...] = (
     recovery.check,
     linearizable.check,
+    watch.check,
     hashes.check,
 )
-"""The checks of every workload on real processes, before its own. One that watches is checked for
-that too; where nobody watches, that check could only say that it does not know."""
+"""The checks of every workload on real processes, before its own. A witness watches every run."""
 
 
 def workload_names() -> list[str]:
@@ -33,8 +33,7 @@ def workload_names() -> list[str]:
 
 def workload_named(name: str) -> Workload:
     """ValueError names what there is."""
-    watches = "watch" in workload(name, ()).needs
-    return workload(name, (*GENERAL, watch.check) if watches else GENERAL)
+    return workload(name, GENERAL)
 
 
 def require_features(chosen: Workload, program: Program) -> None:

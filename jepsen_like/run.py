@@ -19,6 +19,7 @@ from jepsen_like.checkers.recovery import BROKEN_LOG, DIED, STUCK
 from jepsen_like.client.member_client import MemberClient
 from jepsen_like.client.recorder import Counts, Recorder
 from jepsen_like.client.session_loop import SessionLoop
+from jepsen_like.client.witness import witness
 from jepsen_like.cluster.cluster import Cluster, TimedOut
 from jepsen_like.cluster.fault_loop import FaultLoop
 from jepsen_like.cluster.injector import Injector
@@ -37,6 +38,9 @@ CALM_PART, CALM_MAX_S = 0.2, 5.0
 INJECTED_PROCESSES = 1000
 """From here on: the numbers of clients that a disruption makes."""
 FINAL_PROCESS = 999
+WITNESS_PROCESS = 998
+WITNESS_LAST_S = 3.0
+"""How long it still watches once all is written: a stretch and a progress notification."""
 LOOK_EVERY_S = 0.2
 BROKEN_LOG_SIGNS = ("Traceback (most recent call last)", "panic:", "was never awaited")
 
@@ -103,8 +107,12 @@ class Run:
         looking = asyncio.create_task(self._look_on())
         try:
             async with self._cluster:
-                await self._drive()
-                await self._recover()
+                watching = asyncio.create_task(self._witness())
+                try:
+                    await self._drive()
+                    await self._recover(watching)
+                finally:
+                    watching.cancel()
                 self._read_logs()
         finally:
             looking.cancel()
@@ -133,7 +141,16 @@ class Run:
             for client in clients:
                 await client.close()
 
-    async def _recover(self) -> None:
+    async def _witness(self) -> None:
+        """Clients of its own: those of the sessions come and go."""
+        clients = self._make_clients()
+        try:
+            await witness(WITNESS_PROCESS, clients, self._recorder)
+        finally:
+            for client in clients.values():
+                await client.close()
+
+    async def _recover(self, watching: asyncio.Task[None]) -> None:
         """All members come to the same state, and to the same once more after a restart."""
         began_s = self._recorder.now_s()
         try:
@@ -145,6 +162,8 @@ class Run:
                 for request in self._workload.final():
                     await self._ask_until_answered(request)
             revision = await self._hash()
+            await asyncio.wait({watching}, timeout=WITNESS_LAST_S)
+            watching.cancel()
             self._phase = "restart of all"
             await self._cluster.kill()
             await self._cluster.start(seconds=RECOVERY_S)
@@ -185,10 +204,7 @@ class Run:
 
     def _session_loop(self, process: int, clients: list[MemberClient]) -> SessionLoop:
         """Half of the clients stay with one member. What is made is added to ``clients``."""
-        mine = {
-            name: MemberClient(endpoint, self._settings.timeout_s)
-            for name, endpoint in self._cluster.endpoints.items()
-        }
+        mine = self._make_clients()
         clients.extend(mine.values())
         random = self._random(f"session {process}")
         return SessionLoop(
@@ -200,6 +216,12 @@ class Run:
             period_s=self._settings.clients / self._settings.rate,
             random=random,
         )
+
+    def _make_clients(self) -> dict[str, MemberClient]:
+        return {
+            name: MemberClient(endpoint, self._settings.timeout_s)
+            for name, endpoint in self._cluster.endpoints.items()
+        }
 
     def _random(self, use: str) -> Random:
         return Random(f"{self._settings.seed} {use}")
