@@ -20,6 +20,7 @@ from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import ConfigError, Corrupt
 from raftkv.gateway.http import HttpGateway
+from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
 from raftkv.gateway.metrics import Metrics, MetricsSnapshot
 from raftkv.peer.listener import Identity
@@ -120,11 +121,11 @@ class _Process:
         await self._transport.listen([(a.host, a.port) for a in config.listen_peer])
         metrics = Metrics(self._snapshot_metrics)
         self._member.observe(metrics.wal_fsync.observe, metrics.backend_commit.observe)
-        http = HttpGateway(MemberHealth(self._member), metrics.render)
         limits = WireLimits(
             message_bytes_max=config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
         )
         services = services_of(self._member, self._health)
+        http = HttpGateway(MemberHealth(self._member), metrics.render, JsonApi(services))
         for address in config.listen_client:
             listener = await listen(services, http, (address.host, address.port), limits)
             self._listeners.append(listener)
