@@ -38,7 +38,7 @@ from jepsen_like.simulated.chaos import SLOW_DISK_LATENCY_S, Chaos, disk_of
 from jepsen_like.simulated.exchange import Exchange
 from jepsen_like.simulated.plan import LEADER
 from jepsen_like.simulated.watching import WatchClient
-from jepsen_like.simulated.witness import Witness
+from jepsen_like.simulated.witness import STRETCH_S, Witness
 from jepsen_like.workloads.session import OpenWatch
 from raftkv.server.config import Limits
 from raftkv.simulation.cluster import SimulatedCluster
@@ -77,7 +77,12 @@ class ClusterRules(RuleBasedStateMachine):
     def begin(self, size: int, seed: int, pre_vote: bool) -> None:
         """Three or five members that have elected a leader, and a witness of all events."""
         self.cluster = SimulatedCluster(
-            size=size, seed=seed, snapshot_count=6, limits=LIMITS, pre_vote=pre_vote
+            size=size,
+            seed=seed,
+            snapshot_count=6,
+            limits=LIMITS,
+            heartbeat_interval_ms=250,  # fewer idle events: examples are many
+            pre_vote=pre_vote,
         )
         self.world = self.cluster.scheduler
         self.random = Random(f"{seed}/rules")
@@ -320,7 +325,7 @@ class ClusterRules(RuleBasedStateMachine):
         self.must(self.witnessed, "a watch comes to the end")
         self.witness.stop()
         self.must(lambda: not self.busy, "every call and watch ends")
-        self.world.run_for(4.0)  # the witness closes its last watch, compactions end
+        self.world.run_for(STRETCH_S)  # the witness closes its last watch, compactions end
         for machine in self.cluster.machines:
             found = machine.running.member.store.hash_kv(0)
             held = (found.hash_revision, found.compact_revision, found.hash)
@@ -349,5 +354,5 @@ class ClusterRules(RuleBasedStateMachine):
         verdicts = [check(self.history) for check in checks]
         for verdict in verdicts:
             assert verdict.validity is not Validity.INVALID, str(verdict)
-        ClusterRules.operations += verdicts[0].checked
-        ClusterRules.events += verdicts[1].checked
+        type(self).operations += verdicts[0].checked
+        type(self).events += verdicts[1].checked
