@@ -32,6 +32,7 @@ from jepsen_like.simulated.view import (
 WORKLOADS = ("mix", "watch", "kubernetes", "register", "append", "txn", "set")
 """Those that need no leases, which the store does not serve yet."""
 HISTORY = "history.jsonl"
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
@@ -40,7 +41,12 @@ HISTORY = "history.jsonl"
 @click.option("--until", "until_s", type=click.FloatRange(0.1), help="When faults and clients end.")
 @click.option("--faults", help="Only these of the plan's faults, by number, or none.")
 @click.option("--shrink", is_flag=True, help="Find a smaller plan that breaks the same thing.")
-@click.option("--log", "log_level", help="Show what the members log, such as info.")
+@click.option(
+    "--log",
+    "log_level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    help="Show what the members log.",
+)
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False))
 def replay(
     seed: int,
@@ -76,6 +82,8 @@ def _chosen(plan: Plan, until_s: float | None, faults: str | None) -> Plan:
     if faults is not None:
         try:
             numbers = set() if faults == "none" else {int(n) for n in faults.split(",")}
+            if min(numbers, default=0) < 0:
+                raise IndexError(faults)
             kept = tuple(plan.faults[n] for n in sorted(numbers))
         except (ValueError, IndexError):
             text = f"{faults!r}: the plan has faults 0 to {len(plan.faults) - 1}"
