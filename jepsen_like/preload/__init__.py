@@ -1,1 +1,1 @@
-"""Libraries that are loaded before a process's own: how they are compiled, and a shim's controls."""
+"""Libraries that are loaded before a process's own: compiling one, and the shim's controls."""
