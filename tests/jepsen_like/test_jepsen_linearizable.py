@@ -374,10 +374,11 @@ def test_compactions_at_once_may_answer_in_another_order() -> None:
     script = Script()
     for number in range(2, 7):
         script.put("a", f"v{number}", number)
-    script.call(Compact(4), Compacted(4), (10.0, 12.0))
-    script.call(Compact(3, physical=True), Compacted(6), (10.0, 13.0))
+    script.call(Compact(4), Compacted(6), (10.0, 12.0))
+    script.call(Put("a", "v7"), Written(7), (10.0, 13.0))
+    script.call(Compact(3, physical=True), Compacted(7), (10.0, 13.0))
     _valid(script)
-    late = script.call(Compact(2), Compacted(6))
+    late = script.call(Compact(2), Compacted(7))
     assert late in _finding(script).operations
 
 
