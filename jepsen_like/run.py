@@ -15,7 +15,7 @@ from random import Random
 
 import grpc.aio
 
-from jepsen_like.checkers.recovery import BROKEN_LOG, DIED, STUCK
+from jepsen_like.checkers.recovery import BROKEN_LOG, STUCK
 from jepsen_like.client.member_client import MemberClient
 from jepsen_like.client.recorder import Counts, Recorder
 from jepsen_like.client.session_loop import SessionLoop
@@ -28,7 +28,7 @@ from jepsen_like.history.journal import Journal
 from jepsen_like.history.operation import Fault
 from jepsen_like.history.request import Request
 from jepsen_like.history.result import Refused, Unknown
-from jepsen_like.nemesis.nemesis import Nemesis
+from jepsen_like.nemesis.nemesis import HOLD_MAX_S, Nemesis
 from jepsen_like.workloads.session import Workload
 
 HISTORY = "history.jsonl"
@@ -42,7 +42,9 @@ WITNESS_PROCESS = 998
 WITNESS_LAST_S = 3.0
 """How long it still watches once all is written: a stretch and a progress notification."""
 LOOK_EVERY_S = 0.2
-BROKEN_LOG_SIGNS = ("Traceback (most recent call last)", "panic:", "was never awaited")
+BROKEN_CODE_SIGNS = ("Traceback (most recent call last)", "was never awaited")
+BROKEN_LOG_SIGNS = (*BROKEN_CODE_SIGNS, "panic:")
+"""A Go program's way to end for a damaged file or a full disk is a panic of its own wording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Settings:
     clients: int = 10
     timeout_s: float = 1.0
     binary: str = ""
+    hold_s: float = HOLD_MAX_S
 
     def as_dict(self) -> dict[str, str | int | float | bool]:
         return {"tier": "processes", **asdict(self)}
@@ -94,7 +97,13 @@ class Run:
         self._phase = "starting"
         self._journal = Journal(directory / HISTORY, settings.as_dict())
         self._recorder = Recorder(self._journal)
-        self._cluster = Cluster(program, directory, members=settings.members, died=self._on_death)
+        self._cluster = Cluster(
+            program,
+            directory,
+            members=settings.members,
+            died=self._on_death,
+            needs=nemesis.needs,
+        )
         self._faults = FaultLoop(
             nemesis,
             Injector(self._cluster, self._recorder, self._random("injector"), INJECTED_PROCESSES),
@@ -195,7 +204,8 @@ class Run:
         """One fault for each member whose log shows an error of its own code."""
         now_s = self._recorder.now_s()
         for member in self._cluster.members.values():
-            broken = member.log_lines_with(BROKEN_LOG_SIGNS)
+            signs = BROKEN_CODE_SIGNS if member.has_excuse else BROKEN_LOG_SIGNS
+            broken = member.log_lines_with(signs)
             if broken:
                 words = f"{len(broken)} such lines in {member.place.log_path.name}: {broken[0]}"
                 self._recorder.fault(Fault(BROKEN_LOG, now_s, now_s, words))
@@ -226,9 +236,9 @@ class Run:
     def _random(self, use: str) -> Random:
         return Random(f"{self._settings.seed} {use}")
 
-    def _on_death(self, member: str, words: str) -> None:
+    def _on_death(self, member: str, kind: str, words: str) -> None:
         now_s = self._recorder.now_s()
-        self._recorder.fault(Fault(DIED, now_s, now_s, words))
+        self._recorder.fault(Fault(kind, now_s, now_s, words))
 
     async def _look_on(self) -> None:
         while True:

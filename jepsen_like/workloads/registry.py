@@ -14,7 +14,7 @@ from jepsen_like.workloads.election import election
 from jepsen_like.workloads.kubernetes import kubernetes
 from jepsen_like.workloads.lease import lease
 from jepsen_like.workloads.lock import lock, unfenced_lock
-from jepsen_like.workloads.mix import mix
+from jepsen_like.workloads.mix import mix, mix_plain
 from jepsen_like.workloads.register import register
 from jepsen_like.workloads.set import elements
 from jepsen_like.workloads.txn import txn
@@ -26,6 +26,7 @@ WORKLOADS: dict[str, Callable[[Sequence[Check]], Assembled]] = {
     "append": append,
     "txn": txn,
     "mix": mix,
+    "mix-plain": mix_plain,
     "watch": watch,
     "kubernetes": kubernetes,
     "lease": lease,

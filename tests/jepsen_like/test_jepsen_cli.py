@@ -38,6 +38,14 @@ def _history(*, answered: int, faults: list[Fault]) -> History:
         (("run", "--workload", "mix", "--members", "0"), "--members"),
         (("run", "--workload", "mix", "--db", "oracle"), "--db"),
         (("run", "--workload", "mix", "--binary", "/no/such/program"), "no program"),
+        (
+            ("run", "--workload", "mix", "--nemesis", "kill,member-replace"),
+            "needs member-change, which raftkv does not have",
+        ),
+        (
+            ("run", "--workload", "mix", "--nemesis", "clock", "--db", "etcd"),
+            "needs a dynamically linked program, which etcd does not have",
+        ),
         (("check", "/no/such/directory"), "does not exist"),
     ],
 )
@@ -49,6 +57,16 @@ def test_usage_errors_say_what_is_wrong(
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert complaint in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who may not mount is told so before anything starts."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "--workload", "mix", "--nemesis", "disk-full")
+    assert result.exit_code == 2
+    assert "disk-full needs root, to mount a small disk" in " ".join(result.output.split())
     assert not list(tmp_path.iterdir())
 
 
