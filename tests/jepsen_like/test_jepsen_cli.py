@@ -11,9 +11,16 @@ from jepsen_like.checkers.recovery import DIED
 from jepsen_like.cli import main
 from jepsen_like.history.history import History
 from jepsen_like.history.journal import save
-from jepsen_like.history.operation import Fault, MemberState, Operation
+from jepsen_like.history.operation import (
+    Event,
+    Fault,
+    MemberState,
+    Operation,
+    Watch,
+    WatchResponse,
+)
 from jepsen_like.history.request import Put
-from jepsen_like.history.result import Written
+from jepsen_like.history.result import KeyValue, Written
 from jepsen_like.run import HISTORY
 
 
@@ -26,7 +33,17 @@ def _history(*, answered: int, faults: list[Fault]) -> History:
         Operation(0, "m0", i, i + 0.5, Put("k0", f"v{i}"), Written(i + 2)) for i in range(answered)
     ]
     finals = [MemberState(name, answered + 1, 0, 5) for name in ("m0", "m1", "m2")]
-    return History({"workload": "register"}, operations, [], faults, finals)
+    return History({"workload": "register"}, operations, [_witness(answered)], faults, finals)
+
+
+def _witness(answered: int) -> Watch:
+    """Who saw every put, as in every run."""
+    seen = [
+        WatchResponse(i + 0.6, i + 2, (Event(False, KeyValue("k0", f"v{i}", 2, i + 2, i + 1)),))
+        for i in range(answered)
+    ]
+    created = WatchResponse(0.0, 1, created=True)
+    return Watch(998, "m0", "\0", "\0", 1, False, 0.0, answered + 1.0, [created, *seen])
 
 
 @pytest.mark.parametrize(
