@@ -18,7 +18,7 @@ from jepsen_like.mutants.catalogue import mutant_named
 from jepsen_like.mutants.planting import plant
 
 EXAMPLES_MAX = 400
-STEPS_MAX = 10
+STEPS_MAX = 15
 
 
 def main(name: str) -> int:

@@ -99,6 +99,7 @@ def test_a_run_repeats_in_other_processes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_three_hundred_seeds_break_nothing() -> None:
     """A slice of what `make jepsen` runs: all kinds of faults, nothing found, much judged."""
     totals = campaign(plans(range(300), WORKLOADS, Bias(faults_until_s=6.0)), jobs=2)
