@@ -12,7 +12,7 @@ Must never do: touch a socket or a clock; the owner calls ``take`` and writes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 
 from raftkv.wire import frames
@@ -109,6 +109,15 @@ class Output:
         else:
             self.send(stream, message)
             self.finish(stream, STATUS_OK)
+
+    def reply_in_pieces(self, stream: StreamState, pieces: Sequence[bytes]) -> None:
+        """``reply`` with a message that nobody joined."""
+        self.answers += 1
+        self.headers(stream, RESPONSE_BLOCK)
+        self._enqueue(stream, _PREFIX.pack(0, sum(map(len, pieces))))
+        for piece in pieces:
+            self._enqueue(stream, piece)
+        self.finish(stream, STATUS_OK)
 
     def send(self, stream: StreamState, message: bytes) -> None:
         """One message of a response."""
