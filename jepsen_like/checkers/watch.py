@@ -45,9 +45,9 @@ def _rarest_first(findings: list[Finding]) -> list[Finding]:
 
 
 def _kind(finding: Finding) -> str:
-    """The promise that was broken: the words after the watch, up to what differs."""
+    """The promise that was broken: the first word after the watch."""
     _, _, reason = finding.reason.partition(": ")
-    return " ".join(reason.split()[:2])
+    return reason.partition(" ")[0]
 
 
 def _weight(watch: Watch) -> int:
