@@ -60,7 +60,10 @@ class Performer:
         self._lagging: Machine | None = None
 
     def begin(self) -> None:
-        self._cluster.start_all()
+        for machine in self._cluster.machines:
+            if machine.process is None:
+                machine.start()
+        self._check_members()
         self._wait(lambda: self._cluster.leader() is not None)
 
     def submit(self, step: Submit) -> None:
