@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast-tests lint fix proto lock bench images tools clean
+.PHONY: help run test check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -43,6 +43,17 @@ proto: $(STAMP) ## generate raftkv/api/*_pb2.py and .pyi from proto/
 
 bench: $(STAMP) tools ## raftkv beside etcd on the same work (WORK=put ROUNDS=3 for a part of it)
 	@$(BIN)/python -m benchmarks $(if $(WORK),--work $(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+simulate: $(STAMP) ## 2,000 seeds of simulated clusters on all cores (SEEDS=50000 FIRST=100000)
+	@$(BIN)/python -m jepsen_like simulate --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)
+
+jepsen: $(STAMP) tools ## real members, real faults: every workload for a minute (TIME=600, NEMESIS=kill)
+	@set -e; for workload in $(or $(WORKLOAD),mix watch kubernetes register append set txn); do \
+	  $(BIN)/python -m jepsen_like run --workload $$workload --nemesis $(or $(NEMESIS),all) \
+	    --time $(or $(TIME),60) $(ARGS); done
+
+mutants: $(STAMP) tools ## plant every known bug and see which checker notices (MUTANTS="13 no-file-sync")
+	@$(BIN)/python -m jepsen_like.mutants $(MUTANTS) $(ARGS)
 
 images: $(STAMP) tools ## crash images of real files by the thousand (IMAGES=200000 for more)
 	@$(BIN)/python -m jepsen_like.images --images $(or $(IMAGES),20000) $(ARGS)

@@ -15,16 +15,18 @@ from jepsen_like.checkers import hashes, linearizable, recovery, watch
 from jepsen_like.checkers.verdict import Verdict
 from jepsen_like.cluster.program import Program
 from jepsen_like.history.history import History
+from jepsen_like.nemesis.nemesis import Nemesis
+from jepsen_like.nemesis.registry import OWN_DISK
 from jepsen_like.workloads.registry import WORKLOADS, workload
 from jepsen_like.workloads.session import Workload
 
 GENERAL: tuple[Callable[[History], Verdict], ...] = (
     recovery.check,
     linearizable.check,
+    watch.check,
     hashes.check,
 )
-"""The checks of every workload on real processes, before its own. One that watches is checked for
-that too; where nobody watches, that check could only say that it does not know."""
+"""The checks of every workload on real processes, before its own. A witness watches every run."""
 
 
 def workload_names() -> list[str]:
@@ -33,16 +35,18 @@ def workload_names() -> list[str]:
 
 def workload_named(name: str) -> Workload:
     """ValueError names what there is."""
-    watches = "watch" in workload(name, ()).needs
-    return workload(name, (*GENERAL, watch.check) if watches else GENERAL)
+    return workload(name, GENERAL)
 
 
-def require_features(chosen: Workload, program: Program) -> None:
-    missing = chosen.needs - program.features
+def require_features(chosen: Workload | Nemesis, program: Program, *, is_root: bool) -> None:
+    """ValueError where the program, or the user of this machine, cannot do what is needed."""
+    missing = chosen.needs - program.features - {OWN_DISK}
     if missing:
         raise ValueError(
             f"{chosen.name} needs {', '.join(sorted(missing))}, which {program.name} does not have"
         )
+    if OWN_DISK in chosen.needs and not is_root:
+        raise ValueError(f"{chosen.name} needs {OWN_DISK}")
 
 
 def checkers() -> dict[str, str]:

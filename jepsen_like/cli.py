@@ -8,6 +8,7 @@ says what ``run`` said.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import sys
@@ -21,9 +22,11 @@ from jepsen_like import catalogue
 from jepsen_like.checkers.verdict import Validity, Verdict, overall
 from jepsen_like.cluster.cluster import TimedOut
 from jepsen_like.cluster.program import NAMES, Program, program_named
+from jepsen_like.cluster.small_disk import DiskError
 from jepsen_like.history.history import History
 from jepsen_like.history.journal import load
 from jepsen_like.nemesis import registry
+from jepsen_like.preload.library import BuildError
 from jepsen_like.report import page
 from jepsen_like.run import HISTORY, Run, Settings
 from jepsen_like.simulated.commands import replay, simulate
@@ -56,6 +59,7 @@ def main() -> None:
 @click.option("--rate", default=200.0, show_default=True, type=click.FloatRange(0.1))
 @click.option("--clients", default=10, show_default=True, type=click.IntRange(1, 999))
 @click.option("--timeout", "timeout_s", default=1.0, show_default=True, help="Of one operation.")
+@click.option("--hold", "hold_s", default=4.0, show_default=True, help="Longest fault, seconds.")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False))
 def run_command(
     workload: str,
@@ -69,19 +73,21 @@ def run_command(
     rate: float,
     clients: int,
     timeout_s: float,
+    hold_s: float,
     directory: Path | None,
 ) -> None:
     """Run real members, break them, and judge what clients saw."""
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     settings = Settings(
-        workload, nemesis, seed, db, members, time_s, rate, clients, timeout_s, binary
+        workload, nemesis, seed, db, members, time_s, rate, clients, timeout_s, binary, hold_s
     )
     place = directory or Path("jepsen-runs") / f"{workload}-{nemesis}-{db}-{seed}"
     program = _program(db, binary, flags)
     chosen = _workload(workload)
     try:
-        nemesis_of_run = registry.nemesis_named(nemesis)
-        catalogue.require_features(chosen, program)
+        nemesis_of_run = registry.nemesis_named(nemesis, hold_s)
+        for one in (chosen, nemesis_of_run):
+            catalogue.require_features(one, program, is_root=os.geteuid() == 0)
     except ValueError as e:
         raise click.UsageError(str(e)) from None
     _make_empty(place)
@@ -96,6 +102,8 @@ def run_command(
             asyncio.run(execute())
         except KeyboardInterrupt:
             raise click.UsageError(f"interrupted; what was seen is in {place}") from None
+        except (BuildError, DiskError) as e:
+            raise click.UsageError(f"{nemesis} cannot be had here: {e}") from None
         except TimedOut as e:
             raise click.UsageError(f"{program.name} does not start: {e}; see {place}") from None
     _judge(console, chosen, _history(place))

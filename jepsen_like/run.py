@@ -15,10 +15,11 @@ from random import Random
 
 import grpc.aio
 
-from jepsen_like.checkers.recovery import BROKEN_LOG, DIED, STUCK
+from jepsen_like.checkers.recovery import BROKEN_LOG, STUCK
 from jepsen_like.client.member_client import MemberClient
 from jepsen_like.client.recorder import Counts, Recorder
 from jepsen_like.client.session_loop import SessionLoop
+from jepsen_like.client.witness import witness
 from jepsen_like.cluster.cluster import Cluster, TimedOut
 from jepsen_like.cluster.fault_loop import FaultLoop
 from jepsen_like.cluster.injector import Injector
@@ -27,7 +28,7 @@ from jepsen_like.history.journal import Journal
 from jepsen_like.history.operation import Fault
 from jepsen_like.history.request import Request
 from jepsen_like.history.result import Refused, Unknown
-from jepsen_like.nemesis.nemesis import Nemesis
+from jepsen_like.nemesis.nemesis import HOLD_MAX_S, Nemesis
 from jepsen_like.workloads.session import Workload
 
 HISTORY = "history.jsonl"
@@ -37,8 +38,13 @@ CALM_PART, CALM_MAX_S = 0.2, 5.0
 INJECTED_PROCESSES = 1000
 """From here on: the numbers of clients that a disruption makes."""
 FINAL_PROCESS = 999
+WITNESS_PROCESS = 998
+WITNESS_LAST_S = 3.0
+"""How long it still watches once all is written: a stretch and a progress notification."""
 LOOK_EVERY_S = 0.2
-BROKEN_LOG_SIGNS = ("Traceback (most recent call last)", "panic:", "was never awaited")
+BROKEN_CODE_SIGNS = ("Traceback (most recent call last)", "was never awaited")
+BROKEN_LOG_SIGNS = (*BROKEN_CODE_SIGNS, "panic:")
+"""A Go program's way to end for a damaged file or a full disk is a panic of its own wording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Settings:
     clients: int = 10
     timeout_s: float = 1.0
     binary: str = ""
+    hold_s: float = HOLD_MAX_S
 
     def as_dict(self) -> dict[str, str | int | float | bool]:
         return {"tier": "processes", **asdict(self)}
@@ -90,7 +97,13 @@ class Run:
         self._phase = "starting"
         self._journal = Journal(directory / HISTORY, settings.as_dict())
         self._recorder = Recorder(self._journal)
-        self._cluster = Cluster(program, directory, members=settings.members, died=self._on_death)
+        self._cluster = Cluster(
+            program,
+            directory,
+            members=settings.members,
+            died=self._on_death,
+            needs=nemesis.needs,
+        )
         self._faults = FaultLoop(
             nemesis,
             Injector(self._cluster, self._recorder, self._random("injector"), INJECTED_PROCESSES),
@@ -103,8 +116,12 @@ class Run:
         looking = asyncio.create_task(self._look_on())
         try:
             async with self._cluster:
-                await self._drive()
-                await self._recover()
+                watching = asyncio.create_task(self._witness())
+                try:
+                    await self._drive()
+                    await self._recover(watching)
+                finally:
+                    watching.cancel()
                 self._read_logs()
         finally:
             looking.cancel()
@@ -133,7 +150,16 @@ class Run:
             for client in clients:
                 await client.close()
 
-    async def _recover(self) -> None:
+    async def _witness(self) -> None:
+        """Clients of its own: those of the sessions come and go."""
+        clients = self._make_clients()
+        try:
+            await witness(WITNESS_PROCESS, clients, self._recorder)
+        finally:
+            for client in clients.values():
+                await client.close()
+
+    async def _recover(self, watching: asyncio.Task[None]) -> None:
         """All members come to the same state, and to the same once more after a restart."""
         began_s = self._recorder.now_s()
         try:
@@ -145,6 +171,8 @@ class Run:
                 for request in self._workload.final():
                     await self._ask_until_answered(request)
             revision = await self._hash()
+            await asyncio.wait({watching}, timeout=WITNESS_LAST_S)
+            watching.cancel()
             self._phase = "restart of all"
             await self._cluster.kill()
             await self._cluster.start(seconds=RECOVERY_S)
@@ -176,7 +204,8 @@ class Run:
         """One fault for each member whose log shows an error of its own code."""
         now_s = self._recorder.now_s()
         for member in self._cluster.members.values():
-            broken = member.log_lines_with(BROKEN_LOG_SIGNS)
+            signs = BROKEN_CODE_SIGNS if member.has_excuse else BROKEN_LOG_SIGNS
+            broken = member.log_lines_with(signs)
             if broken:
                 words = f"{len(broken)} such lines in {member.place.log_path.name}: {broken[0]}"
                 self._recorder.fault(Fault(BROKEN_LOG, now_s, now_s, words))
@@ -185,10 +214,7 @@ class Run:
 
     def _session_loop(self, process: int, clients: list[MemberClient]) -> SessionLoop:
         """Half of the clients stay with one member. What is made is added to ``clients``."""
-        mine = {
-            name: MemberClient(endpoint, self._settings.timeout_s)
-            for name, endpoint in self._cluster.endpoints.items()
-        }
+        mine = self._make_clients()
         clients.extend(mine.values())
         random = self._random(f"session {process}")
         return SessionLoop(
@@ -201,12 +227,18 @@ class Run:
             random=random,
         )
 
+    def _make_clients(self) -> dict[str, MemberClient]:
+        return {
+            name: MemberClient(endpoint, self._settings.timeout_s)
+            for name, endpoint in self._cluster.endpoints.items()
+        }
+
     def _random(self, use: str) -> Random:
         return Random(f"{self._settings.seed} {use}")
 
-    def _on_death(self, member: str, words: str) -> None:
+    def _on_death(self, member: str, kind: str, words: str) -> None:
         now_s = self._recorder.now_s()
-        self._recorder.fault(Fault(DIED, now_s, now_s, words))
+        self._recorder.fault(Fault(kind, now_s, now_s, words))
 
     async def _look_on(self) -> None:
         while True:

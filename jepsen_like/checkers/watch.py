@@ -8,6 +8,8 @@ that ``replay`` could not explain, or had to guess, are left out where an event 
 
 from __future__ import annotations
 
+from collections import Counter
+
 from jepsen_like.checkers.linearizable import replay
 from jepsen_like.checkers.promises import Truth, Watched
 from jepsen_like.checkers.verdict import Finding, Validity, Verdict, judge
@@ -30,9 +32,22 @@ def check(history: History) -> Verdict:
         watched.judge()
         findings += watched.findings
         judged += _weight(watch)
+    told = _rarest_first(findings)[:FINDINGS_MAX]
     if replayed.exhausted:
-        return Verdict(NAME, Validity.UNKNOWN, judged, "events", tuple(findings[:FINDINGS_MAX]))
-    return judge(NAME, judged, "events", findings[:FINDINGS_MAX])
+        return Verdict(NAME, Validity.UNKNOWN, judged, "events", tuple(told))
+    return judge(NAME, judged, "events", told)
+
+
+def _rarest_first(findings: list[Finding]) -> list[Finding]:
+    """So that a violation of every second watch does not hide one that happened once."""
+    kinds = Counter(map(_kind, findings))
+    return sorted(findings, key=lambda finding: kinds[_kind(finding)])
+
+
+def _kind(finding: Finding) -> str:
+    """The promise that was broken: the first word after the watch."""
+    _, _, reason = finding.reason.partition(": ")
+    return reason.partition(" ")[0]
 
 
 def _weight(watch: Watch) -> int:

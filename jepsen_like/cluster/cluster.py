@@ -20,10 +20,13 @@ from jepsen_like.cluster.links import Links, Pair
 from jepsen_like.cluster.member_process import Died, MemberProcess, Place
 from jepsen_like.cluster.ports import reserve_ports
 from jepsen_like.cluster.program import Program
+from jepsen_like.cluster.small_disk import SmallDisk
 from jepsen_like.cluster.socket_owner import Endpoint, owner
 from jepsen_like.history.operation import MemberState
 from jepsen_like.history.request import Get
 from jepsen_like.history.result import Found
+from jepsen_like.nemesis.registry import OWN_DISK, PRELOAD
+from jepsen_like.preload.shim_control import ShimControl
 
 ASK_TIMEOUT_S = 5.0
 STATUS_TIMEOUT_S = 0.5
@@ -36,18 +39,42 @@ class TimedOut(Exception):
 
 
 class Cluster:
-    """An async context manager that ends all processes."""
+    """An async context manager that ends all processes. ``needs`` are a nemesis's: members get a
+    disk of their own, or the shim, only where it will use them. Members that were retired are
+    neither waited for nor asked."""
 
-    def __init__(self, program: Program, directory: Path, *, members: int, died: Died) -> None:
+    def __init__(
+        self,
+        program: Program,
+        directory: Path,
+        *,
+        members: int,
+        died: Died,
+        needs: frozenset[str] = frozenset(),
+    ) -> None:
         self.program = program
+        own_disk = OWN_DISK in needs
         names = [f"m{number}" for number in range(members)]
         ports = iter(reserve_ports(3 * members))
         places = [
-            Place(n, Address(next(ports)), Address(next(ports)), Address(next(ports)), directory)
+            Place(
+                n,
+                Address(next(ports)),
+                Address(next(ports)),
+                Address(next(ports)),
+                directory,
+                own_disk,
+            )
             for n in names
         ]
         initial = ",".join(f"{place.name}={place.advertised.url}" for place in places)
-        self.members = {p.name: MemberProcess(program, p, initial, died) for p in places}
+        shims = {
+            p.name: ShimControl(directory / f"{p.name}.shim") for p in places if PRELOAD in needs
+        }
+        self.members = {
+            p.name: MemberProcess(program, p, initial, died, shims.get(p.name)) for p in places
+        }
+        self.disks = {p.name: SmallDisk(p.disk_dir) for p in places if own_disk}
         self.links = Links(names)
         self.clients = {p.name: MemberClient(p.endpoint, ASK_TIMEOUT_S) for p in places}
         self.proxies = [
@@ -56,6 +83,8 @@ class Cluster:
 
     async def __aenter__(self) -> Cluster:
         try:
+            for disk in self.disks.values():
+                await disk.open()
             for proxy in self.proxies:
                 await proxy.start()
             await self.start()
@@ -86,6 +115,11 @@ class Cluster:
             await member.start()
         await self.wait_healthy(seconds=seconds)
 
+    @property
+    def living(self) -> dict[str, MemberClient]:
+        """The clients of the members that were not retired."""
+        return {n: c for n, c in self.clients.items() if not self.members[n].is_retired}
+
     async def kill(self) -> None:
         await asyncio.gather(*(member.kill() for member in self.members.values()))
 
@@ -96,6 +130,8 @@ class Cluster:
             await proxy.close()
         for client in self.clients.values():
             await client.close()
+        for disk in self.disks.values():
+            await disk.close()
 
     def reset(self, pairs: frozenset[Pair]) -> None:
         """End the connections that use one of the links."""
@@ -120,7 +156,7 @@ class Cluster:
 
         async def agreed() -> bool:
             nonlocal revision
-            answers = await asyncio.gather(*(c.hash_kv() for c in self.clients.values()))
+            answers = await asyncio.gather(*(c.hash_kv() for c in self.living.values()))
             revision = answers[0].header.revision
             return len({(a.header.revision, a.compact_revision) for a in answers}) == 1
 
@@ -129,10 +165,11 @@ class Cluster:
 
     async def states(self, revision: int) -> list[MemberState]:
         """HashKV of every member at one revision."""
-        answers = await asyncio.gather(*(c.hash_kv(revision) for c in self.clients.values()))
+        living = self.living
+        answers = await asyncio.gather(*(c.hash_kv(revision) for c in living.values()))
         return [
             MemberState(name, revision, answer.compact_revision, answer.hash)
-            for name, answer in zip(self.clients, answers, strict=True)
+            for name, answer in zip(living, answers, strict=True)
         ]
 
     def _who_calls(self, local: Endpoint, remote: Endpoint) -> str | None:
@@ -148,7 +185,7 @@ class Cluster:
         return (status.raftTerm, name) if leads else None
 
     async def _all_healthy(self) -> bool:
-        outcomes = await asyncio.gather(*(c.ask(Get(HEALTH_KEY)) for c in self.clients.values()))
+        outcomes = await asyncio.gather(*(c.ask(Get(HEALTH_KEY)) for c in self.living.values()))
         return all(isinstance(outcome, Found) for outcome in outcomes)
 
     async def _wait(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+from jepsen_like.checkers.recovery import STUCK
 from jepsen_like.client.recorder import Recorder
+from jepsen_like.cluster.cluster import TimedOut
 from jepsen_like.cluster.injector import Injector
 from jepsen_like.history.operation import Fault
 from jepsen_like.nemesis.disruption import Disruption, name_of, words_of
@@ -51,6 +53,8 @@ class FaultLoop:
         try:
             async with self._injector.broken(plan.disruption):
                 await self._over_within(plan.hold_s)
+        except TimedOut as e:
+            self._recorder.fault(Fault(STUCK, began_s, self._recorder.now_s(), str(e)))
         finally:
             self._under_way.remove(plan.disruption)
             ended_s = self._recorder.now_s()

@@ -1,38 +1,45 @@
 """Carries out on a real cluster what a nemesis drew.
 
-Owns: beginning a disruption, and ending exactly that one. Must never do: choose. A compaction storm
-is a client like any other: its operations are in the history, for they change what reads may see.
+Owns: beginning a disruption, and ending exactly that one. Must never do: choose.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from random import Random
 
 import grpc.aio
 
-from jepsen_like.client.member_client import MemberClient
 from jepsen_like.client.recorder import Recorder
 from jepsen_like.cluster.cluster import Cluster
-from jepsen_like.history.request import Compact, Get
-from jepsen_like.history.result import Found
+from jepsen_like.cluster.damage import flip_in_database, flip_in_log
+from jepsen_like.cluster.replacement import add, remove
+from jepsen_like.cluster.storms import ALL_KEYS, Storms
 from jepsen_like.nemesis.disruption import (
+    LOG,
+    BitFlip,
+    ClockSkew,
     Compactions,
     Cut,
+    Defrags,
+    DiskFull,
     Disruption,
     Kill,
+    LeaderTransfers,
     Pause,
+    Replacement,
     Slow,
+    SlowDisk,
     SlowReaders,
 )
-from jepsen_like.nemesis.nemesis import View
+from jepsen_like.nemesis.draws import View
+from jepsen_like.preload.shim_control import ShimControl
 from raftkv.api import rpc_pb2 as pb
 
-ALL_KEYS = "\0"
-STORM_TIMEOUT_S = 1.0
+GIVE_UP_WAIT_S = 1.0
 
 
 class Injector:
@@ -42,8 +49,8 @@ class Injector:
         self, cluster: Cluster, recorder: Recorder, random: Random, first_process: int
     ) -> None:
         self._cluster = cluster
-        self._recorder = recorder
         self._random = random
+        self._storms = Storms(cluster, recorder, random)
         self._processes = count(first_process)
 
     async def view(self, under_way: Iterable[Disruption]) -> View:
@@ -51,26 +58,39 @@ class Injector:
         members = self._cluster.members
         down = frozenset(n for n, m in members.items() if m.pid is None or m.is_paused)
         leader = await self._cluster.leader()
-        return View(self._cluster.names, leader, down, tuple(under_way))
+        damaged = frozenset(name for name, member in members.items() if member.is_damaged)
+        return View(self._cluster.names, leader, down, tuple(under_way), damaged)
 
     @asynccontextmanager
     async def broken(self, disruption: Disruption) -> AsyncIterator[None]:
         """It is broken inside, and mended after."""
+        async with self._context(disruption):
+            yield
+
+    def _context(self, disruption: Disruption) -> AbstractAsyncContextManager[None]:
         match disruption:
             case Kill():
-                context = self._killed(disruption)
+                return self._killed(disruption)
             case Pause():
-                context = self._paused(disruption)
+                return self._paused(disruption)
             case Cut():
-                context = self._cut(disruption)
+                return self._cut(disruption)
             case Slow():
-                context = self._slowed(disruption)
-            case Compactions():
-                context = self._compacting(disruption)
+                return self._slowed(disruption)
+            case Compactions() | LeaderTransfers() | Defrags():
+                return self._storms.rages(disruption, next(self._processes))
             case SlowReaders():
-                context = self._unread(disruption)
-        async with context:
-            yield
+                return self._unread(disruption)
+            case BitFlip():
+                return self._flipped(disruption)
+            case DiskFull():
+                return self._full(disruption)
+            case SlowDisk():
+                return self._slow_disk(disruption)
+            case ClockSkew():
+                return self._skewed(disruption)
+            case Replacement():
+                return self._replaced(disruption)
 
     @asynccontextmanager
     async def _killed(self, kill: Kill) -> AsyncIterator[None]:
@@ -112,34 +132,64 @@ class Injector:
             self._cluster.links.end(number)
 
     @asynccontextmanager
-    async def _compacting(self, storm: Compactions) -> AsyncIterator[None]:
-        over = asyncio.Event()
-        compacting = asyncio.create_task(self._compact(storm, over))
+    async def _flipped(self, flip: BitFlip) -> AsyncIterator[None]:
+        """From here on the member may refuse to start, or end as soon as it sees the damage."""
+        member = self._cluster.members[flip.member]
+        await member.kill()
+        member.is_damaged = member.has_excuse = True
+        data_dir, program = member.place.data_dir, member.program
+        try:
+            if flip.file == LOG:
+                flip_in_log(sorted(data_dir.glob(program.log)), self._random)
+            else:
+                flip_in_database(data_dir / program.database, self._random)
+            yield
+        finally:
+            await member.start()
+
+    @asynccontextmanager
+    async def _full(self, full: DiskFull) -> AsyncIterator[None]:
+        """A member that is about to end for it gets the time to do so before it counts again."""
+        member, disk = self._cluster.members[full.member], self._cluster.disks[full.member]
+        member.may_give_up = member.has_excuse = True
+        disk.fill()
         try:
             yield
         finally:
-            over.set()
-            await compacting
+            disk.free()
+            await asyncio.sleep(GIVE_UP_WAIT_S)
+            member.may_give_up = False
+            await member.start()
 
-    async def _compact(self, storm: Compactions, over: asyncio.Event) -> None:
-        """With a timeout of its own: a storm must end soon after its end was asked for."""
-        process = next(self._processes)
-        while not over.is_set():
-            member = self._random.choice(self._cluster.names)
-            endpoint = self._cluster.endpoints[member]
-            async with MemberClient(endpoint, STORM_TIMEOUT_S) as client:
-                await self._compact_once(storm, process, member, client)
-            await asyncio.sleep(storm.every_s)
+    @asynccontextmanager
+    async def _slow_disk(self, slow: SlowDisk) -> AsyncIterator[None]:
+        shim = self._shim(slow.member)
+        shim.set_sync_delay(slow.delay_s)
+        try:
+            yield
+        finally:
+            shim.set_sync_delay(0.0)
 
-    async def _compact_once(
-        self, storm: Compactions, process: int, member: str, client: MemberClient
-    ) -> None:
-        read = await self._recorder.ask(process, member, client, Get(ALL_KEYS, limit=1))
-        if isinstance(read.outcome, Found):
-            behind = self._random.randint(0, storm.behind)
-            revision = max(1, read.outcome.revision - behind)
-            request = Compact(revision, physical=self._random.random() < 0.5)
-            await self._recorder.ask(process, member, client, request)
+    @asynccontextmanager
+    async def _skewed(self, skew: ClockSkew) -> AsyncIterator[None]:
+        shims = [self._shim(name) for name in skew.members]
+        for shim in shims:
+            shim.set_wall(skew.offset_s)
+            shim.set_rate(skew.rate_ppm)
+        try:
+            yield
+        finally:
+            for shim in shims:
+                shim.set_wall(0.0)
+                shim.set_rate(0)
+
+    @asynccontextmanager
+    async def _replaced(self, replacement: Replacement) -> AsyncIterator[None]:
+        await remove(self._cluster, replacement.member)
+        try:
+            yield
+        finally:
+            await add(self._cluster, replacement.member)
 
     @asynccontextmanager
     async def _unread(self, readers: SlowReaders) -> AsyncIterator[None]:
@@ -157,3 +207,8 @@ class Injector:
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                     break  # the member is gone; the streams so far stay as they are
             yield
+
+    def _shim(self, name: str) -> ShimControl:
+        shim = self._cluster.members[name].shim
+        assert shim is not None  # Cluster gives every member one where the nemesis needs it
+        return shim

@@ -1,8 +1,9 @@
 """One member as an operating system process: its flags, its log file, its signals.
 
-Owns: MemberProcess, and knowing whether an end of the process was wanted. Must never do: know the
-other members beyond --initial-cluster. The process has a session of its own: Ctrl-C in a terminal
-reaches only the run, which then heals, reads and judges what it has.
+Owns: MemberProcess, and knowing whether an end of the process was wanted, or may come of what was
+done to it. Must never do: know the other members beyond --initial-cluster. The process has a
+session of its own: Ctrl-C in a terminal reaches only the run, which then heals, reads and judges
+what it has.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jepsen_like.checkers.recovery import DIED, GAVE_UP, REFUSED
 from jepsen_like.cluster.link_proxy import Address
 from jepsen_like.cluster.program import Program
+from jepsen_like.preload.shim_control import ShimControl
 
 LOG_TAIL_LINES = 8
 LOG_TAIL_BYTES = 8_000
 TERM_WAIT_S = 20.0
 
-Died = Callable[[str, str], None]
-"""Told the name and, in words, what is known of an end that nobody asked for."""
+Died = Callable[[str, str, str], None]
+"""Told the name, a name of ``checkers.recovery`` and, in words, what is known of an end that nobody
+asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,15 @@ class Place:
     peer: Address
     advertised: Address
     directory: Path
+    has_own_disk: bool = False
+
+    @property
+    def disk_dir(self) -> Path:
+        return self.directory / f"{self.name}.disk"
 
     @property
     def data_dir(self) -> Path:
-        return self.directory / f"{self.name}.data"
+        return self.disk_dir / "data" if self.has_own_disk else self.directory / f"{self.name}.data"
 
     @property
     def log_path(self) -> Path:
@@ -48,27 +57,31 @@ class Place:
 
 
 class MemberProcess:
-    """Starts, pauses, kills and restarts one member."""
+    """Starts, pauses, kills and restarts one member. ``is_damaged``: its files were changed, and if
+    it ends by itself it is ``is_retired``: it does not start again. ``may_give_up``: it has no disk
+    space now. ``has_excuse``: one of the two was so at some time of the run."""
 
-    def __init__(self, program: Program, place: Place, initial_cluster: str, died: Died) -> None:
+    def __init__(
+        self,
+        program: Program,
+        place: Place,
+        initial_cluster: str,
+        died: Died,
+        shim: ShimControl | None = None,
+    ) -> None:
         self.place = place
+        self.program = program
+        self.shim = shim
         self.starts = 0
         self.is_paused = False
+        self.is_damaged = False
+        self.is_retired = False
+        self.may_give_up = False
+        self.has_excuse = False
+        self.joins = False
+        """Whether the cluster was there before it: a member that was added."""
         self._died = died
-        self._program = program
-        self._command = program.command_line(
-            {
-                "name": place.name,
-                "data-dir": str(place.data_dir),
-                "listen-client-urls": place.client.url,
-                "advertise-client-urls": place.client.url,
-                "listen-peer-urls": place.peer.url,
-                "initial-advertise-peer-urls": place.advertised.url,
-                "initial-cluster": initial_cluster,
-                "initial-cluster-token": "jepsen-like",
-                "initial-cluster-state": "new",
-            }
-        )
+        self._initial_cluster = initial_cluster
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._end_is_wanted = False
@@ -87,18 +100,18 @@ class MemberProcess:
         return self._process.pid if self._process is not None and self.is_running else None
 
     async def start(self) -> None:
-        """Nothing happens when it runs already."""
-        if self.is_running:
+        """Nothing happens when it runs already, or never will again."""
+        if self.is_running or self.is_retired:
             return
         self._end_is_wanted = False
         self.is_paused = False
         with self.place.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *self._command(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
-                env=self._program.environment(),
+                env=self._environment(),
                 start_new_session=True,
             )
         self.starts += 1
@@ -121,6 +134,26 @@ class MemberProcess:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
         self.is_paused = False
+
+    def _command(self) -> list[str]:
+        place = self.place
+        return self.program.command_line(
+            {
+                "name": place.name,
+                "data-dir": str(place.data_dir),
+                "listen-client-urls": place.client.url,
+                "advertise-client-urls": place.client.url,
+                "listen-peer-urls": place.peer.url,
+                "initial-advertise-peer-urls": place.advertised.url,
+                "initial-cluster": self._initial_cluster,
+                "initial-cluster-token": "jepsen-like",
+                "initial-cluster-state": "existing" if self.joins else "new",
+            }
+        )
+
+    def _environment(self) -> dict[str, str]:
+        own = self.program.environment()
+        return own | self.shim.environment if self.shim is not None else own
 
     def log_tail(self) -> str:
         if not self.place.log_path.exists():
@@ -153,5 +186,8 @@ class MemberProcess:
 
     async def _wait(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
-        if not self._end_is_wanted:
-            self._died(self.name, f"{self.name} ended with status {code}\n{self.log_tail()}")
+        if self._end_is_wanted:
+            return
+        self.is_retired = self.is_damaged
+        kind = REFUSED if self.is_damaged else GAVE_UP if self.may_give_up else DIED
+        self._died(self.name, kind, f"{self.name} ended with status {code}\n{self.log_tail()}")

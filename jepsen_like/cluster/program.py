@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jepsen_like.nemesis.registry import DEFRAG, LEADER_TRANSFER, MEMBER_CHANGE, PRELOAD
+
 ROOT = Path(__file__).parents[2]
 NAMES = ("raftkv", "etcd")
 SNAPSHOT_COUNT = 500
@@ -19,12 +21,15 @@ SNAPSHOT_COUNT = 500
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """``features`` are of those that a Workload ``needs``; ``flags`` come before the members'."""
+    """``features`` are of those that a Workload or a Nemesis ``needs``; ``flags`` come before the
+    members'. ``database`` is the file's place in the data directory."""
 
     name: str
     command: tuple[str, ...]
     features: frozenset[str]
     flags: tuple[str, ...] = ()
+    database: str = "member/db"
+    log: str = "member/wal/*.wal"
 
     def command_line(self, settings: dict[str, str]) -> list[str]:
         """``settings`` are etcd's flags without the dashes."""
@@ -45,8 +50,10 @@ def program_named(name: str, binary: str = "", flags: Sequence[str] = ()) -> Pro
             (binary, "serve") if binary else (sys.executable, "-m", "raftkv.cli.main", "serve")
         )
         own = (count, f"--snapshot-catchup-entries={SNAPSHOT_COUNT // 5}")
-        return Program(name, command, frozenset({"kv", "watch"}), (*own, *flags))
+        return Program(name, command, frozenset({"kv", "watch", PRELOAD}), (*own, *flags))
     if name == "etcd":
-        features = frozenset({"kv", "watch", "lease", "lock"})
-        return Program(name, (binary or "etcd",), features, (count, *flags))
+        changes = {LEADER_TRANSFER, MEMBER_CHANGE, DEFRAG}
+        features = frozenset({"kv", "watch", "lease", "lock"} | changes)
+        database = "member/snap/db"
+        return Program(name, (binary or "etcd",), features, (count, *flags), database)
     raise ValueError(f"no program {name!r}: one of {', '.join(NAMES)} is expected")

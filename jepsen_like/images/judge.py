@@ -18,7 +18,7 @@ from jepsen_like.images.keyspace import Row, Rows, State, states_after
 from jepsen_like.images.performer import make_cluster
 from jepsen_like.images.proposal import encode, revision_of
 from raftkv.errors import RaftKVError
-from raftkv.mvcc.codec import decode_key_value, row_body
+from raftkv.mvcc.codec import decode_row, rows_of
 from raftkv.mvcc.query import RangeQuery
 from raftkv.mvcc.store import Store
 from raftkv.simulation.cluster import SimulatedCluster
@@ -129,8 +129,8 @@ def read_state(store: Store) -> State:
 def _rows(store: Store, revision: int) -> Rows:
     result = store.range(RangeQuery(b"\0", b"\0", revision=revision))
     rows: dict[str, Row] = {}
-    for row in result.rows:
-        kv = decode_key_value(row_body(bytes(row)))
+    for row in rows_of(result.pieces):
+        kv = decode_row(row)
         rows[kv.key.decode()] = Row(
             kv.value.decode(), kv.create_revision, kv.mod_revision, kv.version
         )

@@ -1,7 +1,8 @@
 """What can be broken, as values.
 
 Owns: the kinds of disruption and their words. Must never do: break anything; the cluster's
-Injector does. Every disruption can be ended, and leaves nothing behind but what it caused.
+Injector does. Every disruption can be ended, and leaves nothing behind but what it caused; a
+flipped bit stays.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 
 Pair = tuple[str, str]
 """A directed link: whose bytes, and to whom."""
+
+LOG, DATABASE = "log", "database"
+"""The files that a bit is flipped in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +67,98 @@ class SlowReaders:
     streams: int
 
 
-Disruption = Kill | Pause | Cut | Slow | Compactions | SlowReaders
+@dataclass(frozen=True, slots=True)
+class BitFlip:
+    """SIGKILL, one bit of one file changed, and a restart in the end. ``file``: LOG (a part that
+    was synced long ago) or DATABASE."""
+
+    file: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFull:
+    """No byte is left on the member's own file system."""
+
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDisk:
+    """Every sync of the member waits first."""
+
+    member: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSkew:
+    """The members' time of day is wrong by ``offset_s``, and their monotonic clocks gain
+    ``rate_ppm`` parts in a million."""
+
+    members: tuple[str, ...]
+    offset_s: float
+    rate_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderTransfers:
+    """The leader is asked again and again to hand over to another member."""
+
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Defrags:
+    """One member after the other rewrites its database."""
+
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The member is removed from the cluster, wiped, and added as a new one in the end."""
+
+    member: str
+
+
+Disruption = (
+    Kill
+    | Pause
+    | Cut
+    | Slow
+    | Compactions
+    | SlowReaders
+    | BitFlip
+    | DiskFull
+    | SlowDisk
+    | ClockSkew
+    | LeaderTransfers
+    | Defrags
+    | Replacement
+)
+
+_NAMES: dict[type[Disruption], str] = {
+    Kill: "kill",
+    Pause: "pause",
+    Cut: "partition",
+    Slow: "slow-link",
+    Compactions: "compaction",
+    SlowReaders: "slow-reader",
+    DiskFull: "disk-full",
+    SlowDisk: "slow-disk",
+    ClockSkew: "clock",
+    LeaderTransfers: "leader-transfer",
+    Defrags: "defrag",
+    Replacement: "member-replace",
+}
 
 
 def name_of(disruption: Disruption) -> str:
     """The name of its kind, which is what --nemesis takes."""
-    match disruption:
-        case Kill():
-            return "kill"
-        case Pause():
-            return "pause"
-        case Cut():
-            return "partition"
-        case Slow():
-            return "slow-link"
-        case Compactions():
-            return "compaction"
-        case SlowReaders():
-            return "slow-reader"
+    if isinstance(disruption, BitFlip):
+        return "bitflip" if disruption.file == LOG else "bitflip-db"
+    return _NAMES[type(disruption)]
 
 
 def words_of(disruption: Disruption) -> str:
@@ -98,6 +176,17 @@ def words_of(disruption: Disruption) -> str:
             return f"every {disruption.every_s:g} s, up to {disruption.behind} revisions behind"
         case SlowReaders():
             return f"{disruption.streams} streams of {disruption.member} are not read"
+        case BitFlip():
+            return f"one bit in the {disruption.file} of {disruption.member}"
+        case DiskFull() | Replacement():
+            return disruption.member
+        case SlowDisk():
+            return f"{disruption.member}, {disruption.delay_s * 1000:.0f} ms a sync"
+        case ClockSkew():
+            rate = f"{disruption.rate_ppm / 10_000:+g} %"
+            return f"{', '.join(disruption.members)}: {disruption.offset_s:+g} s, rate {rate}"
+        case LeaderTransfers() | Defrags():
+            return f"every {disruption.every_s:g} s"
 
 
 def _arrows(pairs: frozenset[Pair]) -> str:

@@ -6,7 +6,7 @@ a bug: what a service raises that is no error of raftkv's ends the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -36,6 +36,9 @@ class _Call:
     def __init__(self, answered: Callable[[bytes | Status], None]) -> None:
         self.reply = answered
         self.fail = answered
+
+    def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
+        self.reply(b"".join(pieces))
 
 
 class Exchange:

@@ -33,8 +33,9 @@ from raftkv.simulation.trace import Trace
 
 RECOVERY_S = 30.0
 """Within so many virtual seconds a healed quorum serves again: a dozen election timeouts."""
-EVENTS_MAX = 1_000_000
-"""A run has some ten thousand. Beyond this, members answer each other for ever."""
+EVENTS_PER_S_MAX = 100_000
+"""Of one virtual second. A busy one has ten thousand; beyond this, members answer each other for
+ever."""
 PROBE = Get("probe")
 ASK_AGAIN_S = 0.1
 
@@ -89,6 +90,7 @@ class _Director:
         )
         self._invariants = Invariants()
         self._trace = Trace()
+        self._second, self._events_before = 0.0, 0
         self._cluster.entered = self._entered
         self._cluster.network.seen = self._invariants.observe_message
 
@@ -113,10 +115,17 @@ class _Director:
         return outcome
 
     def _entered(self, machine: Machine, callback: Callback) -> None:
-        if self._world.events > EVENTS_MAX:
-            raise InvariantViolated("a run ends", f"{self._world.events} events are no end")
+        self._bound_events()
         self._trace.note(self._world.now(), machine, callback)
         self._invariants.observe(machine)
+
+    def _bound_events(self) -> None:
+        if self._world.now() >= self._second + 1:
+            self._second, self._events_before = self._world.now(), self._world.events
+        elif self._world.events - self._events_before > EVENTS_PER_S_MAX:
+            raise InvariantViolated(
+                "no storm of messages", f"more than {EVENTS_PER_S_MAX} events in one second"
+            )
 
     # --- phases -------------------------------------------------------------------------------
 

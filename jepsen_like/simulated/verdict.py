@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jepsen_like.checkers import hashes, linearizable, watch
+from jepsen_like.checkers import hashes, linearizable, watch, wgl
 from jepsen_like.checkers.verdict import Validity, Verdict
 from jepsen_like.simulated.plan import Plan
 from jepsen_like.simulated.run import Run, run
@@ -38,6 +38,8 @@ def judge_seed(plan: Plan) -> Judged:
     if outcome.violation is not None:
         return Judged(outcome, (), outcome.violation.name, outcome.violation.text)
     verdicts = tuple(chosen.check(outcome.history))
+    if len(outcome.history.answered) <= wgl.OPERATIONS_MAX:
+        verdicts += (wgl.check(outcome.history),)  # a second opinion, where it can have one
     for verdict in verdicts:
         if verdict.validity is Validity.INVALID:
             return Judged(outcome, verdicts, verdict.checker, verdict.findings[0].reason)

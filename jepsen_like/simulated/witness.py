@@ -13,10 +13,9 @@ from random import Random
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Watch
 from jepsen_like.simulated.watching import WatchClient
-from jepsen_like.workloads.session import OpenWatch
+from jepsen_like.workloads.witness import next_stretch, seen_after
 from raftkv.simulation.cluster import SimulatedCluster
 
-EVERY_KEY = "\0"
 STRETCH_S = 3.0
 
 
@@ -34,13 +33,7 @@ class Witness:
         self.seen_revision = 0
 
     def start(self) -> None:
-        step = OpenWatch(
-            EVERY_KEY,
-            EVERY_KEY,
-            start_revision=self.seen_revision + 1,
-            for_s=STRETCH_S,
-            events_max=10_000,
-        )
+        step = next_stretch(self.seen_revision, STRETCH_S)
         machine = self._random.choice(self._cluster.machines)
         watching = WatchClient(self._cluster.scheduler, machine, self._process, step, self._random)
         watching.start(partial(self._ended, watching.watch))
@@ -50,10 +43,6 @@ class Witness:
 
     def _ended(self, watch: Watch) -> None:
         self._history.watches.append(watch)
-        for response in watch.responses:
-            if response.canceled and response.compact_revision:
-                self.seen_revision = max(self.seen_revision, response.compact_revision - 1)
-            elif not response.created:
-                self.seen_revision = max(self.seen_revision, response.revision)
+        self.seen_revision = seen_after(watch, self.seen_revision)
         if not self._stopped:
             self._cluster.scheduler.call_later(0.01, self.start)

@@ -1,12 +1,16 @@
-"""mix: all that etcd's key-value API can do, on a few keys.
+"""mix: all that etcd's key-value API can do, on a few keys; mix-plain: without one of its bugs.
 
 Owns: the proportions. Compaction lags behind by up to 30 revisions, and hits revisions of deletes
-more often than chance would: that is where etcd lost events (#18089, #19179).
+more often than chance would: that is where etcd lost events (#18089, #19179). In mix-plain no read
+of a txn names a revision: etcd 3.4 and 3.5 diverge on such a txn (#18667), which would hide all
+else that a run of them could show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from random import Random
 
 from jepsen_like.checkers import load
@@ -15,18 +19,18 @@ from jepsen_like.history.request import Compact, Delete, Get, Put, Request
 from jepsen_like.workloads.checks import Assembled, Check
 from jepsen_like.workloads.keyspace import Keys, Values
 from jepsen_like.workloads.memory import Memory
-from jepsen_like.workloads.txn import TxnDraw
+from jepsen_like.workloads.txn import OLD_READS, TxnDraw
 
 KEYS = Keys("k", 8)
 _SERIALIZABLE = 0.1  # of the gets
 
 
 class MixSession:
-    def __init__(self, process: int, random: Random) -> None:
+    def __init__(self, process: int, random: Random, *, old_reads: float = OLD_READS) -> None:
         self._values = Values(process)
         self._memory = Memory()
         self._random = random
-        self._txns = TxnDraw(KEYS, self._values, self._memory, random)
+        self._txns = TxnDraw(KEYS, self._values, self._memory, random, old_reads)
         self._draws = {
             self._put: 40,
             self._get: 16,
@@ -81,3 +85,7 @@ def mix(general: Sequence[Check] = ()) -> Assembled:
         final_requests=(Get(*KEYS.whole),),
         checks=(load.operations, *general),
     )
+
+
+def mix_plain(general: Sequence[Check] = ()) -> Assembled:
+    return replace(mix(general), name="mix-plain", make_session=partial(MixSession, old_reads=0.0))

@@ -1,8 +1,7 @@
 """The workloads by name, for --workload and ``list``.
 
-Owns: that table. ``general`` are the checks that judge any history (linearizability, hashes);
-``watching`` those that only a workload with watches feeds: without a watch they would call every
-run unknown. Each workload adds the checks that are its own.
+Owns: that table. ``general`` are the checks that judge any history (linearizability, watches,
+hashes); each workload adds those that are its own.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from jepsen_like.workloads.election import election
 from jepsen_like.workloads.kubernetes import kubernetes
 from jepsen_like.workloads.lease import lease
 from jepsen_like.workloads.lock import lock, unfenced_lock
-from jepsen_like.workloads.mix import mix
+from jepsen_like.workloads.mix import mix, mix_plain
 from jepsen_like.workloads.register import register
 from jepsen_like.workloads.set import elements
 from jepsen_like.workloads.txn import txn
@@ -27,6 +26,7 @@ WORKLOADS: dict[str, Callable[[Sequence[Check]], Assembled]] = {
     "append": append,
     "txn": txn,
     "mix": mix,
+    "mix-plain": mix_plain,
     "watch": watch,
     "kubernetes": kubernetes,
     "lease": lease,
@@ -36,11 +36,8 @@ WORKLOADS: dict[str, Callable[[Sequence[Check]], Assembled]] = {
 }
 
 
-def workload(name: str, general: Sequence[Check], watching: Sequence[Check] = ()) -> Assembled:
+def workload(name: str, general: Sequence[Check]) -> Assembled:
     """ValueError names what there is."""
     if name not in WORKLOADS:
         raise ValueError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
-    chosen = WORKLOADS[name](general)
-    if "watch" in chosen.needs:
-        chosen.checks += tuple(watching)
-    return chosen
+    return WORKLOADS[name](general)

@@ -29,17 +29,18 @@ from jepsen_like.workloads.keyspace import Keys, Values
 from jepsen_like.workloads.memory import Memory
 
 KEYS = Keys("t", 6)
-_OLD_READ = 0.04  # of the reads: a compacted one refuses the whole txn
+OLD_READS = 0.04  # of the reads: a compacted one refuses the whole txn
 
 
 @dataclass(slots=True)
 class TxnDraw:
-    """Draws txns of one client."""
+    """Draws txns of one client. ``old_reads``: the part of the reads that name a revision."""
 
     keys: Keys
     values: Values
     memory: Memory
     random: Random
+    old_reads: float = OLD_READS
 
     def txn(self) -> Txn:
         compares = tuple(self._compare() for _ in range(self.random.choice((0, 1, 1, 1, 2))))
@@ -70,7 +71,7 @@ class TxnDraw:
         key, end = self.keys.one(self.random), ""
         if self.random.random() < 0.4:
             key, end = self.keys.span(self.random)
-        old = self.memory.revision > 1 and self.random.random() < _OLD_READ
+        old = self.memory.revision > 1 and self.random.random() < self.old_reads
         revision = self.memory.recent_revision(self.random) if old else 0
         return Get(key, end, revision, self.random.choice((0, 0, 1, 2)) if end else 0)
 

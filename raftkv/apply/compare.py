@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from raftkv.api.rpc_pb2 import Compare
-from raftkv.mvcc.codec import decode_row
+from raftkv.mvcc.codec import decode_row, rows_of
 from raftkv.mvcc.query import KeyValue, RangeQuery, RangeResult
 
 
@@ -25,8 +25,8 @@ class View(Protocol):
 
 def holds(compare: Compare, view: View) -> bool:
     if compare.range_end:
-        rows = view.range(RangeQuery(compare.key, compare.range_end)).rows
-        found = [decode_row(row) for row in rows]
+        pieces = view.range(RangeQuery(compare.key, compare.range_end)).pieces
+        found = [decode_row(row) for row in rows_of(pieces)]
     else:
         one = view.get(compare.key)
         found = [] if one is None else [one]

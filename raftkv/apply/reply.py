@@ -20,6 +20,8 @@ OP_PUT = b"\x12"
 OP_DELETE_RANGE = b"\x1a"
 OP_TXN = b"\x22"
 EMPTY_HEADER = b"\x0a\x00"
+WORTHY_PIECE_BYTES = 16_384
+"""Pieces above it, one with another, cost less to send one by one than to join."""
 
 
 def put_reply(header: bytes, previous: bytes | None) -> bytes:
@@ -39,10 +41,22 @@ def delete_reply(header: bytes, deleted: int, previous: Iterable[bytes]) -> byte
 
 
 def range_reply(header: bytes, result: RangeResult) -> bytes:
+    return b"".join(_range_pieces(header, result))
+
+
+def range_message(header: bytes, result: RangeResult) -> bytes | list[bytes]:
+    """``range_reply`` for a call of its own: in pieces where they are worth their handling."""
+    pieces = result.pieces
+    if len(pieces) > 1 and sum(map(len, pieces)) > len(pieces) * WORTHY_PIECE_BYTES:
+        return _range_pieces(header, result)
+    return range_reply(header, result)
+
+
+def _range_pieces(header: bytes, result: RangeResult) -> list[bytes]:
     tail = b"\x18\x01" if result.more else b""
     if result.count:
         tail += b"\x20" + encode_varint(result.count)
-    return b"".join((header, *result.rows, tail))
+    return [header, *result.pieces, tail]
 
 
 def txn_reply(header: bytes, *, succeeded: bool, ops: Sequence[bytes]) -> bytes:

@@ -27,7 +27,6 @@ from raftkv.errors import Corrupt
 
 T = TypeVar("T")
 Rows = Iterator[tuple[bytes, bytes]]
-Value = bytes | memoryview
 
 MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
@@ -35,6 +34,8 @@ MAP_HEADROOM_BYTES = 2 << 30
 """What must be free at every begin. A transaction is committed long before it dirties as much."""
 PAGE_BYTES_PER_WRITE = 2048
 """An estimate of the dirty pages that a small write causes, to bound a transaction by."""
+ROWS_PER_PIECE = 256
+"""How many values ``joined`` puts together at a time."""
 
 
 class Backend(Protocol):
@@ -64,10 +65,12 @@ class Backend(Protocol):
     def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
         """Rows with start <= key < end, in order. Not to be used across a write."""
 
-    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[Value]:
-        """The values of the first ``limit`` rows of [start, end); all of them with 0. For tables
-        in which no two values are equal: the values of LATEST hold their keys. They may be views
-        of the file, good until the next write: a list is then copied once, when it is joined."""
+    def joined(
+        self, table: Table, start: bytes, end: bytes | None, limit: int
+    ) -> tuple[list[bytes], int]:
+        """The values of the first ``limit`` rows of [start, end), of all of them with 0: joined,
+        in pieces of ``ROWS_PER_PIECE``, and how many they are. For tables in which no two values
+        are equal: the values of LATEST hold their keys."""
 
     def count(self, table: Table, start: bytes, end: bytes | None) -> int: ...
 
@@ -139,15 +142,24 @@ class LmdbBackend:
                         return
                     yield key, bytes(value)
 
-    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[Value]:
+    def joined(
+        self, table: Table, start: bytes, end: bytes | None, limit: int
+    ) -> tuple[list[bytes], int]:
         stop = self._row_at(table, end)
+        pieces: list[bytes] = []
+        count = 0
         with self._txn.cursor(self._db[table]) as cursor:
-            if not cursor.set_range(start):
-                return []
-            rows = cursor.iternext(False, True)
-            if stop is not None:
-                rows = iter(rows.__next__, stop)  # the loop runs in C, to the row of ``end``
-            return list(islice(rows, limit) if limit else rows)
+            if cursor.set_range(start):
+                rows = cursor.iternext(False, True)
+                if stop is not None:
+                    rows = iter(rows.__next__, stop)  # the loop runs in C, to the row of ``end``
+                if limit:
+                    rows = islice(rows, limit)
+                # Views of the file, copied once; the few of a piece stay in the processor's cache.
+                while views := list(islice(rows, ROWS_PER_PIECE)):
+                    count += len(views)
+                    pieces.append(b"".join(views))
+        return pieces, count
 
     def count(self, table: Table, start: bytes, end: bytes | None) -> int:
         stop = self._stop(table, end)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import islice
 
-from raftkv.backend.environment import Backend, Rows, Value
+from raftkv.backend.environment import Backend, Rows
 from raftkv.backend.schema import Meta, Table
 
 PLAIN_KEY_BYTES_MAX = 500
@@ -77,15 +78,13 @@ class OrderedKeys:
             return self._backend.cursor(self._table, start, end)
         return self._scan_buckets(start, end)
 
-    def values(self, start: bytes, end: bytes | None, limit: int) -> list[Value]:
+    def joined(self, start: bytes, end: bytes | None, limit: int) -> tuple[list[bytes], int]:
+        """The first ``limit`` values, or all with 0, joined in pieces; and how many they are."""
         if not self._has_buckets:
-            return self._backend.values(self._table, start, end, limit)
-        found: list[Value] = []
-        for _, value in self._scan_buckets(start, end):
-            found.append(value)
-            if len(found) == limit:
-                break
-        return found
+            return self._backend.joined(self._table, start, end, limit)
+        rows = self._scan_buckets(start, end)
+        values = [value for _, value in (islice(rows, limit) if limit else rows)]
+        return values, len(values)
 
     def count(self, start: bytes, end: bytes | None) -> int:
         if not self._has_buckets:

@@ -1,4 +1,4 @@
-"""The HTTP side of a member's client port: GET /health, /version and /metrics.
+"""The HTTP side of a member's client port: /health, /livez, /readyz, /version, /metrics, and /v3/.
 
 Owns: which path answers what, in etcd's JSON. Must never do: know the member or the wire's
 transport; it asks a ``HealthSource`` and returns ``HttpResponse`` values.
@@ -7,30 +7,18 @@ transport; it asks a ``HealthSource`` and returns ``HttpResponse`` values.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
 from raftkv import ETCD_VERSION
+from raftkv.gateway.health_source import HealthSource
+from raftkv.gateway.json_api import BETA_PREFIX, PREFIX, JsonApi
+from raftkv.gateway.probes import Probes
 from raftkv.wire.service import HttpRequest, HttpResponse
 
 _JSON = "application/json"
+_NOT_ALLOWED = HttpResponse(405, b"Method Not Allowed\n", headers={"allow": "GET"})
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class HealthSource(Protocol):
-    """What the HTTP side asks of a member."""
-
-    async def alarms(self) -> Sequence[str]:
-        """The alarms raised anywhere in the cluster: ``NOSPACE``, ``CORRUPT``."""
-
-    def has_leader(self) -> bool: ...
-
-    async def check_read(self, *, serializable: bool) -> str | None:
-        """Read one key; what went wrong, or None."""
-
-    def cluster_version(self) -> str | None:
-        """The version that all members agreed on, None before they did."""
 
 
 Answer = Callable[[HttpRequest, dict[str, list[str]]], Awaitable[HttpResponse]]
@@ -39,8 +27,12 @@ Answer = Callable[[HttpRequest, dict[str, list[str]]], Awaitable[HttpResponse]]
 class HttpGateway:
     """Implements ``service.HttpHandler``."""
 
-    def __init__(self, source: HealthSource, render_metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self, source: HealthSource, render_metrics: Callable[[], bytes], json_api: JsonApi
+    ) -> None:
         self._source = source
+        self._probes = Probes(source)
+        self._json_api = json_api
         self._render_metrics = render_metrics
         self._routes: dict[str, Answer] = {
             "/health": self._health,
@@ -50,11 +42,18 @@ class HttpGateway:
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         parts = urlsplit(request.target)
+        if parts.path.startswith((PREFIX, BETA_PREFIX)):
+            return await self._json_api(request, parts.path)
+        if self._probes.has(parts.path):
+            if request.method not in ("GET", "HEAD"):
+                return _NOT_ALLOWED
+            query = parse_qs(parts.query, keep_blank_values=True)
+            return await self._probes.answer(parts.path, verbose="verbose" in query)
         answer = self._routes.get(parts.path)
         if answer is None:
             return HttpResponse(404, b"404 page not found\n")
         if request.method not in ("GET", "HEAD"):
-            return HttpResponse(405, b"Method Not Allowed\n", headers={"allow": "GET"})
+            return _NOT_ALLOWED
         return await answer(request, parse_qs(parts.query, keep_blank_values=True))
 
     async def _health(self, request: HttpRequest, query: dict[str, list[str]]) -> HttpResponse:

@@ -42,6 +42,9 @@ class MemberHealth:
         (self._member.read_local if serializable else self._member.linearize)(proceed)
         return await answer
 
+    def is_learner(self) -> bool:
+        return self._member.status().is_learner
+
     def cluster_version(self) -> str | None:
         return ETCD_VERSION
 

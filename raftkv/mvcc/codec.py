@@ -8,6 +8,8 @@ that is zero or empty is absent, as protobuf 3 has it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from raftkv.mvcc.query import KeyValue
 
 _SMALL = tuple(bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(1 << 14))
@@ -110,9 +112,18 @@ def row_body(row: bytes) -> bytes:
     return row[decode_varint(row, 1)[1] :]
 
 
-def decode_row(row: bytes | memoryview) -> KeyValue:
-    data = bytes(row)
-    return decode_key_value(data, decode_varint(data, 1)[1])
+def rows_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The rows of a RangeResult, one by one."""
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            size, body = decode_varint(piece, at + 1)
+            yield piece[at : body + size]
+            at = body + size
+
+
+def decode_row(row: bytes) -> KeyValue:
+    return decode_key_value(row, decode_varint(row, 1)[1])
 
 
 def revisions_of_row(row: bytes) -> tuple[int, int, int]:

@@ -50,11 +50,11 @@ class RangeQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """``rows`` are complete ``kvs`` fields of a RangeResponse (tag, length, KeyValue), in order:
-    joining them is the list's body. They may be views of the database, good until the next write.
+    """``pieces``, joined, are the ``kvs`` fields of a RangeResponse (tag, length, KeyValue) in
+    order, and so the list's body. Each holds one row or more, whole: ``codec.rows_of`` cuts it.
     ``revision`` is the store's, not the one asked for."""
 
-    rows: Sequence[bytes | memoryview]
+    pieces: Sequence[bytes]
     count: int
     more: bool
     revision: int

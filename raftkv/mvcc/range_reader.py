@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
-from raftkv.backend.environment import Value
 from raftkv.backend.ordered_keys import OrderedKeys
 from raftkv.mvcc.codec import (
     decode_row,
@@ -53,6 +53,8 @@ class RangeReader:
         if query.count_only:
             return RangeResult((), self._count(query, at), False, current)
         if _is_plain(query):
+            if at is None and query.range_end and _is_copied(query):
+                return self._copied(query, current)
             rows, count = self._plain(query, at)
         else:
             found = list(self._rows(query, at))
@@ -65,24 +67,23 @@ class RangeReader:
             rows = [_without_value(row) for row in rows]
         return RangeResult(rows, count, more, current)
 
-    def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[Value], int]:
+    def _copied(self, query: RangeQuery, current: int) -> RangeResult:
+        """The newest state as it is stored: rows go into the answer without being looked at."""
+        limit = max(query.limit, 0)
+        pieces, count = self._latest.joined(*bounds(query.key, query.range_end), limit)
+        if limit and count == limit:
+            count = self._count(query, None)
+        return RangeResult(pieces, count, 0 < limit < count, current)
+
+    def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[bytes], int]:
         """In key order, unfiltered: one row more than the limit, and the count of all."""
         wanted = query.limit + 1 if query.limit > 0 else 0
-        rows: list[Value] = []
-        if not query.range_end:
-            rows = list(self._rows(query, at))
-        elif at is None:
-            rows = self._latest.values(*bounds(query.key, query.range_end), wanted)
-        else:
-            count = 0
-            for row in self._rows(query, at):
-                count += 1
-                if not wanted or count <= wanted:
-                    rows.append(row)
-            return _quirk_sorted(rows, query), count
+        found = self._rows(query, at)
+        rows = list(islice(found, wanted) if wanted else found)
         count = len(rows)
         if wanted and count == wanted:
-            count = self._count(query, at)
+            # What is newest can be counted without its rows; the past has to be walked.
+            count = self._count(query, at) if at is None else count + sum(1 for _ in found)
         return _quirk_sorted(rows, query), count
 
     def _count(self, query: RangeQuery, at: int | None) -> int:
@@ -129,6 +130,13 @@ class RangeReader:
         return None if record is None else encode_row(record.key_value)
 
 
+def _is_copied(query: RangeQuery) -> bool:
+    """Whether the rows of a plain query leave as they are stored, in the order they have."""
+    return not query.keys_only and (
+        query.sort_target is SortTarget.KEY or query.sort_order is not SortOrder.NONE
+    )
+
+
 def _has_filters(query: RangeQuery) -> bool:
     return bool(
         query.min_mod_revision
@@ -148,16 +156,16 @@ def _is_plain(query: RangeQuery) -> bool:
     return query.sort_target is SortTarget.KEY and query.sort_order is SortOrder.ASCEND
 
 
-def _quirk_sorted(rows: list[Value], query: RangeQuery) -> list[Value]:
+def _quirk_sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
     if query.sort_order is SortOrder.NONE and query.sort_target is not SortTarget.KEY:
         return _sorted(rows, query._replace(sort_order=SortOrder.ASCEND))
     return rows
 
 
-def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[Value]:
+def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[bytes]:
     if not _has_filters(query):
         return list(rows)
-    kept: list[Value] = []
+    kept: list[bytes] = []
     for row in rows:
         create, mod, _ = revisions_of_row(row)
         if (
@@ -170,7 +178,7 @@ def _filtered(rows: Iterable[bytes], query: RangeQuery) -> list[Value]:
     return kept
 
 
-def _sorted(rows: list[Value], query: RangeQuery) -> list[Value]:
+def _sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
     if query.sort_order is SortOrder.NONE and query.sort_target is SortTarget.KEY:
         return rows
     by = _SORT_KEYS[query.sort_target]
@@ -178,7 +186,7 @@ def _sorted(rows: list[Value], query: RangeQuery) -> list[Value]:
     return sorted(rows, key=lambda row: by(decode_row(row)), reverse=descending)
 
 
-def _without_value(row: Value) -> bytes:
+def _without_value(row: bytes) -> bytes:
     """etcd 3.7 answers keys_only from its index, which knows neither value nor lease."""
     kv = decode_row(row)
     return encode_row(

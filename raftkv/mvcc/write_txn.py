@@ -67,7 +67,7 @@ class WriteTxn:
         result = self._store.range(query)
         if not self._sub:
             return result
-        return RangeResult(result.rows, result.count, result.more, self.revision)
+        return RangeResult(result.pieces, result.count, result.more, self.revision)
 
     def delete_range(self, key: bytes, range_end: bytes) -> list[bytes]:
         """Delete every key of the range; return the encoded KeyValues that were, in order."""

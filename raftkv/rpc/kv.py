@@ -18,7 +18,7 @@ from raftkv.api.rpc_pb2 import (
 )
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.range import query_of
-from raftkv.apply.reply import range_reply
+from raftkv.apply.reply import range_message
 from raftkv.apply.request_check import check_delete_range, check_put
 from raftkv.apply.state import parse
 from raftkv.apply.txn import is_read_only, is_serializable, read_txn
@@ -54,9 +54,9 @@ class _Kv:
         request = parse(RangeRequest, payload)
         query = query_of(request)
 
-        def produce() -> bytes:
+        def produce() -> bytes | list[bytes]:
             result = self._member.store.range(query)
-            return range_reply(self._headers.encoder.field(result.revision), result)
+            return range_message(self._headers.encoder.field(result.revision), result)
 
         self._read(call, produce, serializable=request.serializable)
 
@@ -98,7 +98,9 @@ class _Kv:
 
         return compacted
 
-    def _read(self, call: UnaryCall, produce: Callable[[], bytes], *, serializable: bool) -> None:
+    def _read(
+        self, call: UnaryCall, produce: Callable[[], bytes | list[bytes]], *, serializable: bool
+    ) -> None:
         proceed = read_for(call, produce)
         if serializable:
             self._member.read_local(proceed)

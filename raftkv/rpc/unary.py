@@ -28,9 +28,9 @@ def reply_to(call: UnaryCall) -> Done:
     return done
 
 
-def read_for(call: UnaryCall, produce: Callable[[], bytes]) -> Proceed:
-    """The callback of a read: ``produce`` makes the reply unless the read failed, or is not
-    wanted any more."""
+def read_for(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> Proceed:
+    """The callback of a read: ``produce`` makes the reply, or the pieces of it, unless the read
+    failed, or is not wanted any more."""
 
     def proceed(error: RaftKVError | None) -> None:
         if error is not None:
@@ -41,13 +41,16 @@ def read_for(call: UnaryCall, produce: Callable[[], bytes]) -> Proceed:
     return proceed
 
 
-def answer(call: UnaryCall, produce: Callable[[], bytes]) -> None:
+def answer(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> None:
     try:
         reply = produce()
     except Exception as error:  # noqa: BLE001 - one call's failure must not reach the next call
         call.fail(status_of(error))
     else:
-        call.reply(reply)
+        if isinstance(reply, bytes):
+            call.reply(reply)
+        else:
+            call.reply_in_pieces(reply)
 
 
 def admitted(member: Led, methods: Mapping[str, UnaryMethod]) -> dict[str, UnaryMethod]:

@@ -12,7 +12,7 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Rows, Value
+from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Rows
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt
 from raftkv.simulation.disk import SimulatedDisk, Tables
@@ -86,10 +86,13 @@ class MemoryBackend:
         for key in self._between(table, start, end):
             yield key, rows[key]
 
-    def values(self, table: Table, start: bytes, end: bytes | None, limit: int) -> list[Value]:
+    def joined(
+        self, table: Table, start: bytes, end: bytes | None, limit: int
+    ) -> tuple[list[bytes], int]:
         keys = self._between(table, start, end)
         rows = self._tables[table]
-        return [rows[key] for key in (keys[:limit] if limit else keys)]
+        values = [rows[key] for key in (keys[:limit] if limit else keys)]
+        return [b"".join(values)] if values else [], len(values)
 
     def count(self, table: Table, start: bytes, end: bytes | None) -> int:
         return len(self._between(table, start, end))

@@ -12,7 +12,7 @@ Must never do: touch a socket or a clock; the owner calls ``take`` and writes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 
 from raftkv.wire import frames
@@ -109,6 +109,15 @@ class Output:
         else:
             self.send(stream, message)
             self.finish(stream, STATUS_OK)
+
+    def reply_in_pieces(self, stream: StreamState, pieces: Sequence[bytes]) -> None:
+        """``reply`` with a message that nobody joined."""
+        self.answers += 1
+        self.headers(stream, RESPONSE_BLOCK)
+        self._enqueue(stream, _PREFIX.pack(0, sum(map(len, pieces))))
+        for piece in pieces:
+            self._enqueue(stream, piece)
+        self.finish(stream, STATUS_OK)
 
     def send(self, stream: StreamState, message: bytes) -> None:
         """One message of a response."""
@@ -231,10 +240,13 @@ class Output:
         while ready and self.window > 0 and bytes_left > 0:
             stream = next(iter(ready))
             del ready[stream]
-            room = min(self.window, self.initial_window + stream.send_credit, self.frame_bytes_max)
+            room = min(self.window, self.initial_window + stream.send_credit)
             if room <= 0:
                 continue  # a WINDOW_UPDATE for it brings it back
-            size = self._frame(stream, room)
+            # Streams take turns of one frame; one that is alone takes all turns at once.
+            turn = self.frame_bytes_max if ready else max(bytes_left, self.frame_bytes_max)
+            size = min(room, turn, stream.queued)
+            self._frame(stream, size)
             bytes_left -= size
             if stream.queued:
                 ready[stream] = None
@@ -243,23 +255,11 @@ class Output:
             if stream.last_frame is not None:
                 self._close(stream, stream.last_frame)
 
-    def _frame(self, stream: StreamState, room: int) -> int:
-        """Move one DATA frame of at most ``room`` bytes from a stream's queue to ``chunks``."""
+    def _frame(self, stream: StreamState, size: int) -> None:
+        """Move ``size`` bytes from a stream's queue to ``chunks``, as DATA frames."""
         queue = stream.queue
         assert queue is not None, f"stream {stream.stream_id} is ready with nothing queued"
-        size = left = min(room, stream.queued)
-        chunks = self.chunks
-        chunks.append(frames.HEAD.pack(size << 8, 0, stream.stream_id))
-        while left:
-            piece = queue[0]
-            if len(piece) <= left:
-                chunks.append(queue.popleft())
-                left -= len(piece)
-            else:
-                view = memoryview(piece)
-                chunks.append(view[:left])
-                queue[0] = view[left:]
-                left = 0
+        cut_frames(queue, size, self.frame_bytes_max, stream.stream_id, self.chunks)
         self.window -= size
         self.backlog -= size
         self.moved_bytes += size
@@ -268,7 +268,6 @@ class Output:
         stream.queued -= size
         assert self.window >= 0, f"connection window {self.window} overdrawn"
         stream.drained()
-        return size
 
     def _enqueue(self, stream: StreamState, piece: bytes) -> None:
         if not piece:
@@ -294,3 +293,34 @@ class Output:
     def _wake(self) -> None:
         self.dirty = True
         self._notify()
+
+
+def cut_frames(
+    queue: deque[Chunk], size: int, frame_bytes_max: int, stream_id: int, chunks: list[Chunk]
+) -> None:
+    """Move ``size`` bytes from ``queue`` to ``chunks``, with the head of a DATA frame before every
+    ``frame_bytes_max`` of them. Frames do not care where pieces end."""
+    append = chunks.append
+    head = frames.HEAD.pack(frame_bytes_max << 8, 0, stream_id)
+    at, view = 0, memoryview(queue[0])
+    end = len(view)
+    while size:
+        left = frame_bytes_max
+        if size < left:
+            left = size
+            head = frames.HEAD.pack(left << 8, 0, stream_id)
+        append(head)
+        size -= left
+        while end - at <= left:
+            append(view[at:])
+            left -= end - at
+            queue.popleft()
+            if not queue:
+                return
+            at, view = 0, memoryview(queue[0])
+            end = len(view)
+        if left:
+            append(view[at : at + left])
+            at += left
+    if at:
+        queue[0] = view[at:]

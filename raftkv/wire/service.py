@@ -7,7 +7,7 @@ grpcio reference mount of the tests both serve the same ``Service`` values.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,15 +37,18 @@ class Call(Protocol):
 
 
 class UnaryCall(Call, Protocol):
-    """One request that wants exactly one ``reply`` or ``fail``, now or later, on the loop's thread.
+    """One request that wants exactly one answer, now or later, on the loop's thread.
 
-    Both are ignored after the client went away: ``cancelled`` is True from then on.
+    Answers are ignored after the client went away: ``cancelled`` is True from then on.
     """
 
     @property
     def cancelled(self) -> bool: ...
 
     def reply(self, message: bytes) -> None: ...
+
+    def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
+        """``reply`` with what joining the pieces would give; for messages of megabytes."""
 
     def fail(self, status: Status) -> None: ...
 

@@ -8,7 +8,7 @@ Must never do: frame or parse; that is output.py and connection.py.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from raftkv.wire.grpc import INTERNAL, OK, CallFailure, MessageReader
@@ -125,6 +125,11 @@ class UnaryRequest(StreamState):
         if not self.done:
             self.done = True
             self.connection.output.reply(self, message)
+
+    def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
+        if not self.done:
+            self.done = True
+            self.connection.output.reply_in_pieces(self, pieces)
 
     def fail(self, status: Status) -> None:
         if not self.done:

@@ -9,6 +9,7 @@ import pytest
 
 from raftkv import ETCD_VERSION
 from raftkv.gateway.http import HttpGateway
+from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.metrics import Metrics, MetricsSnapshot
 from raftkv.wire.service import HttpRequest, HttpResponse
 
@@ -22,6 +23,7 @@ class Source:
         self.failure: str | None = None
         self.version: str | None = ETCD_VERSION
         self.asked_serializable: bool | None = None
+        self.learner = False
 
     async def alarms(self) -> Sequence[str]:
         return self.raised
@@ -33,6 +35,9 @@ class Source:
         self.asked_serializable = serializable
         return self.failure
 
+    def is_learner(self) -> bool:
+        return self.learner
+
     def cluster_version(self) -> str | None:
         return self.version
 
@@ -43,7 +48,7 @@ def source() -> Source:
 
 
 async def ask(source: Source, target: str, method: str = "GET") -> HttpResponse:
-    gateway = HttpGateway(source, lambda: b"metrics\n")
+    gateway = HttpGateway(source, lambda: b"metrics\n", JsonApi(()))
     return await gateway(HttpRequest(method, target, {}, b""))
 
 
@@ -97,7 +102,7 @@ async def test_version(source: Source) -> None:
     assert (versions["etcdcluster"], versions["storage"]) == ("not_decided", "unknown")
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/healthy", "/v3/kv/range"])
+@pytest.mark.parametrize("path", ["/", "/nope", "/healthy", "/v4/kv/range"])
 async def test_unknown_path(source: Source, path: str) -> None:
     """What is not there is 404."""
     assert (await ask(source, path)).status == 404

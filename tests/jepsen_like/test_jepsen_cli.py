@@ -11,9 +11,16 @@ from jepsen_like.checkers.recovery import DIED
 from jepsen_like.cli import main
 from jepsen_like.history.history import History
 from jepsen_like.history.journal import save
-from jepsen_like.history.operation import Fault, MemberState, Operation
+from jepsen_like.history.operation import (
+    Event,
+    Fault,
+    MemberState,
+    Operation,
+    Watch,
+    WatchResponse,
+)
 from jepsen_like.history.request import Put
-from jepsen_like.history.result import Written
+from jepsen_like.history.result import KeyValue, Written
 from jepsen_like.run import HISTORY
 
 
@@ -26,7 +33,17 @@ def _history(*, answered: int, faults: list[Fault]) -> History:
         Operation(0, "m0", i, i + 0.5, Put("k0", f"v{i}"), Written(i + 2)) for i in range(answered)
     ]
     finals = [MemberState(name, answered + 1, 0, 5) for name in ("m0", "m1", "m2")]
-    return History({"workload": "register"}, operations, [], faults, finals)
+    return History({"workload": "register"}, operations, [_witness(answered)], faults, finals)
+
+
+def _witness(answered: int) -> Watch:
+    """Who saw every put, as in every run."""
+    seen = [
+        WatchResponse(i + 0.6, i + 2, (Event(False, KeyValue("k0", f"v{i}", 2, i + 2, i + 1)),))
+        for i in range(answered)
+    ]
+    created = WatchResponse(0.0, 1, created=True)
+    return Watch(998, "m0", "\0", "\0", 1, False, 0.0, answered + 1.0, [created, *seen])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +55,14 @@ def _history(*, answered: int, faults: list[Fault]) -> History:
         (("run", "--workload", "mix", "--members", "0"), "--members"),
         (("run", "--workload", "mix", "--db", "oracle"), "--db"),
         (("run", "--workload", "mix", "--binary", "/no/such/program"), "no program"),
+        (
+            ("run", "--workload", "mix", "--nemesis", "kill,member-replace"),
+            "needs member-change, which raftkv does not have",
+        ),
+        (
+            ("run", "--workload", "mix", "--nemesis", "clock", "--db", "etcd"),
+            "needs a dynamically linked program, which etcd does not have",
+        ),
         (("check", "/no/such/directory"), "does not exist"),
     ],
 )
@@ -49,6 +74,16 @@ def test_usage_errors_say_what_is_wrong(
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert complaint in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who may not mount is told so before anything starts."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "--workload", "mix", "--nemesis", "disk-full")
+    assert result.exit_code == 2
+    assert "disk-full needs root, to mount a small disk" in " ".join(result.output.split())
     assert not list(tmp_path.iterdir())
 
 

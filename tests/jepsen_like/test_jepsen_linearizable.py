@@ -18,6 +18,7 @@ from jepsen_like.history.request import (
     Txn,
 )
 from jepsen_like.history.result import (
+    Compacted,
     Decided,
     Deleted,
     Granted,
@@ -366,6 +367,28 @@ def test_a_refusal_needs_a_compaction() -> None:
     script.call(Compact(3), LOST)
     script.call(Get("a", revision=2), COMPACTED)
     _valid(script)
+
+
+def test_compactions_at_once_may_answer_in_another_order() -> None:
+    """etcd reads the header's revision when it answers; what the clock orders stays ordered."""
+    script = Script()
+    for number in range(2, 7):
+        script.put("a", f"v{number}", number)
+    script.call(Compact(4), Compacted(6), (10.0, 12.0))
+    script.call(Put("a", "v7"), Written(7), (10.0, 13.0))
+    script.call(Compact(3, physical=True), Compacted(7), (10.0, 13.0))
+    _valid(script)
+    late = script.call(Compact(2), Compacted(7))
+    assert late in _finding(script).operations
+
+
+def test_a_compaction_is_refused_the_second_time() -> None:
+    """Also when both were under way at once: one of them came first."""
+    script = Script()
+    script.put("a", "x", 2)
+    script.call(Compact(2), Compacted(2), (10.0, 12.0))
+    script.call(Compact(2), Compacted(2), (10.0, 12.0))
+    assert "the second must have been refused" in _finding(script).reason
 
 
 def test_a_refusal_shows_that_an_unanswered_compaction_happened() -> None:

@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from jepsen_like.nemesis.disruption import Cut, Kill, Pause, Slow, name_of, words_of
-from jepsen_like.nemesis.nemesis import Nemesis, Plan, View
+from jepsen_like.nemesis.disruption import BitFlip, Cut, Kill, Pause, Slow, name_of, words_of
+from jepsen_like.nemesis.draws import View
+from jepsen_like.nemesis.nemesis import Nemesis, Plan
 from jepsen_like.nemesis.registry import KINDS, names, nemesis_named
 from jepsen_like.nemesis.shapes import (
     SHAPES,
@@ -56,14 +57,16 @@ def test_each_kind_comes_before_any_comes_again() -> None:
 
 
 def test_all_has_every_kind_and_overlaps_within_its_bound() -> None:
-    """Three together at most, of one kind one; a single nemesis waits for its own end."""
+    """Three together at most, of one kind one; a single nemesis waits for its own end. What needs
+    something of the program or the machine is not among them."""
     everything = nemesis_named("all")
     plans = drawn(everything, View(FIVE, "m2"))
-    assert {name_of(plan.disruption) for plan in plans} == set(KINDS)
+    kinds = {name for name, kind in KINDS.items() if kind.is_in_all}
+    assert {name_of(plan.disruption) for plan in plans} == kinds
     some = {name_of(plan.disruption): plan.disruption for plan in plans}
     two = View(FIVE, "m2", under_way=(some["kill"], some["pause"]))
     third = {name_of(plan.disruption) for plan in drawn(everything, two)}
-    assert third == set(KINDS) - {"kill", "pause"}
+    assert third == kinds - {"kill", "pause"}
     three = View(FIVE, "m2", under_way=(*two.under_way, some["partition"]))
     assert not drawn(everything, three)
     assert not drawn(nemesis_named("kill"), View(FIVE, "m2", under_way=(some["pause"],)))
@@ -134,6 +137,46 @@ def test_any_directed_graph_can_come() -> None:
     random = Random(1)
     cuts = {any_graph(random, FIVE[:3], None) for _ in range(2000)}
     assert len(cuts) == 2 ** len(list(permutations(range(3), 2))) - 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", ["bitflip", "bitflip-db"])
+def test_never_more_than_a_minority_is_damaged(kind: str, size: int) -> None:
+    """Each flip is remembered as the run does; those that are down are left alone, and when a
+    minority has damage only it may get more."""
+    members, random = FIVE[:size], Random(size)
+    nemesis, damaged = nemesis_named(kind), set[str]()
+    for step in range(DRAWS):
+        down = frozenset(random.sample(members, step % size))
+        plan = nemesis.draw(random, View(members, None, down, damaged=frozenset(damaged)))
+        if plan is not None:
+            assert isinstance(plan.disruption, BitFlip)
+            assert plan.disruption.member not in down
+            damaged.add(plan.disruption.member)
+    assert len(damaged) == (size - 1) // 2
+
+
+def test_a_member_is_replaced_only_in_a_whole_cluster() -> None:
+    """With one down, or with no other, the change could never be agreed on."""
+    assert drawn(nemesis_named("member-replace"), View(FIVE, "m2"))
+    assert not drawn(nemesis_named("member-replace"), View(FIVE, "m2", frozenset({"m0"})))
+    assert not drawn(nemesis_named("member-replace"), View(("m0",), "m0"))
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_kind_draws_what_bears_its_name(name: str) -> None:
+    """So that --nemesis, the history and the report call it the same; its words name whom."""
+    plans = drawn(nemesis_named(name), View(FIVE, "m2"))
+    assert {name_of(plan.disruption) for plan in plans} == {name}
+    assert all(words_of(plan.disruption) for plan in plans)
+    assert nemesis_named(f"kill,{name}").needs == KINDS[name].needs
+
+
+def test_the_hold_has_a_bound() -> None:
+    """As long as was asked for, and half of the plans in the longer half of it."""
+    holds = [p.hold_s for p in drawn(nemesis_named("kill", 20.0), View(FIVE, "m2"))]
+    assert max(holds) <= 20.0
+    assert sum(hold > 10.0 for hold in holds) >= DRAWS // 3
 
 
 def test_names_are_known_or_refused() -> None:

@@ -82,6 +82,29 @@ async def test_a_run_with_kills_and_partitions_is_whole(tmp_path: Path) -> None:
     assert {"running", "calm"} <= {sight.phase for sight in sights}
 
 
+@pytest.mark.e2e
+async def test_a_member_with_a_damaged_log_stays_down_and_the_rest_is_whole(tmp_path: Path) -> None:
+    """A flipped bit makes raftkv refuse to start, in words and not with a traceback. The run goes
+    on without that member, does not call its end a death, and hashes the two others."""
+    settings = Settings("writers", "bitflip", 3, time_s=8.0, rate=60, clients=6, hold_s=1.0)
+    run = Run(
+        settings,
+        Writers(),
+        nemesis_named(settings.nemesis, settings.hold_s),
+        program_named("raftkv"),
+        tmp_path,
+        lambda _: None,
+    )
+    await run.execute()
+    history = load(tmp_path / HISTORY)
+    (refusal,) = [fault for fault in history.faults if fault.name == recovery.REFUSED]
+    assert "a damaged record that was durable" in refusal.what
+    assert recovery.check(history).validity is Validity.VALID
+    assert len({state.member for state in history.finals}) == 2
+    assert len({(state.revision, state.hash) for state in history.finals}) == 1
+    _assert_no_write_is_lost(history)
+
+
 def _assert_no_write_is_lost(history: History) -> None:
     last = history.operations[-1].outcome
     assert isinstance(last, Found)

@@ -220,6 +220,14 @@ def test_a_compaction_that_nobody_asked_for(script: Script) -> None:
     assert "compaction: canceled at 3, which nobody had compacted" in why(script)
 
 
+def test_a_frequent_violation_does_not_hide_a_rare_one(script: Script) -> None:
+    """Twenty watches that break one promise, and the last one another: it is told first."""
+    for _ in range(20):
+        watched(script, sent(PUT2), sent(PUT2), end="")
+    watched(script, sent(PUT2), sent(PUT3, GONE4), sent(), sent(PUT5, PUT5B))
+    assert "bookmarkable" in why(script)
+
+
 def test_silence_is_no_answer(script: Script) -> None:
     """Compacted away, neither canceled nor served; a fault at the time would excuse it."""
     script.compact(4, 5)

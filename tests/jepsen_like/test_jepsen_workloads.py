@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jepsen_like.checkers import linearizable, load
+from jepsen_like.checkers import linearizable
 from jepsen_like.checkers import watch as watches
 from jepsen_like.checkers.verdict import Validity, overall
 from jepsen_like.history.history import History
@@ -93,13 +93,6 @@ def test_watches_start_in_the_past_and_in_the_future() -> None:
     canceled = [r for w in history.watches for r in w.responses if r.canceled]
     assert all(response.compact_revision for response in canceled)
     assert canceled
-
-
-def test_watches_are_judged_where_there_are_any() -> None:
-    """A check of watches is asked of the watch workload, and not of one that never watches."""
-    assert load.events in workload("election", (), (load.events,)).checks
-    assert load.events not in workload("set", (), (load.events,)).checks
-    assert load.events in workload("set", (load.events,)).checks
 
 
 @pytest.mark.parametrize("name", NAMES)

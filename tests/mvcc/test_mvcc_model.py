@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import Compacted, FutureRevision
-from raftkv.mvcc.codec import decode_key_value, decode_row
+from raftkv.mvcc.codec import decode_key_value, decode_row, rows_of
 from raftkv.mvcc.query import RangeQuery, SortOrder, SortTarget
 from raftkv.mvcc.store import Store
 from tests.mvcc.model_store import ModelStore
@@ -215,7 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
                 continue
             got = store.range(query)
             rows, count, more = self.model.range(query)
-            decoded = [decode_row(row) for row in got.rows]
+            decoded = [decode_row(row) for row in rows_of(got.pieces)]
             assert (got.count, got.more, got.revision) == (count, more, self.model.revision)
             if query.sort_target is SortTarget.KEY:
                 assert decoded == rows
@@ -273,7 +273,7 @@ def test_walking_back_a_hot_key_is_sublinear(
     monkeypatch.setattr(backend, "get", counted)
     for revision in (2, 3, 17, 2_500, 4_999):
         reads = 0
-        row = store.range(RangeQuery(b"hot", revision=revision)).rows[0]
+        row = store.range(RangeQuery(b"hot", revision=revision)).pieces[0]
         assert decode_row(row).version == revision - 1
         assert reads < 40, (revision, reads)
 

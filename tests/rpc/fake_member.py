@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +36,9 @@ class FakeCall:
 
     def reply(self, message: bytes) -> None:
         self.answers.append(message)
+
+    def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
+        self.reply(b"".join(pieces))
 
     def fail(self, status: Status) -> None:
         self.answers.append(status)

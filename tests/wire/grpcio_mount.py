@@ -54,6 +54,9 @@ class _Unary(_Call):
         if not self.outcome.done():
             self.outcome.set_result(message)
 
+    def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
+        self.reply(b"".join(pieces))
+
     def fail(self, status: Status) -> None:
         if not self.outcome.done():
             self.outcome.set_result(status)

@@ -37,6 +37,12 @@ def grow(message: bytes, call: UnaryCall) -> None:
     call.reply(b"g" * int(message))
 
 
+def pieces(message: bytes, call: UnaryCall) -> None:
+    """``n size``: a reply of n pieces of that size, each of one letter."""
+    number, size = map(int, message.split())
+    call.reply_in_pieces([bytes((index % 256,)) * size for index in range(number)])
+
+
 def metadata(message: bytes, call: UnaryCall) -> None:
     name = message.decode()
     call.reply(call.metadata.get(name, "absent").encode())
@@ -107,6 +113,7 @@ def make_service(held: Held | None = None) -> Service:
         "Fail": fail,
         "Refuse": refuse,
         "Grow": grow,
+        "Pieces": pieces,
         "Metadata": metadata,
         "Deadline": deadline,
     }

@@ -1,0 +1,80 @@
+"""/livez and /readyz: which trouble fails which probe, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from raftkv.gateway.probes import Probes
+
+
+class Source:
+    """A member in the state that the test gives it."""
+
+    def __init__(self) -> None:
+        self.raised: Sequence[str] = ()
+        self.learner = False
+        self.failures: dict[bool, str] = {}  # by "serializable"
+
+    async def alarms(self) -> Sequence[str]:
+        return self.raised
+
+    def has_leader(self) -> bool:
+        return True
+
+    def is_learner(self) -> bool:
+        return self.learner
+
+    async def check_read(self, *, serializable: bool) -> str | None:
+        return self.failures.get(serializable)
+
+    def cluster_version(self) -> str | None:
+        return None
+
+
+async def ask(source: Source, path: str, *, verbose: bool = False) -> tuple[int, str]:
+    response = await Probes(source).answer(path, verbose=verbose)
+    return response.status, response.body.decode()
+
+
+async def test_a_healthy_member() -> None:
+    """Both probes say ok; verbose lists what was checked."""
+    source = Source()
+    assert await ask(source, "/livez") == (200, "ok\n")
+    assert await ask(source, "/readyz") == (200, "ok\n")
+    assert await ask(source, "/livez", verbose=True) == (200, "[+]serializable_read ok\nok\n")
+
+
+async def test_no_leader_makes_unready_and_not_dead() -> None:
+    """A restart would not bring a leader back, so only /readyz fails, and says why."""
+    source = Source()
+    source.failures[False] = "no leader"
+    assert (await ask(source, "/livez"))[0] == 200
+    status, body = await ask(source, "/readyz")
+    assert status == 503
+    assert "[-]linearizable_read failed: no leader\n" in body
+    assert "[+]serializable_read ok\n" in body
+
+
+async def test_a_full_quota_fails_neither() -> None:
+    """NOSPACE is an operator's matter: the member still serves reads and deletes."""
+    source = Source()
+    source.raised = ("NOSPACE",)
+    assert (await ask(source, "/livez"))[0] == 200
+    assert (await ask(source, "/readyz"))[0] == 200
+
+
+async def test_corruption_and_learners_are_not_ready() -> None:
+    """Each has its own subpath, which fails alone."""
+    source = Source()
+    source.raised, source.learner = ("CORRUPT",), True
+    assert (await ask(source, "/readyz/data_corruption"))[0] == 503
+    assert (await ask(source, "/readyz/non_learner"))[0] == 503
+    assert (await ask(source, "/readyz/linearizable_read"))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/livez/linearizable_read", "/readyz/other", "/ready", "/livez/"])
+def test_paths_that_are_none(path: str) -> None:
+    """A check belongs to the probes that have it, and to no other."""
+    assert not Probes(Source()).has(path)
