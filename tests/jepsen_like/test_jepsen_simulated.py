@@ -106,11 +106,11 @@ def test_three_hundred_seeds_break_nothing() -> None:
     assert not totals.broken, [(r.seed, r.workload, r.broken_by) for r in totals.broken]
     assert totals.seeds == 300
     assert set(totals.faults) == {kind.value for kind in FaultKind}
-    assert sum(totals.faults.values()) > 3000
-    assert totals.operations > 50_000
-    assert totals.watched > 50_000
+    assert sum(totals.faults.values()) > 1500
+    assert totals.operations > 30_000
+    assert totals.watched > 30_000
     assert totals.checks > 100_000
-    assert totals.unknown < 60, "too many seeds proved nothing"
+    assert totals.unknown < 100, "too many seeds proved nothing"
 
 
 # --- making a failing plan small ----------------------------------------------------------------
