@@ -115,6 +115,7 @@ class Engine:
         self._applier = Applier(
             foundation.store,
             foundation.backend,
+            foundation.leases,
             cluster_id=foundation.cluster_id,
             member_id=foundation.member_id,
             sequences=applied.sequences,
@@ -332,6 +333,7 @@ class Engine:
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
+        self.foundation.leases.reload()
         self.hub.restored()
         self.transport.set_peers(self._peer_urls())
 

@@ -24,6 +24,7 @@ from raftkv.apply.membership import write_member
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import ConfigError, Corrupt
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 from raftkv.raft.message import ConfState, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
@@ -71,6 +72,7 @@ class Foundation:
         commit = max(replay.hard_state.commit, self.applied.index)
         self.hard_state = replace(replay.hard_state, commit=commit)
         self.store = Store(backend)
+        self.leases = LeaseBook(backend)
 
     # --- applied state ----------------------------------------------------------------------
 
