@@ -42,6 +42,8 @@ BOOTSTRAP_INDEX = 1
 member list. It is not 0, so that an empty member that joins later never matches it by accident."""
 BOOTSTRAP_TERM = 1
 
+NUMBERS_PER_LIFE = 1 << 32
+
 OpenBackend = Callable[[str], Backend]
 
 
@@ -73,6 +75,13 @@ class Foundation:
         self.hard_state = replace(replay.hard_state, commit=commit)
         self.store = Store(backend)
         self.leases = LeaseBook(backend)
+
+    @property
+    def first_number(self) -> int:
+        """Every start of a member numbers its batches, read rounds and questions from its own
+        range, above all that it can have used before: a late message of an old life is never
+        taken for one of the new."""
+        return self.lives * NUMBERS_PER_LIFE
 
     # --- applied state ----------------------------------------------------------------------
 
