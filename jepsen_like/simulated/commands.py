@@ -29,8 +29,18 @@ from jepsen_like.simulated.view import (
     show_totals,
 )
 
-WORKLOADS = ("mix", "watch", "kubernetes", "register", "append", "txn", "set")
-"""Those that need no leases, which the store does not serve yet."""
+WORKLOADS = (
+    "mix",
+    "watch",
+    "kubernetes",
+    "register",
+    "append",
+    "txn",
+    "set",
+    "lease",
+    "lock",
+    "election",
+)
 HISTORY = "history.jsonl"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

@@ -12,17 +12,20 @@ from random import Random
 
 from jepsen_like.client.codec import decode, encode, method_of
 from jepsen_like.client.errors import CODES, outcome_of
-from jepsen_like.history.request import Request
+from jepsen_like.history.request import KeepAlive, Request
 from jepsen_like.history.result import Outcome, Refused, Unknown
 from raftkv.errors import RaftKVError
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.keep_alives import KeepAlives
 from raftkv.rpc.kv import kv_service
+from raftkv.rpc.lease import lease_service
 from raftkv.simulation.machine import Machine, MemberProcess
 from raftkv.simulation.scheduler import VirtualScheduler
 from raftkv.wire.service import Status
 
 TIMEOUT_S = 2.0
 LATENCY_S = (0.0001, 0.001)
+LEASE_SERVICE = "etcdserverpb.Lease"
 
 
 class _Call:
@@ -51,6 +54,7 @@ class Exchange:
         self._machine = machine
         self._method = method_of(request)
         self._payload = encode(request).SerializeToString()
+        self._keeps_alive = isinstance(request, KeepAlive)
         self._random = random
         self._done: Callable[[Outcome], None] | None = None
 
@@ -72,11 +76,19 @@ class Exchange:
             process.clock.enter(partial(self._serve, process))
 
     def _serve(self, process: MemberProcess) -> None:
-        service = kv_service(process.member)
+        member = process.member
         try:
+            if self._keeps_alive:
+                KeepAlives(member, self._answered, self._failed).take_request(self._payload)
+                return
+            is_lease = self._method.service == LEASE_SERVICE
+            service = lease_service(member) if is_lease else kv_service(member)
             service.unary[self._method.name](self._payload, _Call(self._answered))
         except RaftKVError as error:
-            self._answered(status_of(error))
+            self._failed(error)
+
+    def _failed(self, error: RaftKVError) -> None:
+        self._answered(status_of(error))
 
     def _answered(self, answer: bytes | Status) -> None:
         """On the member's side."""

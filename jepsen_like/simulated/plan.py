@@ -8,7 +8,7 @@ a failing one is made small.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 
@@ -89,6 +89,9 @@ _WEIGHTS = {
     FaultKind.ROT: 1,
 }
 KINDS_MAX = 6
+CLOCKS = (FaultKind.DRIFT, FaultKind.JUMP)
+TIMED = ("lease",)
+"""Workloads whose checks measure seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +121,24 @@ def draw(seed: int, workload: str = "mix", bias: Bias = UNBIASED) -> Plan:
     think_s = random.choice((0.01, 0.03, 0.1))
     pace = random.choice((1.0, 1.0, 0.3, 0.1))
     pre_vote = random.random() < 0.8
+    clients = random.randint(2, 6)
+    election_ms = heartbeat_ms * random.choice((5, 10))
+    snapshot_count = random.choice((8, 20, 50, 200))
+    limits = replace(_limits(random, bias), lease_checkpoint_interval_s=_interval_s(seed))
+    faults = _faults(random, size, bias, bias.pace or pace)
     return Plan(
         seed=seed,
         workload=workload,
         size=size,
-        clients=random.randint(2, 6),
+        clients=clients,
         faults_until_s=bias.faults_until_s,
         think_s=bias.think_s or think_s,
         heartbeat_ms=heartbeat_ms,
-        election_ms=heartbeat_ms * random.choice((5, 10)),
-        snapshot_count=random.choice((8, 20, 50, 200)),
-        limits=_limits(random, bias),
+        election_ms=election_ms,
+        snapshot_count=snapshot_count,
+        limits=limits,
         pre_vote=pre_vote and not bias.without_pre_vote,
-        faults=_faults(random, size, bias, bias.pace or pace),
+        faults=_without_clocks(faults) if workload in TIMED else faults,
     )
 
 
@@ -150,6 +158,16 @@ def _limits(random: Random, bias: Bias) -> Limits:
         catch_up_revisions_per_step=random.choice((1, 10, 1000)),
         watch_backlog_bytes_max=random.choice((256, 4 * KiB, 4096 * KiB)),
     )
+
+
+def _interval_s(seed: int) -> float:
+    """Of lease checkpoints. Not from the plan's own chance: older seeds stay what they were."""
+    return Random(f"{seed}/leases").choice((0.5, 2.0, 300.0))
+
+
+def _without_clocks(faults: tuple[PlannedFault, ...]) -> tuple[PlannedFault, ...]:
+    """A lease's promise is in seconds: a leader whose clock runs fast breaks it, as etcd's does."""
+    return tuple(fault for fault in faults if fault.kind not in CLOCKS)
 
 
 def _draw_kinds(random: Random) -> tuple[FaultKind, ...]:

@@ -13,13 +13,19 @@ from raftkv.apply.batch import Batch, RequestKind
 from raftkv.apply.compact import apply_compact
 from raftkv.apply.delete_range import apply_delete_range
 from raftkv.apply.header import HeaderEncoder
-from raftkv.apply.leases import LeaseBook, NoLeases
+from raftkv.apply.lease import (
+    apply_lease_checkpoints,
+    apply_lease_expiry,
+    apply_lease_grant,
+    apply_lease_revoke,
+)
 from raftkv.apply.membership import apply_member_attributes
 from raftkv.apply.put import apply_put
 from raftkv.apply.state import Handler, State
 from raftkv.apply.txn import apply_txn
 from raftkv.backend.environment import Backend
 from raftkv.errors import Corrupt, RaftKVError, RequestTimeout
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
 Outcome = bytes | RaftKVError
@@ -29,6 +35,10 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.DELETE_RANGE): apply_delete_range,
     int(RequestKind.TXN): apply_txn,
     int(RequestKind.COMPACT): apply_compact,
+    int(RequestKind.LEASE_GRANT): apply_lease_grant,
+    int(RequestKind.LEASE_REVOKE): apply_lease_revoke,
+    int(RequestKind.LEASE_EXPIRY): apply_lease_expiry,
+    int(RequestKind.LEASE_CHECKPOINTS): apply_lease_checkpoints,
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
 }
 
@@ -41,14 +51,14 @@ class Applier:
         self,
         store: Store,
         backend: Backend,
+        leases: LeaseBook,
         *,
         cluster_id: int,
         member_id: int,
         sequences: Mapping[int, int] | None = None,
-        leases: LeaseBook | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
-        self._state = State(store, backend, NoLeases() if leases is None else leases)
+        self._state = State(store, backend, leases)
         self._cluster_id = cluster_id
         self._member_id = member_id
         self._header = HeaderEncoder(cluster_id, member_id, 0)
@@ -66,6 +76,7 @@ class Applier:
             late = RequestTimeout(f"batch {batch.sequence} came after a later one")
             return [late] * len(batch.requests) if want_replies else None
         self.sequences[batch.origin] = batch.sequence
+        self._state.entry_term = entry_term
         header = self._header_at(entry_term) if want_replies else None
         outcomes: list[Outcome] = []
         for kind, payload in batch.requests:

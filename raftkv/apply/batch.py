@@ -1,7 +1,8 @@
 """Requests of one event-loop turn as the bytes of one log entry, and back.
 
 Owns: RequestKind, Batch and the entry's format, which old logs keep for ever: numbers and layout
-never change. Must never do: look into a payload, which is the client's own protobuf request.
+never change. Must never do: look into a payload, which is the client's own protobuf request,
+or a decision of the leader's (``raftkv.lease.decision``).
 
     origin u64 | sequence u64 | then per request: kind u8, length u32, payload   (little-endian)
 """
@@ -26,6 +27,10 @@ class RequestKind(IntEnum):
     DELETE_RANGE = 2
     TXN = 3
     COMPACT = 4
+    LEASE_GRANT = 5
+    LEASE_REVOKE = 6
+    LEASE_EXPIRY = 7
+    LEASE_CHECKPOINTS = 8
     MEMBER_ATTRIBUTES = 10
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from raftkv.api.rpc_pb2 import PutRequest
 from raftkv.apply.header import HeaderEncoder
-from raftkv.apply.leases import LeaseBook
 from raftkv.apply.reply import put_reply
 from raftkv.apply.state import State, parse
 from raftkv.errors import EmptyKey, KeyNotFound, LeaseNotFound
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.write_txn import WriteTxn
 
@@ -23,7 +23,7 @@ def apply_put(state: State, payload: bytes, header: HeaderEncoder | None) -> byt
     check_lease(request, state.leases)
     check_key_exists(request, state.store)
     txn = state.store.begin()
-    previous = write_put(txn, request)
+    previous = write_put(txn, request, state.leases)
     revision = txn.end()
     if header is None:
         return b""
@@ -42,7 +42,7 @@ def check_key_exists(request: PutRequest, store: Store) -> None:
         raise KeyNotFound("ignore_value or ignore_lease, and the key does not exist")
 
 
-def write_put(txn: WriteTxn, request: PutRequest) -> bytes | None:
+def write_put(txn: WriteTxn, request: PutRequest, leases: LeaseBook) -> bytes | None:
     """Returns the encoded KeyValue that was there before."""
     key, value, lease = request.key, request.value, request.lease
     if request.ignore_value or request.ignore_lease:
@@ -52,4 +52,6 @@ def write_put(txn: WriteTxn, request: PutRequest) -> bytes | None:
             value = current.value
         if request.ignore_lease:
             lease = current.lease
-    return txn.put(key, value, lease)
+    previous = txn.put(key, value, lease)
+    leases.put(key, previous, lease)
+    return previous

@@ -1,7 +1,8 @@
-"""Replies of the KV service, put together from bytes that exist already.
+"""Replies of the KV and Lease services, put together from bytes that exist already.
 
-Owns: the encodings of PutResponse, RangeResponse, DeleteRangeResponse and TxnResponse. Rows and
-previous values come from the store encoded, so nothing is decoded to be encoded again.
+Owns: the encodings of PutResponse, RangeResponse, DeleteRangeResponse, TxnResponse and
+LeaseGrantResponse. Rows and previous values come from the store encoded, so nothing is decoded to
+be encoded again.
 Must never do: decide anything. ``header`` is always a whole field, as HeaderEncoder makes it.
 """
 
@@ -38,6 +39,10 @@ def delete_reply(header: bytes, deleted: int, previous: Iterable[bytes]) -> byte
     for key_value in previous:
         parts += (DELETE_PREV_KVS, encode_varint(len(key_value)), key_value)
     return b"".join(parts)
+
+
+def grant_reply(header: bytes, lease_id: int, ttl_s: int) -> bytes:
+    return b"".join((header, b"\x10", encode_varint(lease_id), b"\x18", encode_varint(ttl_s)))
 
 
 def range_reply(header: bytes, result: RangeResult) -> bytes:

@@ -13,19 +13,22 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from raftkv.apply.header import HeaderEncoder
-from raftkv.apply.leases import LeaseBook
 from raftkv.backend.environment import Backend
 from raftkv.errors import MalformedRequest
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
 MessageT = TypeVar("MessageT", bound=Message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
+    """``entry_term`` is the term of the entry that is being applied."""
+
     store: Store
     backend: Backend
     leases: LeaseBook
+    entry_term: int = 0
 
 
 Handler = Callable[[State, bytes, HeaderEncoder | None], bytes]

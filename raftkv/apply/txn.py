@@ -19,8 +19,8 @@ from typing import Protocol
 
 from raftkv.api.rpc_pb2 import DeleteRangeRequest, PutRequest, RequestOp, TxnRequest
 from raftkv.apply.compare import View, holds
+from raftkv.apply.delete_range import write_delete
 from raftkv.apply.header import HeaderEncoder
-from raftkv.apply.leases import LeaseBook
 from raftkv.apply.put import check_key_exists, check_lease, write_put
 from raftkv.apply.range import query_of
 from raftkv.apply.reply import (
@@ -38,6 +38,7 @@ from raftkv.apply.reply import (
 )
 from raftkv.apply.state import State, parse
 from raftkv.errors import Compacted, EmptyKey, FutureRevision, KeyNotFound
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.query import RangeQuery, RangeResult
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.write_txn import WriteTxn
@@ -64,7 +65,8 @@ def apply_txn(state: State, payload: bytes, header: HeaderEncoder | None) -> byt
     branch = _choose(parse(TxnRequest, payload), state.store)
     _Checks(state.store, state.leases).check(branch)
     txn = state.store.begin()
-    run = _Run(txn, txn, wants_replies=header is not None)
+    writer = _Writer(txn, state.leases)
+    run = _Run(txn, writer, wants_replies=header is not None)
     replies = run.replies(branch)
     revision = txn.end()
     if header is None:
@@ -165,13 +167,21 @@ class _Checks:
             raise KeyNotFound("ignore_value or ignore_lease, and the txn deletes the key before")
 
 
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Where a txn's writes go."""
+
+    txn: WriteTxn
+    leases: LeaseBook
+
+
 class _Run:
     """One execution. ``reader`` is the write txn itself, or the store when there is nothing to
-    write and ``txn`` is None."""
+    write and ``writer`` is None."""
 
-    def __init__(self, reader: _Ranger, txn: WriteTxn | None, *, wants_replies: bool) -> None:
+    def __init__(self, reader: _Ranger, writer: _Writer | None, *, wants_replies: bool) -> None:
         self._reader = reader
-        self._txn = txn
+        self._writer = writer
         self._wants_replies = wants_replies
         self._wrote = False
 
@@ -198,23 +208,24 @@ class _Run:
         return response_op(OP_RANGE, range_reply(revision_header(result.revision), result))
 
     def _put(self, request: PutRequest) -> bytes | None:
-        txn = self._txn
-        assert txn is not None, "a put in a read-only txn"
-        previous = write_put(txn, request)
+        writer = self._writer
+        assert writer is not None, "a put in a read-only txn"
+        previous = write_put(writer.txn, request, writer.leases)
         self._wrote = True
         if not self._wants_replies:
             return None
         kept = previous if request.prev_kv else None
-        return response_op(OP_PUT, put_reply(revision_header(txn.revision), kept))
+        return response_op(OP_PUT, put_reply(revision_header(writer.txn.revision), kept))
 
     def _delete(self, request: DeleteRangeRequest) -> bytes | None:
-        txn = self._txn
-        assert txn is not None, "a delete in a read-only txn"
-        deleted = txn.delete_range(request.key, request.range_end)
+        writer = self._writer
+        assert writer is not None, "a delete in a read-only txn"
+        deleted = write_delete(writer.txn, request, writer.leases)
         self._wrote = self._wrote or bool(deleted)
         if not self._wants_replies:
             return None
-        header = revision_header(txn.revision if self._wrote else txn.revision - 1)
+        revision = writer.txn.revision
+        header = revision_header(revision if self._wrote else revision - 1)
         kept = deleted if request.prev_kv else ()
         return response_op(OP_DELETE_RANGE, delete_reply(header, len(deleted), kept))
 

@@ -20,6 +20,8 @@ class Table(IntEnum):
     REVISIONS = 2  # (main, sub) -> what happened to one key then
     TOMBSTONES = 3  # user key -> (main, sub) of its deletion, while history has it
     MEMBERS = 4  # member id -> its row
+    LEASES = 5  # lease id -> its TTL and what is left of it
+    LEASE_KEYS = 6  # (lease id, user key) -> nothing: the key hangs on the lease
 
     @property
     def database(self) -> bytes:

@@ -103,6 +103,19 @@ def key_of(key_value: bytes) -> bytes:
     return key_value[at : at + size]
 
 
+def lease_of(key_value: bytes) -> int:
+    """The lease of an encoded KeyValue, 0 for none, without copying its key and value."""
+    at, end = 0, len(key_value)
+    while at < end:
+        tag = key_value[at]
+        number, at = decode_varint(key_value, at + 1)
+        if tag == 0x30:
+            return signed(number)
+        if tag in (0x0A, 0x2A):
+            at += number
+    return 0
+
+
 def encode_row(key_value: bytes) -> bytes:
     return b"\x12" + encode_varint(len(key_value)) + key_value
 

@@ -88,6 +88,8 @@ class MessageType(IntEnum):
     READ_INDEX_RESP = 12
     TRANSFER_LEADER = 13
     TIMEOUT_NOW = 14
+    ASK = 15  # of the servers around the core, which never sees these two
+    ANSWER = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raftkv.errors import RaftKVError
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import RandomSource
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
+from raftkv.server.leasing import TimeLeft
 from raftkv.server.status import MemberInfo, MemberStatus
 
 Done = Callable[[bytes | RaftKVError], None]
@@ -85,3 +87,32 @@ class WatchMember(Identified, Led, Protocol):
 
     @property
     def random(self) -> RandomSource: ...
+
+
+class LeaseDesk(Protocol):
+    """Leases as any member can tell of them; what the leader alone knows, it asks the leader."""
+
+    @property
+    def book(self) -> LeaseBook: ...
+
+    def renew(self, lease_id: int, renewed: Callable[[int | RaftKVError], None], /) -> None:
+        """``renewed`` gets the TTL, 0 for a lease that there is not, or the error."""
+
+    def time_left(
+        self, lease_id: int, told: Callable[[TimeLeft | RaftKVError], None], /
+    ) -> None: ...
+
+    def ids(self) -> Sequence[int]: ...
+
+
+class LeaseMember(Identified, Led, Readable, Protocol):
+    @property
+    def config(self) -> ServerConfig: ...
+
+    @property
+    def random(self) -> RandomSource: ...
+
+    @property
+    def leases(self) -> LeaseDesk: ...
+
+    def propose(self, kind: int, payload: bytes, done: Done) -> None: ...

@@ -7,6 +7,7 @@ Owns: ServerConfig and its checks. Must never do: read flags, files or the envir
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 
 from raftkv.errors import ConfigError
 
@@ -58,6 +59,8 @@ class Limits:
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""
     peer_queue_bytes_max: int = 64 * MiB
+    lease_checkpoint_interval_s: float = 300.0
+    """How often a leader logs what is left of a lease that is longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,13 @@ class ServerConfig:
             )
         if self.snapshot_count <= 0:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")
+
+    @property
+    def lease_ttl_min_s(self) -> int:
+        """The shortest lease: etcd's one and a half election timeouts, in whole seconds. A shorter
+        one would end while the cluster finds a new leader."""
+        ticks = self.election_timeout_ms // self.heartbeat_interval_ms
+        return ceil(3 * ticks // 2 * self.heartbeat_interval_ms / 1000)
 
     @property
     def request_timeout_s(self) -> float:

@@ -35,10 +35,6 @@ from raftkv.server.snapshots import SnapshotKeeper, SnapshotSender
 
 log = logging.getLogger("raftkv.server")
 
-SEQUENCES_PER_LIFE = 1 << 32
-"""Every start of a member numbers its batches and read rounds from its own range, above all that
-it can have used before: a late message of an old life is never taken for one of the new."""
-
 
 class Transport(SnapshotSender, Protocol):
     """The network, as a member sees it. ``raftkv.peer.transport`` is the real one."""
@@ -61,8 +57,21 @@ class Workers(Protocol):
     def snapshot(self) -> Worker: ...
 
 
+class Companion(Protocol):
+    """What lives beside the engine and by its time."""
+
+    def turned(self) -> None:
+        """A turn is over: entries may have been applied, the leader may be another."""
+
+    def ticked(self, now: float) -> None: ...
+
+    def stopped(self, error: RaftKVError) -> None:
+        """Answer whatever waits."""
+
+
 class Engine:
-    """``fatal`` is called once with what makes it impossible to go on, a full disk say."""
+    """``fatal`` is called once with what makes it impossible to go on, a full disk say.
+    ``companion`` is set by whoever makes both."""
 
     def __init__(
         self,
@@ -83,6 +92,7 @@ class Engine:
         self.leader_id = NO_NODE
         self.leader_changes = 0
         self.stopped = False
+        self.companion: Companion | None = None
         self.conf_state = foundation.applied.conf_state
         self._fatal_of_owner = fatal
         self._leader_lost_at = float("-inf")
@@ -96,7 +106,7 @@ class Engine:
     def _make_waiting_rooms(self) -> None:
         """Where requests wait: for their entry, and for their read round."""
         limits, me = self.config.limits, self.foundation.member_id
-        first = self.foundation.lives * SEQUENCES_PER_LIFE
+        first = self.foundation.first_number
         timeout_s = self.config.request_timeout_s
         self.proposals = Proposals(
             origin=me, first_sequence=first, limits=limits, timeout_s=timeout_s
@@ -115,6 +125,7 @@ class Engine:
         self._applier = Applier(
             foundation.store,
             foundation.backend,
+            foundation.leases,
             cluster_id=foundation.cluster_id,
             member_id=foundation.member_id,
             sequences=applied.sequences,
@@ -230,6 +241,8 @@ class Engine:
         self.abandon()
         self.proposals.fail_all(error)
         self.reads.fail_all(error)
+        if self.companion is not None:
+            self.companion.stopped(error)
 
     def stop(self, then: Callable[[], None]) -> None:
         """Answer what waits with "stopped", commit the backend, close the files, call ``then``."""
@@ -279,6 +292,8 @@ class Engine:
         self.reads.retry(now)
         self.reads.expire(now)
         self.persister.seal_when_idle()
+        if self.companion is not None:
+            self.companion.ticked(now)
         self.loop.schedule()
 
     def _on_soft_state(self, soft: SoftState) -> None:
@@ -295,6 +310,8 @@ class Engine:
         self.leader_id = soft.leader_id
 
     def _after_turn(self) -> None:
+        if self.companion is not None:
+            self.companion.turned()
         if self.node.first_index > self.committer.committed.index + 1:
             return  # a leader's snapshot is on its way into the database, and replaces the log
         if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):
@@ -332,6 +349,7 @@ class Engine:
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
+        self.foundation.leases.reload()
         self.hub.restored()
         self.transport.set_peers(self._peer_urls())
 

@@ -24,6 +24,7 @@ from raftkv.apply.membership import write_member
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import ConfigError, Corrupt
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 from raftkv.raft.message import ConfState, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
@@ -40,6 +41,8 @@ BOOTSTRAP_INDEX = 1
 """A new cluster's members start from the same made-up snapshot at this index, which holds the
 member list. It is not 0, so that an empty member that joins later never matches it by accident."""
 BOOTSTRAP_TERM = 1
+
+NUMBERS_PER_LIFE = 1 << 32
 
 OpenBackend = Callable[[str], Backend]
 
@@ -71,6 +74,14 @@ class Foundation:
         commit = max(replay.hard_state.commit, self.applied.index)
         self.hard_state = replace(replay.hard_state, commit=commit)
         self.store = Store(backend)
+        self.leases = LeaseBook(backend)
+
+    @property
+    def first_number(self) -> int:
+        """Every start of a member numbers its batches, read rounds and questions from its own
+        range, above all that it can have used before: a late message of an old life is never
+        taken for one of the new."""
+        return self.lives * NUMBERS_PER_LIFE
 
     # --- applied state ----------------------------------------------------------------------
 

@@ -14,12 +14,16 @@ from collections.abc import Callable, Sequence
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.membership import MemberInfo, encode_attributes
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
+from raftkv.lease.book import LeaseBook
+from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.raft.config import RandomSource
 from raftkv.raft.message import NO_NODE, Message
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
 from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import Foundation
+from raftkv.server.leader_calls import LEADER_CALLS
+from raftkv.server.leasing import Leasing
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
 from raftkv.server.status import MemberStatus
@@ -59,6 +63,27 @@ class Member:
         self.node = self._engine.node
         self.hub = self._engine.hub
         self._local_reads = 0
+        self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
+        self._engine.companion = self.leases
+
+    def _make_leasing(self, book: LeaseBook, transport: Transport, first_number: int) -> Leasing:
+        config, node, queue = self.config, self._engine.node, self._engine.queue
+
+        def office() -> int:
+            """An entry of our own term stands behind all that earlier leaders acknowledged."""
+            leads = node.is_leader and queue.applied_term == node.term
+            return node.term if leads else OUT_OF_OFFICE
+
+        return Leasing(
+            book=book,
+            member=self,
+            office=office,
+            transport=transport,
+            first_number=first_number,
+            extension_s=config.election_timeout_ms / 1000,
+            timeout_s=config.request_timeout_s,
+            limits=config.limits,
+        )
 
     # --- what the services call -----------------------------------------------------------
 
@@ -166,7 +191,10 @@ class Member:
         """Messages of one read from one peer, in order."""
         if not self._engine.stopped:
             for message in messages:
-                self.node.step(message)
+                if message.type in LEADER_CALLS:
+                    self.leases.calls.receive(message)
+                else:
+                    self.node.step(message)
             self._engine.loop.schedule()
 
     def unreachable(self, peer: int) -> None:

@@ -13,6 +13,8 @@ from raftkv.api.rpc_pb2 import (
     CompactionResponse,
     DeleteRangeRequest,
     DeleteRangeResponse,
+    LeaseGrantRequest,
+    LeaseRevokeRequest,
     PutRequest,
     PutResponse,
     TxnRequest,
@@ -22,11 +24,13 @@ from raftkv.apply.applier import Applier, Outcome
 from raftkv.apply.batch import Batch, RequestKind
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import RaftKVError
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
 CLUSTER_ID = 0xCDF818194E3A8C32
 MEMBER_ID = 0x8E9E05C52164694D
 TERM = 5
+GRANTED_TTL_S = 60
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -35,15 +39,9 @@ KINDS: dict[type[Message], RequestKind] = {
     DeleteRangeRequest: RequestKind.DELETE_RANGE,
     TxnRequest: RequestKind.TXN,
     CompactionRequest: RequestKind.COMPACT,
+    LeaseGrantRequest: RequestKind.LEASE_GRANT,
+    LeaseRevokeRequest: RequestKind.LEASE_REVOKE,
 }
-
-
-class GrantedLeases:
-    def __init__(self, granted: frozenset[int]) -> None:
-        self.granted = granted
-
-    def exists(self, lease: int) -> bool:
-        return lease in self.granted
 
 
 class Applied:
@@ -52,13 +50,16 @@ class Applied:
     def __init__(self, path: Path, granted: frozenset[int]) -> None:
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
+        self.leases = LeaseBook(self.backend)
         self.applier = Applier(
             self.store,
             self.backend,
+            self.leases,
             cluster_id=CLUSTER_ID,
             member_id=MEMBER_ID,
-            leases=GrantedLeases(granted),
         )
+        for lease_id in granted:
+            self.leases.grant(lease_id, GRANTED_TTL_S)
         self._sequence = 0
 
     def outcomes(self, *requests: Message, want_replies: bool = True) -> list[Outcome]:

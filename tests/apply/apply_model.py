@@ -16,6 +16,10 @@ from raftkv.api.rpc_pb2 import (
     Compare,
     DeleteRangeRequest,
     DeleteRangeResponse,
+    LeaseGrantRequest,
+    LeaseGrantResponse,
+    LeaseRevokeRequest,
+    LeaseRevokeResponse,
     PutRequest,
     PutResponse,
     RangeRequest,
@@ -29,6 +33,7 @@ from raftkv.errors import (
     Compacted,
     FutureRevision,
     KeyNotFound,
+    LeaseExists,
     LeaseNotFound,
 )
 
@@ -135,6 +140,32 @@ class Model:
         response = CompactionResponse()
         response.header.revision = self.revision
         return response
+
+    # --- leases: the keys on one are those whose newest version names it ------------------------
+
+    def apply_grant(self, request: LeaseGrantRequest) -> LeaseGrantResponse:
+        if request.ID in self.leases:
+            raise LeaseExists
+        self.leases |= {request.ID}
+        response = LeaseGrantResponse(ID=request.ID, TTL=request.TTL)
+        response.header.revision = self.revision
+        return response
+
+    def apply_revoke(self, request: LeaseRevokeRequest) -> LeaseRevokeResponse:
+        if request.ID not in self.leases:
+            raise LeaseNotFound
+        keys = self.keys_on(request.ID)
+        for key in keys:
+            self.delete(DeleteRangeRequest(key=key), self.revision + 1)
+        self.revision += bool(keys)
+        self.leases -= {request.ID}
+        response = LeaseRevokeResponse()
+        response.header.revision = self.revision
+        return response
+
+    def keys_on(self, lease: int) -> list[bytes]:
+        newest = {key: self.at(key, self.revision) for key in sorted(self.history)}
+        return [key for key, kv in newest.items() if kv is not None and kv.lease == lease]
 
     # --- txn ------------------------------------------------------------------------------------
 

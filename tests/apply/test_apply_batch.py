@@ -43,5 +43,9 @@ def test_the_layout_is_the_one_that_old_logs_have() -> None:
         "DELETE_RANGE": 2,
         "TXN": 3,
         "COMPACT": 4,
+        "LEASE_GRANT": 5,
+        "LEASE_REVOKE": 6,
+        "LEASE_EXPIRY": 7,
+        "LEASE_CHECKPOINTS": 8,
         "MEMBER_ATTRIBUTES": 10,
     }

@@ -16,6 +16,10 @@ from raftkv.api.rpc_pb2 import (
     CompactionResponse,
     DeleteRangeRequest,
     DeleteRangeResponse,
+    LeaseGrantRequest,
+    LeaseGrantResponse,
+    LeaseRevokeRequest,
+    LeaseRevokeResponse,
     PutRequest,
     PutResponse,
     RangeResponse,
@@ -45,7 +49,13 @@ def passes_check(request: TxnRequest) -> bool:
     return True
 
 
-writes = st.one_of(puts(), puts(), deletes, txns().filter(passes_check), compactions)
+lease_requests = st.one_of(
+    st.builds(LeaseGrantRequest, ID=st.sampled_from((7, 8, 9)), TTL=st.integers(1, 9)),
+    st.builds(LeaseRevokeRequest, ID=st.sampled_from((7, 8, 9))),
+)
+writes = st.one_of(
+    puts(), puts(), deletes, txns().filter(passes_check), compactions, lease_requests
+)
 batches = st.lists(st.lists(writes, min_size=1, max_size=6), min_size=1, max_size=5)
 
 MODELLED: dict[type[Message], tuple[type[Message], str]] = {
@@ -53,6 +63,8 @@ MODELLED: dict[type[Message], tuple[type[Message], str]] = {
     DeleteRangeRequest: (DeleteRangeResponse, "apply_delete"),
     TxnRequest: (TxnResponse, "apply_txn"),
     CompactionRequest: (CompactionResponse, "apply_compact"),
+    LeaseGrantRequest: (LeaseGrantResponse, "apply_grant"),
+    LeaseRevokeRequest: (LeaseRevokeResponse, "apply_revoke"),
 }
 
 
@@ -83,6 +95,9 @@ def assert_same_state(applied: Applied, model: Model) -> None:
     everything = applied.store.current_revision
     assert everything == model.revision
     assert applied.store.compact_revision == model.compacted
+    assert {lease.id for lease in applied.leases.leases} == model.leases
+    for lease in model.leases:
+        assert applied.leases.keys(lease) == model.keys_on(lease)
     for key in model.history:
         stored, kept = applied.store.get(key), model.at(key, model.revision)
         if stored is None or kept is None:

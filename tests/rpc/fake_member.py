@@ -13,6 +13,7 @@ from raftkv.apply.batch import Batch
 from raftkv.apply.membership import MemberInfo
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import RaftKVError
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.status import MemberStatus
@@ -61,7 +62,14 @@ class FakeMember:
         self.leader_id = MEMBER_ID
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
-        self.applier = Applier(self.store, self.backend, cluster_id=CLUSTER_ID, member_id=MEMBER_ID)
+        self.lease_book = LeaseBook(self.backend)
+        self.applier = Applier(
+            self.store,
+            self.backend,
+            self.lease_book,
+            cluster_id=CLUSTER_ID,
+            member_id=MEMBER_ID,
+        )
         self.asked: list[str] = []
         self.hold = False
         self.error: RaftKVError | None = None

@@ -1,0 +1,74 @@
+"""The requests and answers of one LeaseKeepAlive stream.
+
+Owns: their order: answers leave as the requests came, though the leader may give them in another.
+Must never do: give up the stream for a lease that is gone: that is an answer with TTL 0. Only a
+renewal that failed ends the stream, as in etcd.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from google.protobuf.message import DecodeError
+
+from raftkv.api.rpc_pb2 import LeaseKeepAliveRequest, LeaseKeepAliveResponse
+from raftkv.errors import MalformedRequest, RaftKVError
+from raftkv.rpc.header import Headers
+from raftkv.rpc.member import LeaseMember
+
+
+class KeepAlives:
+    """``send`` gets each answer, ``fail`` the error that ends the stream. Both are called on the
+    loop's thread, at once or later; nothing is sent after ``fail`` or ``close``."""
+
+    def __init__(
+        self,
+        member: LeaseMember,
+        send: Callable[[bytes], None],
+        fail: Callable[[RaftKVError], None],
+    ) -> None:
+        self._member = member
+        self._headers = Headers(member)
+        self._send = send
+        self._fail = fail
+        self._open: deque[LeaseKeepAliveResponse] = deque()
+        self._answered: dict[int, int | RaftKVError] = {}
+        self._closed = False
+
+    @property
+    def unanswered(self) -> int:
+        return len(self._open)
+
+    def take_request(self, payload: bytes) -> None:
+        """One message of the client. Raises MalformedRequest."""
+        try:
+            request = LeaseKeepAliveRequest.FromString(payload)
+        except DecodeError as e:
+            raise MalformedRequest(str(e)) from None
+        # etcd, too, notes the revision before it renews: the lease was there at that revision.
+        header = self._headers.message(self._member.store.current_revision)
+        response = LeaseKeepAliveResponse(header=header, ID=request.ID)
+        self._open.append(response)
+
+        def renewed(outcome: int | RaftKVError) -> None:
+            self._answered[id(response)] = outcome
+            self._flush()
+
+        self._member.leases.renew(request.ID, renewed)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _flush(self) -> None:
+        while self._open and not self._closed:
+            outcome = self._answered.pop(id(self._open[0]), None)
+            if outcome is None:
+                return
+            response = self._open.popleft()
+            if isinstance(outcome, RaftKVError):
+                self._closed = True
+                self._fail(outcome)
+            else:
+                response.TTL = outcome
+                self._send(response.SerializeToString())

@@ -1,0 +1,157 @@
+"""etcdserverpb.Lease: grant, revoke, keep-alive, time-to-live and the list.
+
+Owns: the choice of a lease's id and of its TTL, which the log then has, and the checks before it.
+Must never do: count time; ``raftkv.lease`` does, on the leader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from raftkv.api.rpc_pb2 import (
+    LeaseGrantRequest,
+    LeaseLeasesRequest,
+    LeaseLeasesResponse,
+    LeaseRevokeRequest,
+    LeaseStatus,
+    LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
+)
+from raftkv.apply.batch import RequestKind
+from raftkv.apply.state import parse
+from raftkv.errors import LeaseTTLTooLarge, NoLeader, RaftKVError
+from raftkv.rpc.errors import status_of
+from raftkv.rpc.header import Headers
+from raftkv.rpc.keep_alives import KeepAlives
+from raftkv.rpc.member import LeaseMember
+from raftkv.rpc.unary import admitted, answer, read_for, reply_to
+from raftkv.server.leasing import TimeLeft
+from raftkv.wire.service import Service, Stream, UnaryCall
+
+TTL_MAX_S = 9_000_000_000
+ID_MAX = (1 << 63) - 1
+UNANSWERED_MAX = 1_000
+"""Keep-alives of one stream that wait at once; more stay unread."""
+
+
+def lease_service(member: LeaseMember) -> Service:
+    lease = _Leases(member)
+    methods = {
+        "LeaseGrant": lease.grant,
+        "LeaseRevoke": lease.revoke,
+        "LeaseTimeToLive": lease.time_to_live,
+        "LeaseLeases": lease.leases,
+    }
+
+    async def keep_alive(stream: Stream) -> None:
+        await _keep_alive(member, stream)
+
+    return Service(
+        "etcdserverpb.Lease",
+        status_of,
+        unary=admitted(member, methods),
+        streams={"LeaseKeepAlive": keep_alive},
+    )
+
+
+async def _keep_alive(member: LeaseMember, stream: Stream) -> None:
+    if not member.leader_id and stream.metadata.get("hasleader") == "true":
+        raise NoLeader("the stream asks for a leader, and none is known")
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
+
+    def send(message: bytes) -> None:
+        stream.send(message)
+        answered.set()
+
+    def fail(error: RaftKVError) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    keep_alives = KeepAlives(member, send, fail)
+
+    async def serve() -> None:
+        async for payload in stream:
+            keep_alives.take_request(payload)
+            while keep_alives.unanswered >= UNANSWERED_MAX:
+                answered.clear()
+                await answered.wait()
+            await stream.drain()
+        while keep_alives.unanswered:  # the client has said all, and still wants its answers
+            answered.clear()
+            await answered.wait()
+
+    serving = asyncio.ensure_future(serve())
+    try:
+        await asyncio.wait((serving, failed), return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+        serving.result()
+    finally:
+        keep_alives.close()
+        serving.cancel()
+        failed.cancel()
+
+
+class _Leases:
+    def __init__(self, member: LeaseMember) -> None:
+        self._member = member
+        self._headers = Headers(member)
+        self._ttl_min_s = member.config.lease_ttl_min_s
+
+    def grant(self, payload: bytes, call: UnaryCall) -> None:
+        request = parse(LeaseGrantRequest, payload)
+        if request.TTL > TTL_MAX_S:
+            raise LeaseTTLTooLarge(f"{request.TTL} s, the limit is {TTL_MAX_S} s")
+        request.TTL = max(request.TTL, self._ttl_min_s)
+        request.ID = request.ID or self._fresh_id()
+        chosen = request.SerializeToString()
+        self._member.propose(RequestKind.LEASE_GRANT, chosen, reply_to(call))
+
+    def revoke(self, payload: bytes, call: UnaryCall) -> None:
+        parse(LeaseRevokeRequest, payload)
+        self._member.propose(RequestKind.LEASE_REVOKE, payload, reply_to(call))
+
+    def time_to_live(self, payload: bytes, call: UnaryCall) -> None:
+        """The leader's clock knows the time; the keys are read here, after a round of their own."""
+        request = parse(LeaseTimeToLiveRequest, payload)
+
+        def told(left: TimeLeft | RaftKVError) -> None:
+            if isinstance(left, RaftKVError):
+                call.fail(status_of(left))
+            elif request.keys and left.remaining_s >= 0:
+                keys = read_for(call, lambda: self._time_to_live(request.ID, left, keys=True))
+                self._member.linearize(keys)
+            else:
+                answer(call, lambda: self._time_to_live(request.ID, left, keys=False))
+
+        self._member.leases.time_left(request.ID, told)
+
+    def leases(self, payload: bytes, call: UnaryCall) -> None:
+        parse(LeaseLeasesRequest, payload)
+
+        def produce() -> bytes:
+            return LeaseLeasesResponse(
+                header=self._headers.message(self._member.store.current_revision),
+                leases=[LeaseStatus(ID=lease_id) for lease_id in self._member.leases.ids()],
+            ).SerializeToString()
+
+        self._member.linearize(read_for(call, produce))
+
+    def _time_to_live(self, lease_id: int, left: TimeLeft, *, keys: bool) -> bytes:
+        book = self._member.leases.book
+        return LeaseTimeToLiveResponse(
+            header=self._headers.message(self._member.store.current_revision),
+            ID=lease_id,
+            TTL=left.remaining_s,
+            grantedTTL=left.granted_s,
+            keys=book.keys(lease_id) if keys else (),
+        ).SerializeToString()
+
+    def _fresh_id(self) -> int:
+        """A positive int63 that no lease has here. Another may get it before this one is applied:
+        then one of the two grants is refused as any other duplicate."""
+        while True:
+            chosen = 1 + self._member.random.randrange(ID_MAX)
+            if not self._member.leases.book.exists(chosen):
+                return chosen
