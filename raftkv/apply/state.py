@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from raftkv.apply.alarm_book import AlarmBook
 from raftkv.apply.header import HeaderEncoder
 from raftkv.apply.leases import LeaseBook
 from raftkv.backend.environment import Backend
@@ -26,6 +27,7 @@ class State:
     store: Store
     backend: Backend
     leases: LeaseBook
+    alarms: AlarmBook
 
 
 Handler = Callable[[State, bytes, HeaderEncoder | None], bytes]

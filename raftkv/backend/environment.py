@@ -33,6 +33,7 @@ MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
 MAP_HEADROOM_BYTES = 2 << 30
 """What must be free at every begin. A transaction is committed long before it dirties as much."""
+META_PAGES = 2
 PAGE_BYTES_PER_WRITE = 2048
 """An estimate of the dirty pages that a small write causes, to bound a transaction by."""
 
@@ -46,11 +47,11 @@ class Backend(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """Bytes of the file, or what the open transaction will make of them."""
 
     @property
     def size_in_use(self) -> int:
-        """Bytes of the file that hold data."""
+        """Bytes that hold data, by the open transaction: pages free for reuse do not count."""
 
     def get(self, table: Table, key: bytes) -> bytes | None: ...
 
@@ -105,12 +106,15 @@ class LmdbBackend:
 
     @property
     def size(self) -> int:
-        return os.stat(self._path).st_size
+        return max(os.stat(self._path).st_size, self.size_in_use)
 
     @property
     def size_in_use(self) -> int:
-        """As of the last commit and the pages that LMDB has free for reuse."""
-        return max(self._used_pages - self._free_pages, 0) * self._page_bytes
+        pages = META_PAGES
+        for database in (self._main, *self._db):
+            stat = self._txn.stat(database)
+            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return pages * self._page_bytes
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         value: memoryview | None = self._txn.get(key, None, self._db[table])
@@ -233,6 +237,7 @@ class LmdbBackend:
                 mode=0o600,
             )
             self._db = [self._env.open_db(table.database) for table in Table]
+            self._main = self._env.open_db(None)
             self._page_bytes: int = self._env.stat()["psize"]
             self._begin()
             self._check_format()
@@ -262,12 +267,11 @@ class LmdbBackend:
 
     def _begin(self) -> None:
         info = self._env.info()
-        self._used_pages = info["last_pgno"] + 1
-        if info["map_size"] - self._used_pages * self._page_bytes < MAP_HEADROOM_BYTES:
+        used_bytes = (info["last_pgno"] + 1) * self._page_bytes
+        if info["map_size"] - used_bytes < MAP_HEADROOM_BYTES:
             with self._copying:
                 self._env.set_mapsize(2 * info["map_size"])
         self._txn = self._env.begin(write=True, buffers=True)
-        self._free_pages = 0
         self._dirty = 0
 
 

@@ -151,6 +151,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag("snapshot-catchup-entries", "5000", parse_int, "log entries kept for slow followers"),
     Flag("max-request-bytes", "1572864", parse_int, "the largest request"),
     Flag("max-txn-ops", "128", parse_int, "the most operations of one txn"),
+    Flag(
+        "quota-backend-bytes",
+        "0",
+        parse_int,
+        "refuse writes beyond this size of the database; 0 is 2 GiB, below 0 no limit",
+    ),
     Flag("pre-vote", "true", parse_bool, "ask first whether an election could be won", True),
     Flag("watch-progress-notify-interval", "10m", parse_duration, "between progress responses"),
     Flag(
@@ -169,7 +175,7 @@ FLAGS: tuple[Flag, ...] = (
 
 NOT_YET: dict[str, str] = {
     "listen-client-http-urls": "", "listen-metrics-urls": "", "max-wals": "5",
-    "quota-backend-bytes": "0", "max-concurrent-streams": "4294967295",
+    "max-concurrent-streams": "4294967295",
     "grpc-keepalive-min-time": "5s", "grpc-keepalive-interval": "2h",
     "grpc-keepalive-timeout": "20s", "backend-batch-interval": "0", "backend-batch-limit": "0",
     "backend-bbolt-freelist-type": "map", "socket-reuse-port": "false",

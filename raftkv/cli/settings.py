@@ -153,6 +153,7 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         snapshot_count=values["snapshot-count"],
         pre_vote=bool(values["pre-vote"]),
         watch_progress_notify_interval_s=values["watch-progress-notify-interval"],
+        quota_backend_bytes=values["quota-backend-bytes"],
         log_level=str(values["log-level"]),
         limits=limits,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.errors import RaftKVError
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
@@ -58,12 +59,19 @@ class KvMember(Identified, Led, Readable, Protocol):
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
 
+    def has_room(self, cost: int) -> bool:
+        """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
+
     def when_compacted(self, done: Callable[[], None]) -> None:
         """Call ``done`` once every compaction asked for so far has removed its data."""
 
 
 class MaintenanceMember(Identified, Led, Readable, Protocol):
     def status(self) -> MemberStatus: ...
+
+    def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
+
+    def alarms(self, kind: AlarmKind) -> Sequence[Alarm]: ...
 
 
 class ClusterMember(Identified, Led, Readable, Protocol):

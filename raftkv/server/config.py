@@ -81,6 +81,8 @@ class ServerConfig:
     snapshot_count: int = 10_000
     pre_vote: bool = True
     watch_progress_notify_interval_s: float = 600.0
+    quota_backend_bytes: int = 0
+    """0: etcd's default of 2 GiB; below 0: none."""
     log_level: str = "info"
     limits: Limits = Limits()
 

@@ -112,7 +112,7 @@ class Engine:
         """From committed entries down to the database, and to the watchers."""
         foundation, limits, applied = self.foundation, self.config.limits, self.foundation.applied
         self.hub = WatchHub(foundation.store)
-        self._applier = Applier(
+        self.applier = Applier(
             foundation.store,
             foundation.backend,
             cluster_id=foundation.cluster_id,
@@ -120,7 +120,7 @@ class Engine:
             sequences=applied.sequences,
         )
         self.queue = ApplyQueue(
-            applier=self._applier,
+            applier=self.applier,
             proposals=self.proposals,
             applied_index=applied.index,
             applied_term=applied.term,
@@ -261,7 +261,7 @@ class Engine:
             self.queue.applied_index,
             self.queue.applied_term,
             self.conf_state,
-            dict(self._applier.sequences),
+            dict(self.applier.sequences),
         )
         self.foundation.store.flush_meta()
         self.foundation.save_applied(state)
@@ -328,10 +328,11 @@ class Engine:
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
         self.conf_state = applied.conf_state
-        self._applier.sequences = dict(applied.sequences)
+        self.applier.sequences = dict(applied.sequences)
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
+        self.applier.alarms.reload()
         self.hub.restored()
         self.transport.set_peers(self._peer_urls())
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.applier import Applier
 from raftkv.apply.batch import Batch
 from raftkv.apply.membership import MemberInfo
@@ -64,6 +65,7 @@ class FakeMember:
         self.error: RaftKVError | None = None
         self.rows: list[MemberInfo] = []
         self.errors: tuple[str, ...] = ()
+        self.room = 2**31
         self._held: list[Callable[[], None]] = []
         self._compaction_waiters: list[Callable[[], None]] = []
         self._sequence = 0
@@ -90,12 +92,20 @@ class FakeMember:
         self.asked.append("read_local")
         self._run(lambda: proceed(self.error))
 
+    def has_room(self, cost: int) -> bool:
+        return cost <= self.room
+
+    def alarms(self, kind: AlarmKind) -> list[Alarm]:
+        return self.applier.alarms.active(kind)
+
     def when_compacted(self, done: Callable[[], None]) -> None:
         self.asked.append("when_compacted")
         self._compaction_waiters.append(done)
 
     def status(self) -> MemberStatus:
-        return MemberStatus(self.leader_id, self.raft_term, 21, 20, 8192, 4096, False, self.errors)
+        return MemberStatus(
+            self.leader_id, self.raft_term, 21, 20, 8192, 4096, 2**31, False, self.errors
+        )
 
     def members(self) -> list[MemberInfo]:
         return self.rows

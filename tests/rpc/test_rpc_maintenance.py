@@ -7,6 +7,11 @@ from fake_member import CLUSTER_ID, MEMBER_ID, FakeMember, failure, reply, start
 
 from raftkv import ETCD_VERSION
 from raftkv.api.rpc_pb2 import (
+    AlarmMember,
+    AlarmRequest,
+    AlarmResponse,
+    AlarmType,
+    DeleteRangeRequest,
     HashKVRequest,
     HashKVResponse,
     Member,
@@ -14,9 +19,11 @@ from raftkv.api.rpc_pb2 import (
     MemberListResponse,
     PutRequest,
     PutResponse,
+    RequestOp,
     ResponseHeader,
     StatusRequest,
     StatusResponse,
+    TxnRequest,
 )
 from raftkv.apply.membership import MemberInfo
 from raftkv.errors import RequestTimeout
@@ -37,6 +44,7 @@ def test_status_tells_all_it_knows(member: FakeMember) -> None:
     assert status.version == ETCD_VERSION
     assert (status.dbSize, status.dbSizeInUse, status.leader) == (8192, 4096, MEMBER_ID)
     assert (status.raftIndex, status.raftAppliedIndex, status.raftTerm) == (21, 20, 3)
+    assert (status.dbSizeQuota, status.storageVersion) == (2**31, "3.7.0")
     assert status.HasField("downgradeInfo")
     assert not status.isLearner
     assert list(status.errors) == []
@@ -54,6 +62,39 @@ def test_status_without_a_leader(member: FakeMember) -> None:
 def test_the_version_switches_kubernetes_features_on() -> None:
     """A semantic version of at least 3.5.13, which an apiserver asks of watch progress."""
     assert tuple(int(part) for part in ETCD_VERSION.split(".")) >= (3, 5, 13)
+
+
+def test_alarms(member: FakeMember) -> None:
+    """A change is proposed, a question is a linearizable read; both list etcd's rows."""
+    service = maintenance_service(member)
+    row = AlarmMember(memberID=9, alarm=AlarmType.NOSPACE)
+    change = AlarmRequest(action=AlarmRequest.ACTIVATE, memberID=9, alarm=AlarmType.NOSPACE)
+    response = reply(service, "Alarm", change, AlarmResponse)
+    assert list(response.alarms) == [row]
+    assert response.header == ResponseHeader(
+        cluster_id=CLUSTER_ID, member_id=MEMBER_ID, revision=1, raft_term=3
+    )
+    for kind, rows in (
+        (AlarmType.NONE, [row]),
+        (AlarmType.NOSPACE, [row]),
+        (AlarmType.CORRUPT, []),
+    ):
+        question = AlarmRequest(alarm=kind)
+        assert list(reply(service, "Alarm", question, AlarmResponse).alarms) == rows
+    assert member.asked == ["propose", "linearize", "linearize", "linearize"]
+
+
+def test_a_full_member_refuses_before_it_looks_at_the_fields(member: FakeMember) -> None:
+    """etcd asks for room first: a put with no key is NoSpace too. What puts nothing has room."""
+    member.room = 100
+    kv = kv_service(member)
+    no_space = Status(8, "etcdserver: mvcc: database space exceeded")
+    put = RequestOp(request_put=PutRequest(key=b"k"))
+    assert failure(kv, "Put", PutRequest()) == no_space
+    assert failure(kv, "Txn", TxnRequest(failure=[put])) == no_space
+    assert member.asked == []
+    assert isinstance(start(kv, "DeleteRange", DeleteRangeRequest(key=b"k")).answer, bytes)
+    assert isinstance(start(kv, "Txn", TxnRequest()).answer, bytes)
 
 
 def test_hash_kv(member: FakeMember) -> None:
@@ -114,11 +155,11 @@ def test_a_member_list_that_cannot_be_confirmed(member: FakeMember) -> None:
 
 def test_what_is_not_there_yet_is_not_registered(member: FakeMember) -> None:
     """The wire answers Unimplemented to a name that a service does not have."""
-    assert set(maintenance_service(member).unary) == {"Status", "HashKV"}
+    assert set(maintenance_service(member).unary) == {"Status", "HashKV", "Alarm"}
     assert set(cluster_service(member).unary) == {"MemberList"}
 
 
-@pytest.mark.parametrize("method", ["Status", "HashKV"])
+@pytest.mark.parametrize("method", ["Status", "HashKV", "Alarm"])
 def test_bytes_that_are_no_message(member: FakeMember, method: str) -> None:
     """As everywhere: Internal, with grpc-go's words."""
     answer = start(maintenance_service(member), method, b"\xff\xff").answer
