@@ -1,17 +1,25 @@
-"""etcdserverpb.Maintenance: Status and HashKV.
+"""etcdserverpb.Maintenance: what a member tells of itself alone, and what an operator asks of it.
 
-Owns: what a member tells of itself alone. Both answer from local state, also without a leader.
-The service's other methods are not registered yet, so the wire answers Unimplemented to them.
+Owns: the requests' checks and the answers. Status, Hash and HashKV answer from local state, also
+without a leader; alarms change through the log. Must never do: the work, which is the member's.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from raftkv import ETCD_VERSION
 from raftkv.api.rpc_pb2 import (
     AlarmRequest,
     DowngradeInfo,
+    DowngradeRequest,
+    DowngradeResponse,
     HashKVRequest,
     HashKVResponse,
+    HashRequest,
+    HashResponse,
+    MoveLeaderRequest,
+    MoveLeaderResponse,
     StatusRequest,
     StatusResponse,
 )
@@ -19,13 +27,23 @@ from raftkv.apply.alarm import alarm_reply
 from raftkv.apply.alarm_book import kind_of
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.state import parse
+from raftkv.errors import (
+    InvalidDowngradeTarget,
+    NotCapable,
+    RaftKVError,
+    UnknownMethod,
+    WrongDowngradeVersion,
+)
+from raftkv.mvcc.hash import HashResult
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import MaintenanceMember
 from raftkv.rpc.unary import admitted, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
 
-STORAGE_VERSION = ".".join(ETCD_VERSION.split(".")[:2]) + ".0"
+_MAJOR, _MINOR = (int(part) for part in ETCD_VERSION.split(".")[:2])
+CLUSTER_VERSION = f"{_MAJOR}.{_MINOR}"
+STORAGE_VERSION = f"{CLUSTER_VERSION}.0"
 """etcd's storage versions are those of its minor releases."""
 
 
@@ -34,7 +52,10 @@ def maintenance_service(member: MaintenanceMember) -> Service:
     methods = {
         "Status": maintenance.status,
         "Alarm": maintenance.alarm,
+        "Hash": maintenance.hash,
         "HashKV": maintenance.hash_kv,
+        "MoveLeader": maintenance.move_leader,
+        "Downgrade": maintenance.downgrade,
     }
     return Service("etcdserverpb.Maintenance", status_of, unary=admitted(member, methods))
 
@@ -52,9 +73,9 @@ class _Maintenance:
             header=self._headers.message(self._member.store.current_revision),
             version=ETCD_VERSION,
             dbSize=status.db_size,
+            dbSizeInUse=status.db_size_in_use,
             dbSizeQuota=status.db_size_quota,
             storageVersion=STORAGE_VERSION,
-            dbSizeInUse=status.db_size_in_use,
             leader=status.leader_id,
             raftIndex=status.raft_index,
             raftTerm=status.raft_term,
@@ -74,23 +95,89 @@ class _Maintenance:
         kind = kind_of(request.alarm)
 
         def produce() -> bytes:
-            alarms = [] if kind is None else list(self._member.alarms(kind))
+            alarms = [] if kind is None else list(self._member.maintenance.alarms(kind))
             revision = self._member.store.current_revision
             return alarm_reply(self._headers.encoder, revision, alarms)
 
         self._member.linearize(read_for(call, produce))
 
+    def hash(self, payload: bytes, call: UnaryCall) -> None:
+        parse(HashRequest, payload)
+
+        def hashed(crc: int | RaftKVError) -> None:
+            if isinstance(crc, RaftKVError):
+                call.fail(status_of(crc))
+                return
+            header = self._headers.message(self._member.store.current_revision)
+            call.reply(HashResponse(header=header, hash=crc).SerializeToString())
+
+        self._ask(call, lambda: self._member.maintenance.hash_backend(hashed))
+
     def hash_kv(self, payload: bytes, call: UnaryCall) -> None:
         revision = parse(HashKVRequest, payload).revision
 
-        def produce() -> bytes:
-            store = self._member.store
-            result = store.hash_kv(revision)
-            return HashKVResponse(
-                header=self._headers.message(store.current_revision),
+        def hashed(result: HashResult | RaftKVError) -> None:
+            if isinstance(result, RaftKVError):
+                call.fail(status_of(result))
+                return
+            response = HashKVResponse(
+                header=self._headers.message(self._member.store.current_revision),
                 hash=result.hash,
                 compact_revision=result.compact_revision,
                 hash_revision=result.hash_revision,
-            ).SerializeToString()
+            )
+            call.reply(response.SerializeToString())
 
-        self._member.read_local(read_for(call, produce))
+        self._ask(call, lambda: self._member.maintenance.hash_kv(revision, hashed))
+
+    def move_leader(self, payload: bytes, call: UnaryCall) -> None:
+        target = parse(MoveLeaderRequest, payload).targetID
+
+        def moved(error: RaftKVError | None) -> None:
+            if error is None:
+                call.reply(MoveLeaderResponse().SerializeToString())
+            else:
+                call.fail(status_of(error))
+
+        self._member.maintenance.move_leader(target, moved)
+
+    def downgrade(self, payload: bytes, call: UnaryCall) -> None:
+        """VALIDATE judges the target as etcd does. There is no older version of raftkv to go to,
+        so ENABLE of a valid target is refused, and CANCEL finds nothing to cancel."""
+        request = parse(DowngradeRequest, payload)
+
+        def produce() -> bytes:
+            if request.action in (DowngradeRequest.VALIDATE, DowngradeRequest.ENABLE):
+                check_downgrade_target(request.version)
+                if request.action == DowngradeRequest.ENABLE:
+                    raise NotCapable("there is no older version to downgrade to")
+            elif request.action != DowngradeRequest.CANCEL:
+                raise UnknownMethod(f"action {request.action} of a downgrade")
+            header = self._headers.message(self._member.store.current_revision)
+            response = DowngradeResponse(header=header, version=CLUSTER_VERSION)
+            return response.SerializeToString()
+
+        self._member.linearize(read_for(call, produce))
+
+    def _ask(self, call: UnaryCall, start: Callable[[], None]) -> None:
+        """Begin what answers by itself, once this member's state can be read."""
+
+        def proceed(error: RaftKVError | None) -> None:
+            if error is None:
+                try:
+                    start()
+                    return
+                except RaftKVError as refused:
+                    error = refused
+            call.fail(status_of(error))
+
+        self._member.read_local(proceed)
+
+
+def check_downgrade_target(version: str) -> None:
+    """Raises WrongDowngradeVersion and InvalidDowngradeTarget. A patch number is looked over."""
+    parts = version.split(".")
+    if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in parts):
+        raise WrongDowngradeVersion(f"{version!r} is no version such as 3.6 or 3.6.0")
+    if (int(parts[0]), int(parts[1])) != (_MAJOR, _MINOR - 1):
+        raise InvalidDowngradeTarget(f"{version} is not the minor version before {CLUSTER_VERSION}")

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.errors import RaftKVError
+from raftkv.mvcc.hash import HashResult
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import RandomSource
@@ -66,12 +67,25 @@ class KvMember(Identified, Led, Readable, Protocol):
         """Call ``done`` once every compaction asked for so far has removed its data."""
 
 
+class Upkeep(Protocol):
+    """What an operator asks of one member. Each call answers through its callback, or raises."""
+
+    def alarms(self, kind: AlarmKind) -> Sequence[Alarm]: ...
+
+    def hash_kv(self, revision: int, done: Callable[[HashResult | RaftKVError], None]) -> None: ...
+
+    def hash_backend(self, done: Callable[[int | RaftKVError], None]) -> None: ...
+
+    def move_leader(self, target: int, done: Proceed) -> None: ...
+
+
 class MaintenanceMember(Identified, Led, Readable, Protocol):
     def status(self) -> MemberStatus: ...
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
 
-    def alarms(self, kind: AlarmKind) -> Sequence[Alarm]: ...
+    @property
+    def maintenance(self) -> Upkeep: ...
 
 
 class ClusterMember(Identified, Led, Readable, Protocol):

@@ -54,6 +54,7 @@ class Limits:
     backend_commit_interval_s: float = 5.0
     backend_commit_bytes_max: int = 64 * MiB
     compaction_records_per_step: int = 500
+    hash_records_per_step: int = 1_000
     catch_up_revisions_per_step: int = 1_000
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""

@@ -26,6 +26,7 @@ from raftkv.server.background import Background
 from raftkv.server.committer import Committer
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation
+from raftkv.server.hashing import Hashing
 from raftkv.server.log_compactor import LogCompactor
 from raftkv.server.persister import Persister
 from raftkv.server.proposals import Proposals
@@ -140,6 +141,7 @@ class Engine:
         self.background = Background(
             store=foundation.store,
             hub=self.hub,
+            hashing=Hashing(foundation.store, foundation.backend),
             committer=self.committer,
             scheduler=self.scheduler,
             limits=limits,

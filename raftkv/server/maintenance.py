@@ -14,6 +14,8 @@ from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
 from raftkv.scheduler import Scheduler
 from raftkv.server.engine import Engine
+from raftkv.server.hashing import CrcDone, HashDone
+from raftkv.server.leadership import LeaderMove, Moved
 from raftkv.server.proposals import Done
 from raftkv.server.space import Space
 
@@ -28,6 +30,7 @@ class Maintenance:
         self._scheduler = scheduler
         self._me = engine.foundation.member_id
         self._raising: set[Alarm] = set()
+        self._background = engine.background
         committer = engine.committer
         quota = engine.config.quota_backend_bytes
         backend = engine.foundation.backend
@@ -66,6 +69,22 @@ class Maintenance:
                 log.warning("cannot raise alarm %s: %s", alarm.kind.name, outcome)
 
         self._propose(RequestKind.ALARM, request.SerializeToString(), raised)
+
+    # --- what an operator asks ----------------------------------------------------------------
+
+    def hash_kv(self, revision: int, done: HashDone) -> None:
+        """Raises Compacted, FutureRevision and TooManyRequests."""
+        self._background.hashing.hash_kv(revision, done)
+        self._background.schedule()
+
+    def hash_backend(self, done: CrcDone) -> None:
+        """Raises TooManyRequests."""
+        self._background.hashing.hash_backend(done)
+        self._background.schedule()
+
+    def move_leader(self, target: int, done: Moved) -> None:
+        """Raises NotLeader and BadLeaderTransferee."""
+        LeaderMove(self._engine, self._scheduler, target, done).start()
 
     def _look(self) -> None:
         """A member whose clients write elsewhere fills up all the same. One that does not grow

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.membership import MemberInfo, encode_attributes
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
@@ -108,9 +107,6 @@ class Member:
     def has_room(self, cost: int) -> bool:
         """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
         return self.maintenance.has_room(cost)
-
-    def alarms(self, kind: AlarmKind = AlarmKind.NONE) -> list[Alarm]:
-        return self.maintenance.alarms(kind)
 
     def when_compacted(self, done: Callable[[], None]) -> None:
         """Call ``done`` once every compaction asked for so far has removed its data."""

@@ -12,11 +12,16 @@ from raftkv.api.rpc_pb2 import (
     AlarmResponse,
     AlarmType,
     DeleteRangeRequest,
+    DowngradeRequest,
+    DowngradeResponse,
     HashKVRequest,
     HashKVResponse,
+    HashRequest,
+    HashResponse,
     Member,
     MemberListRequest,
     MemberListResponse,
+    MoveLeaderRequest,
     PutRequest,
     PutResponse,
     RequestOp,
@@ -26,7 +31,7 @@ from raftkv.api.rpc_pb2 import (
     TxnRequest,
 )
 from raftkv.apply.membership import MemberInfo
-from raftkv.errors import RequestTimeout
+from raftkv.errors import BadLeaderTransferee, NotLeader, RequestTimeout
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.kv import kv_service
 from raftkv.rpc.maintenance import maintenance_service
@@ -126,6 +131,54 @@ def test_hash_kv_of_a_revision_that_is_not_there(member: FakeMember) -> None:
     )
 
 
+def test_hash_is_of_all_rows(member: FakeMember) -> None:
+    """It changes with the data, and the same data gives the same hash."""
+    kv, service = kv_service(member), maintenance_service(member)
+
+    def crc() -> int:
+        return reply(service, "Hash", HashRequest(), HashResponse).hash
+
+    empty = crc()
+    reply(kv, "Put", PutRequest(key=b"k", value=b"1"), PutResponse)
+    assert crc() == crc() != empty
+
+
+def test_move_leader(member: FakeMember) -> None:
+    """The answer has no header; what the member refuses with is the answer otherwise."""
+    service = maintenance_service(member)
+    request = MoveLeaderRequest(targetID=7)
+    assert start(service, "MoveLeader", request).answer == b""
+    for error, status in (
+        (NotLeader("x"), Status(9, "etcdserver: not leader")),
+        (BadLeaderTransferee("x"), Status(9, "etcdserver: bad leader transferee")),
+    ):
+        member.maintenance.error = error
+        assert failure(service, "MoveLeader", request) == status
+    assert member.maintenance.moved == [7, 7, 7]
+
+
+def test_downgrade(member: FakeMember) -> None:
+    """A target is judged as etcd does: its form, then whether it is the minor version before."""
+    service = maintenance_service(member)
+    for version in ("3.6", "3.6.0", "3.6.4"):
+        request = DowngradeRequest(version=version)
+        assert reply(service, "Downgrade", request, DowngradeResponse).version == "3.7"
+    for version, text in (
+        ("", "wrong downgrade target version format"),
+        ("3", "wrong downgrade target version format"),
+        ("3.x", "wrong downgrade target version format"),
+        ("3.7", "invalid downgrade target version"),
+        ("3.5.0", "invalid downgrade target version"),
+        ("4.6", "invalid downgrade target version"),
+    ):
+        status = failure(service, "Downgrade", DowngradeRequest(version=version))
+        assert status == Status(3, f"etcdserver: {text}")
+    enable = DowngradeRequest(action=DowngradeRequest.ENABLE, version="3.6")
+    assert failure(service, "Downgrade", enable) == Status(9, "etcdserver: not capable")
+    cancel = DowngradeRequest(action=DowngradeRequest.CANCEL)
+    assert reply(service, "Downgrade", cancel, DowngradeResponse).version == "3.7"
+
+
 @pytest.mark.parametrize("linearizable", [True, False])
 def test_member_list(member: FakeMember, linearizable: bool) -> None:
     """All fields of all rows; the header has no revision; linearizable if asked for."""
@@ -155,11 +208,18 @@ def test_a_member_list_that_cannot_be_confirmed(member: FakeMember) -> None:
 
 def test_what_is_not_there_yet_is_not_registered(member: FakeMember) -> None:
     """The wire answers Unimplemented to a name that a service does not have."""
-    assert set(maintenance_service(member).unary) == {"Status", "HashKV", "Alarm"}
+    assert set(maintenance_service(member).unary) == {
+        "Status",
+        "Alarm",
+        "Hash",
+        "HashKV",
+        "MoveLeader",
+        "Downgrade",
+    }
     assert set(cluster_service(member).unary) == {"MemberList"}
 
 
-@pytest.mark.parametrize("method", ["Status", "HashKV", "Alarm"])
+@pytest.mark.parametrize("method", ["Status", "HashKV", "Alarm", "MoveLeader", "Downgrade"])
 def test_bytes_that_are_no_message(member: FakeMember, method: str) -> None:
     """As everywhere: Internal, with grpc-go's words."""
     answer = start(maintenance_service(member), method, b"\xff\xff").answer

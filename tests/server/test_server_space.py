@@ -69,7 +69,7 @@ def test_a_full_member_raises_the_alarm_for_all(tmp_path: Path) -> None:
         put(writer, number, outcomes)
         cluster.scheduler.run_for(0.01)
     cluster.settle()
-    raised = [process.member.alarms() for process in cluster.running]
+    raised = [process.member.maintenance.alarms() for process in cluster.running]
     assert raised[0]
     assert raised == [raised[0]] * 3
     assert {alarm.kind for alarm in raised[0]} == {AlarmKind.NOSPACE}
@@ -107,7 +107,9 @@ def test_an_alarm_survives_restarts(tmp_path: Path) -> None:
     assert cluster.scheduler.run_until(lambda: bool(outcomes), within_s=20)
     assert isinstance(outcomes[0], NoSpace)
     cluster.settle()
-    assert [p.member.alarms() for p in cluster.running] == [[Alarm(77, AlarmKind.NOSPACE)]] * 3
+    assert [p.member.maintenance.alarms() for p in cluster.running] == [
+        [Alarm(77, AlarmKind.NOSPACE)]
+    ] * 3
     cluster.stop_all()
 
 
