@@ -11,6 +11,8 @@ from collections.abc import Callable
 from raftkv import ETCD_VERSION
 from raftkv.api.rpc_pb2 import (
     AlarmRequest,
+    DefragmentRequest,
+    DefragmentResponse,
     DowngradeInfo,
     DowngradeRequest,
     DowngradeResponse,
@@ -37,14 +39,13 @@ from raftkv.errors import (
 from raftkv.mvcc.hash import HashResult
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
-from raftkv.rpc.member import MaintenanceMember
+from raftkv.rpc.member import MaintenanceMember, Proceed
+from raftkv.rpc.snapshot import STORAGE_VERSION, SnapshotMethod
 from raftkv.rpc.unary import admitted, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
 
 _MAJOR, _MINOR = (int(part) for part in ETCD_VERSION.split(".")[:2])
 CLUSTER_VERSION = f"{_MAJOR}.{_MINOR}"
-STORAGE_VERSION = f"{CLUSTER_VERSION}.0"
-"""etcd's storage versions are those of its minor releases."""
 
 
 def maintenance_service(member: MaintenanceMember) -> Service:
@@ -55,9 +56,16 @@ def maintenance_service(member: MaintenanceMember) -> Service:
         "Hash": maintenance.hash,
         "HashKV": maintenance.hash_kv,
         "MoveLeader": maintenance.move_leader,
+        "Defragment": maintenance.defragment,
         "Downgrade": maintenance.downgrade,
     }
-    return Service("etcdserverpb.Maintenance", status_of, unary=admitted(member, methods))
+    snapshot = SnapshotMethod(member)
+    return Service(
+        "etcdserverpb.Maintenance",
+        status_of,
+        unary=admitted(member, methods),
+        streams={"Snapshot": snapshot.serve},
+    )
 
 
 class _Maintenance:
@@ -133,13 +141,14 @@ class _Maintenance:
     def move_leader(self, payload: bytes, call: UnaryCall) -> None:
         target = parse(MoveLeaderRequest, payload).targetID
 
-        def moved(error: RaftKVError | None) -> None:
-            if error is None:
-                call.reply(MoveLeaderResponse().SerializeToString())
-            else:
-                call.fail(status_of(error))
+        done = _empty_reply(call, MoveLeaderResponse().SerializeToString())
+        self._member.maintenance.move_leader(target, done)
 
-        self._member.maintenance.move_leader(target, moved)
+    def defragment(self, payload: bytes, call: UnaryCall) -> None:
+        """The answer comes when the smaller file is in place."""
+        parse(DefragmentRequest, payload)
+        done = _empty_reply(call, DefragmentResponse().SerializeToString())
+        self._member.maintenance.defragment(done)
 
     def downgrade(self, payload: bytes, call: UnaryCall) -> None:
         """VALIDATE judges the target as etcd does. There is no older version of raftkv to go to,
@@ -172,6 +181,18 @@ class _Maintenance:
             call.fail(status_of(error))
 
         self._member.read_local(proceed)
+
+
+def _empty_reply(call: UnaryCall, reply: bytes) -> Proceed:
+    """These answers have no header in etcd."""
+
+    def done(error: RaftKVError | None) -> None:
+        if error is None:
+            call.reply(reply)
+        else:
+            call.fail(status_of(error))
+
+    return done
 
 
 def check_downgrade_target(version: str) -> None:

@@ -16,6 +16,7 @@ from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import RandomSource
 from raftkv.scheduler import Scheduler
+from raftkv.server.backup import Backup
 from raftkv.server.config import ServerConfig
 from raftkv.server.status import MemberInfo, MemberStatus
 
@@ -75,6 +76,10 @@ class Upkeep(Protocol):
     def hash_kv(self, revision: int, done: Callable[[HashResult | RaftKVError], None]) -> None: ...
 
     def hash_backend(self, done: Callable[[int | RaftKVError], None]) -> None: ...
+
+    def defragment(self, done: Proceed) -> None: ...
+
+    def open_backup(self, done: Callable[[Backup | RaftKVError], None]) -> None: ...
 
     def move_leader(self, target: int, done: Proceed) -> None: ...
 

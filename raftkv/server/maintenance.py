@@ -13,6 +13,8 @@ from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
 from raftkv.scheduler import Scheduler
+from raftkv.server.backup import Backups, Opened
+from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.hashing import CrcDone, HashDone
 from raftkv.server.leadership import LeaderMove, Moved
@@ -35,6 +37,22 @@ class Maintenance:
         quota = engine.config.quota_backend_bytes
         backend = engine.foundation.backend
         self.space = Space(backend, quota, lambda: not committer.in_progress)
+
+        self._defragmenter = Defragmenter(
+            backend=backend,
+            committer=committer,
+            worker=engine.workers.snapshot,
+            disk=engine.foundation.disk,
+            image_path=engine.foundation.copy_path,
+            save_applied=engine.save_applied,
+        )
+        self._backups = Backups(
+            backend=backend,
+            committer=committer,
+            worker=engine.workers.snapshot,
+            disk=engine.foundation.disk,
+            image_path=engine.foundation.copy_path,
+        )
 
     def start(self) -> None:
         self._look()
@@ -81,6 +99,17 @@ class Maintenance:
         """Raises TooManyRequests."""
         self._background.hashing.hash_backend(done)
         self._background.schedule()
+
+    def defragment(self, done: Defragmented) -> None:
+        def defragmented(error: RaftKVError | None) -> None:
+            self._engine.committer.when_open(self.space.refresh)
+            done(error)
+
+        self._defragmenter.run(defragmented)
+
+    def open_backup(self, done: Opened) -> None:
+        """Raises TooManyRequests."""
+        self._backups.open(done)
 
     def move_leader(self, target: int, done: Moved) -> None:
         """Raises NotLeader and BadLeaderTransferee."""

@@ -68,6 +68,9 @@ class FakeUpkeep:
             pass
         done(run.crc)
 
+    def defragment(self, done: Callable[[RaftKVError | None], None]) -> None:
+        done(self.error)
+
     def move_leader(self, target: int, done: Callable[[RaftKVError | None], None]) -> None:
         self.moved.append(target)
         done(self.error)

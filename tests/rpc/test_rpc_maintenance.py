@@ -11,6 +11,7 @@ from raftkv.api.rpc_pb2 import (
     AlarmRequest,
     AlarmResponse,
     AlarmType,
+    DefragmentRequest,
     DeleteRangeRequest,
     DowngradeRequest,
     DowngradeResponse,
@@ -31,7 +32,7 @@ from raftkv.api.rpc_pb2 import (
     TxnRequest,
 )
 from raftkv.apply.membership import MemberInfo
-from raftkv.errors import BadLeaderTransferee, NotLeader, RequestTimeout
+from raftkv.errors import BadLeaderTransferee, NotLeader, RequestTimeout, TooManyRequests
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.kv import kv_service
 from raftkv.rpc.maintenance import maintenance_service
@@ -157,6 +158,14 @@ def test_move_leader(member: FakeMember) -> None:
     assert member.maintenance.moved == [7, 7, 7]
 
 
+def test_defragment(member: FakeMember) -> None:
+    """The answer has no header, and comes from the member."""
+    service = maintenance_service(member)
+    assert start(service, "Defragment", DefragmentRequest()).answer == b""
+    member.maintenance.error = TooManyRequests("x")
+    assert failure(service, "Defragment", DefragmentRequest()).code == 8
+
+
 def test_downgrade(member: FakeMember) -> None:
     """A target is judged as etcd does: its form, then whether it is the minor version before."""
     service = maintenance_service(member)
@@ -214,12 +223,15 @@ def test_what_is_not_there_yet_is_not_registered(member: FakeMember) -> None:
         "Hash",
         "HashKV",
         "MoveLeader",
+        "Defragment",
         "Downgrade",
     }
     assert set(cluster_service(member).unary) == {"MemberList"}
 
 
-@pytest.mark.parametrize("method", ["Status", "HashKV", "Alarm", "MoveLeader", "Downgrade"])
+@pytest.mark.parametrize(
+    "method", ["Status", "HashKV", "Hash", "Alarm", "MoveLeader", "Defragment", "Downgrade"]
+)
 def test_bytes_that_are_no_message(member: FakeMember, method: str) -> None:
     """As everywhere: Internal, with grpc-go's words."""
     answer = start(maintenance_service(member), method, b"\xff\xff").answer
