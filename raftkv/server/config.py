@@ -82,6 +82,9 @@ class ServerConfig:
     snapshot_count: int = 10_000
     pre_vote: bool = True
     watch_progress_notify_interval_s: float = 600.0
+    auto_compaction_period_s: float = 0.0
+    auto_compaction_revisions: int = 0
+    """What history to keep: by time or by number; 0 is for ever."""
     quota_backend_bytes: int = 0
     """0: etcd's default of 2 GiB; below 0: none."""
     log_level: str = "info"

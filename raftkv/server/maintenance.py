@@ -13,6 +13,7 @@ from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
 from raftkv.scheduler import Scheduler
+from raftkv.server.auto_compactor import AutoCompactor
 from raftkv.server.backup import Backups, Opened
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
@@ -46,6 +47,16 @@ class Maintenance:
             image_path=engine.foundation.copy_path,
             save_applied=engine.save_applied,
         )
+        config = engine.config
+        self._auto_compactor = AutoCompactor(
+            period_s=config.auto_compaction_period_s,
+            revisions=config.auto_compaction_revisions,
+            scheduler=scheduler,
+            revision=lambda: engine.foundation.store.current_revision,
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            propose=self._propose,
+        )
         self._backups = Backups(
             backend=backend,
             committer=committer,
@@ -56,6 +67,7 @@ class Maintenance:
 
     def start(self) -> None:
         self._look()
+        self._auto_compactor.start()
 
     # --- alarms and the quota -----------------------------------------------------------------
 
@@ -126,7 +138,7 @@ class Maintenance:
             self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
         self._scheduler.call_later(LOOK_INTERVAL_S, self._look)
 
-    def _propose(self, kind: RequestKind, payload: bytes, done: Done) -> None:
+    def _propose(self, kind: int, payload: bytes, done: Done) -> None:
         try:
             self._engine.proposals.add(kind, payload, done, self._scheduler.now())
         except RaftKVError as error:
