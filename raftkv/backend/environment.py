@@ -110,6 +110,7 @@ class LmdbBackend:
         self._path = path
         self._map_bytes = map_bytes
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lmdb-writer")
+        self._peak = 0
         self._changed: set[tuple[Table, bytes]] | None = None
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
@@ -122,7 +123,8 @@ class LmdbBackend:
 
     @property
     def size(self) -> int:
-        return max(os.stat(self._path).st_size, self.size_in_use)
+        self._peak = max(self._peak, self.size_in_use)
+        return max(os.stat(self._path).st_size, self._peak)
 
     @property
     def size_in_use(self) -> int:
@@ -334,6 +336,7 @@ class LmdbBackend:
                 self._env.set_mapsize(2 * info["map_size"])
         self._txn = self._env.begin(write=True, buffers=True)
         self._dirty = 0
+        self._peak = 0  # what the open transaction once needed, the commit may write
 
 
 def _sync_dir(path: str) -> None:

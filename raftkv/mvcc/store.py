@@ -124,6 +124,12 @@ class Store:
             self.observer(RevisionEvents(revision, tuple(events)))
         return revision
 
+    def skip_revisions(self, count: int) -> None:
+        """Go on ``count`` revisions later: those in between may have been seen by clients of a
+        store whose end a backup has not."""
+        assert count > 0, f"{count} revisions to skip"
+        self.current_revision += count
+
     # --- compaction -----------------------------------------------------------------------------
 
     @property
