@@ -295,9 +295,8 @@ class LmdbBackend:
 
     def _carry_over(self, path: str) -> None:
         assert self._changed is not None, "not all changes since the copy are known"
-        env = lmdb.open(
-            path, subdir=False, lock=False, map_size=self._map_bytes, max_dbs=2 * len(Table)
-        )
+        map_bytes = max(self._map_bytes, os.stat(path).st_size + 2 * MAP_HEADROOM_BYTES)
+        env = lmdb.open(path, subdir=False, lock=False, map_size=map_bytes, max_dbs=2 * len(Table))
         try:
             tables = [env.open_db(table.database) for table in Table]
             with env.begin(write=True) as txn:
