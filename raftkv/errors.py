@@ -118,6 +118,26 @@ class TooManyRequests(RaftKVError):
     """The member holds as much unfinished work as its limits allow."""
 
 
+class BadLeaderTransferee(RaftKVError):
+    """Leadership can go to a voting member only."""
+
+
+class LeaderTransferTimeout(RaftKVError):
+    """The member that was to lead has not taken over in time."""
+
+
+class WrongDowngradeVersion(InvalidRequest):
+    """The target is no version."""
+
+
+class InvalidDowngradeTarget(InvalidRequest):
+    """The target is not the minor version before the cluster's."""
+
+
+class UnknownMethod(RaftKVError):
+    """The request names an action that nobody knows."""
+
+
 class MemberNotFound(RaftKVError): ...
 
 

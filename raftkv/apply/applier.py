@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from raftkv.apply.alarm import apply_alarm
+from raftkv.apply.alarm_book import AlarmBook
 from raftkv.apply.batch import Batch, RequestKind
 from raftkv.apply.compact import apply_compact
 from raftkv.apply.delete_range import apply_delete_range
@@ -21,6 +23,7 @@ from raftkv.apply.lease import (
 )
 from raftkv.apply.membership import apply_member_attributes
 from raftkv.apply.put import apply_put
+from raftkv.apply.refusal import refusal
 from raftkv.apply.state import Handler, State
 from raftkv.apply.txn import apply_txn
 from raftkv.backend.environment import Backend
@@ -29,6 +32,7 @@ from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
 Outcome = bytes | RaftKVError
+
 
 _HANDLERS: dict[int, Handler] = {
     int(RequestKind.PUT): apply_put,
@@ -40,6 +44,7 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.LEASE_EXPIRY): apply_lease_expiry,
     int(RequestKind.LEASE_CHECKPOINTS): apply_lease_checkpoints,
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
+    int(RequestKind.ALARM): apply_alarm,
 }
 
 
@@ -58,7 +63,8 @@ class Applier:
         sequences: Mapping[int, int] | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
-        self._state = State(store, backend, leases)
+        self.alarms = AlarmBook(backend)
+        self._state = State(store, backend, leases, self.alarms)
         self._cluster_id = cluster_id
         self._member_id = member_id
         self._header = HeaderEncoder(cluster_id, member_id, 0)
@@ -86,6 +92,10 @@ class Applier:
                     f"entry {entry_index} holds a request of unknown kind {kind}: "
                     f"run a version that is not older than the other members'"
                 )
+            refused = self._refusal(kind, payload)
+            if refused is not None:
+                outcomes.append(refused)
+                continue
             try:
                 outcomes.append(handler(self._state, payload, header))
             except Corrupt:
@@ -93,6 +103,15 @@ class Applier:
             except RaftKVError as error:
                 outcomes.append(error.with_traceback(None))
         return outcomes if want_replies else None
+
+    def _refusal(self, kind: int, payload: bytes) -> RaftKVError | None:
+        alarms = self.alarms
+        if not alarms.no_space and not alarms.corrupt:
+            return None
+        try:
+            return refusal(alarms, kind, payload)
+        except RaftKVError as error:
+            return error.with_traceback(None)
 
     def _header_at(self, term: int) -> HeaderEncoder:
         if self._header.raft_term != term:

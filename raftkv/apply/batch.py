@@ -32,6 +32,7 @@ class RequestKind(IntEnum):
     LEASE_EXPIRY = 7
     LEASE_CHECKPOINTS = 8
     MEMBER_ATTRIBUTES = 10
+    ALARM = 40
 
 
 Request = tuple[int, bytes]

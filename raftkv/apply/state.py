@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from raftkv.apply.alarm_book import AlarmBook
 from raftkv.apply.header import HeaderEncoder
 from raftkv.backend.environment import Backend
 from raftkv.errors import MalformedRequest
@@ -28,6 +29,7 @@ class State:
     store: Store
     backend: Backend
     leases: LeaseBook
+    alarms: AlarmBook
     entry_term: int = 0
 
 

@@ -32,6 +32,9 @@ MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
 MAP_HEADROOM_BYTES = 2 << 30
 """What must be free at every begin. A transaction is committed long before it dirties as much."""
+META_PAGES = 2
+CHANGES_MAX = 2_000_000
+"""Rows that may change while a copy is made: what is noted of them costs about 200 bytes each."""
 PAGE_BYTES_PER_WRITE = 2048
 """An estimate of the dirty pages that a small write causes, to bound a transaction by."""
 ROWS_PER_PIECE = 256
@@ -47,11 +50,11 @@ class Backend(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """Bytes of the file, or what the open transaction will make of them."""
 
     @property
     def size_in_use(self) -> int:
-        """Bytes of the file that hold data."""
+        """Bytes that hold data, by the open transaction: pages free for reuse do not count."""
 
     def get(self, table: Table, key: bytes) -> bytes | None: ...
 
@@ -83,6 +86,19 @@ class Backend(Protocol):
     def copy_to(self, path: str) -> None:
         """Blocks: a synced copy of the last commit. May run beside all other calls."""
 
+    @property
+    def is_tracking(self) -> bool:
+        """Whether all changes since ``track_changes`` are known."""
+
+    def track_changes(self) -> None:
+        """From here on, note which rows change. Call when nothing is uncommitted."""
+
+    def forget_changes(self) -> None: ...
+
+    def adopt_copy(self, path: str) -> None:
+        """Blocks: bring a copy of the commit at ``track_changes`` up to date with what is open
+        now, make it durable, and put it in the database's place."""
+
     def replace(self, path: str) -> None:
         """Blocks: the file at ``path`` becomes the database; what was open is dropped."""
 
@@ -97,6 +113,8 @@ class LmdbBackend:
         self._path = path
         self._map_bytes = map_bytes
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lmdb-writer")
+        self._peak = 0
+        self._changed: set[tuple[Table, bytes]] | None = None
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
 
@@ -108,12 +126,16 @@ class LmdbBackend:
 
     @property
     def size(self) -> int:
-        return os.stat(self._path).st_size
+        self._peak = max(self._peak, self.size_in_use)
+        return max(os.stat(self._path).st_size, self._peak)
 
     @property
     def size_in_use(self) -> int:
-        """As of the last commit and the pages that LMDB has free for reuse."""
-        return max(self._used_pages - self._free_pages, 0) * self._page_bytes
+        pages = META_PAGES
+        for database in (self._main, *self._db):
+            stat = self._txn.stat(database)
+            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return pages * self._page_bytes
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         value: memoryview | None = self._txn.get(key, None, self._db[table])
@@ -121,15 +143,18 @@ class LmdbBackend:
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         self._dirty += len(value) + PAGE_BYTES_PER_WRITE
+        self._note(table, key)
         self._txn.put(key, value, True, True, False, self._db[table])
 
     def append(self, table: Table, key: bytes, value: bytes) -> None:
         self._dirty += len(value) + 64
+        self._note(table, key)
         done = self._txn.put(key, value, True, False, True, self._db[table])
         assert done, f"{key.hex()} is there already, in table {table.name}"
 
     def delete(self, table: Table, key: bytes) -> bool:
         self._dirty += PAGE_BYTES_PER_WRITE
+        self._note(table, key)
         deleted: bool = self._txn.delete(key, b"", self._db[table])
         return deleted
 
@@ -210,16 +235,32 @@ class LmdbBackend:
             os.close(fd)
 
     def replace(self, path: str) -> None:
-        def swap() -> None:
-            self._txn.abort()
-            self._env.close()
-            os.replace(path, self._path)
-            for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
-                _sync_dir(directory)
-            self._open()
+        with self._copying:
+            self._on_writer(lambda: self._swap(path))
+
+    @property
+    def is_tracking(self) -> bool:
+        return self._changed is not None
+
+    def track_changes(self) -> None:
+        self._changed = set()
+
+    def forget_changes(self) -> None:
+        self._changed = None
+
+    def adopt_copy(self, path: str) -> None:
+        def adopt() -> None:
+            self._carry_over(path)
+            self._swap(path)
 
         with self._copying:
-            self._on_writer(swap)
+            self._on_writer(adopt)
+
+    def _note(self, table: Table, key: bytes) -> None:
+        if self._changed is not None:
+            self._changed.add((table, key))
+            if len(self._changed) > CHANGES_MAX:
+                self._changed = None
 
     def close(self) -> None:
         def close() -> None:
@@ -245,6 +286,7 @@ class LmdbBackend:
                 mode=0o600,
             )
             self._db = [self._env.open_db(table.database) for table in Table]
+            self._main = self._env.open_db(None)
             self._page_bytes: int = self._env.stat()["psize"]
             self._begin()
             self._check_format()
@@ -253,6 +295,31 @@ class LmdbBackend:
                 f"{self._path} cannot be opened as a database: {e}; "
                 f"remove this member and add it anew"
             ) from e
+
+    def _swap(self, path: str) -> None:
+        self._changed = None
+        self._txn.abort()
+        self._env.close()
+        os.replace(path, self._path)
+        for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
+            _sync_dir(directory)
+        self._open()
+
+    def _carry_over(self, path: str) -> None:
+        assert self._changed is not None, "not all changes since the copy are known"
+        map_bytes = max(self._map_bytes, os.stat(path).st_size + 2 * MAP_HEADROOM_BYTES)
+        env = lmdb.open(path, subdir=False, lock=False, map_size=map_bytes, max_dbs=2 * len(Table))
+        try:
+            tables = [env.open_db(table.database) for table in Table]
+            with env.begin(write=True) as txn:
+                for table, key in self._changed:
+                    value = self._txn.get(key, None, self._db[table])
+                    if value is None:
+                        txn.delete(key, b"", tables[table])
+                    else:
+                        txn.put(key, value, db=tables[table])
+        finally:
+            env.close()
 
     def _file_bytes(self) -> int:
         return os.stat(self._path).st_size if os.path.exists(self._path) else 0
@@ -274,13 +341,13 @@ class LmdbBackend:
 
     def _begin(self) -> None:
         info = self._env.info()
-        self._used_pages = info["last_pgno"] + 1
-        if info["map_size"] - self._used_pages * self._page_bytes < MAP_HEADROOM_BYTES:
+        used_bytes = (info["last_pgno"] + 1) * self._page_bytes
+        if info["map_size"] - used_bytes < MAP_HEADROOM_BYTES:
             with self._copying:
                 self._env.set_mapsize(2 * info["map_size"])
         self._txn = self._env.begin(write=True, buffers=True)
-        self._free_pages = 0
         self._dirty = 0
+        self._peak = 0  # what the open transaction once needed, the commit may write
 
 
 def _sync_dir(path: str) -> None:

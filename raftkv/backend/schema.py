@@ -36,4 +36,5 @@ class Meta:
     CURRENT_REVISION = b"current_revision"
     COMPACT_SCHEDULED = b"compact_scheduled"
     COMPACT_FINISHED = b"compact_finished"
+    ALARM = b"alarm:"  # + kind and member id: the alarm is raised
     LONG_KEYS = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -70,6 +70,19 @@ def parse_duration(text: str) -> float:
     return total
 
 
+def parse_retention(mode: str, text: str) -> tuple[float, int]:
+    """etcd's retention: (seconds, revisions), one of them 0. A bare number is hours in periodic
+    mode."""
+    if mode == "revision":
+        number = parse_int(text)
+        if number < 0:
+            raise ValueError("a number of revisions is expected")
+        return 0.0, number
+    if text.isascii() and text.isdigit():
+        return int(text) * 3600.0, 0
+    return parse_duration(text), 0
+
+
 def parse_address(url: str) -> Address:
     """A URL to listen on: http, a host that is an IP or localhost, and a port."""
     parts = urlsplit(url)
@@ -151,6 +164,26 @@ FLAGS: tuple[Flag, ...] = (
     Flag("snapshot-catchup-entries", "5000", parse_int, "log entries kept for slow followers"),
     Flag("max-request-bytes", "1572864", parse_int, "the largest request"),
     Flag("max-txn-ops", "128", parse_int, "the most operations of one txn"),
+    Flag(
+        "quota-backend-bytes",
+        "0",
+        parse_int,
+        "refuse writes beyond this size of the database; 0 is 2 GiB, below 0 no limit",
+    ),
+    Flag(
+        "auto-compaction-mode",
+        "periodic",
+        one_of("periodic", "revision"),
+        "keep history by time or by number of revisions",
+    ),
+    Flag(
+        "auto-compaction-retention",
+        "0",
+        str,
+        "how much history to keep: 5 (hours) or 30m, or a number of revisions; 0 is all",
+    ),
+    Flag("max-snapshots", "5", parse_int, "accepted; a member keeps no snapshot file for longer"),
+    Flag("max-wals", "5", parse_int, "accepted; a log file goes once the database covers it"),
     Flag("pre-vote", "true", parse_bool, "ask first whether an election could be won", True),
     Flag("watch-progress-notify-interval", "10m", parse_duration, "between progress responses"),
     Flag(
@@ -168,14 +201,14 @@ FLAGS: tuple[Flag, ...] = (
 """What a member understands."""
 
 NOT_YET: dict[str, str] = {
-    "listen-client-http-urls": "", "listen-metrics-urls": "", "max-wals": "5",
-    "quota-backend-bytes": "0", "max-concurrent-streams": "4294967295",
+    "listen-client-http-urls": "", "listen-metrics-urls": "",
+    "max-concurrent-streams": "4294967295",
     "grpc-keepalive-min-time": "5s", "grpc-keepalive-interval": "2h",
     "grpc-keepalive-timeout": "20s", "backend-batch-interval": "0", "backend-batch-limit": "0",
     "backend-bbolt-freelist-type": "map", "socket-reuse-port": "false",
     "socket-reuse-address": "false", "enable-grpc-gateway": "true", "feature-gates": "",
     "memory-mlock": "false", "max-learners": "1", "discovery-endpoints": "", "discovery-token": "",
-    "discovery-srv": "", "auto-compaction-mode": "periodic", "auto-compaction-retention": "0",
+    "discovery-srv": "",
     "force-new-cluster": "false", "unsafe-no-fsync": "false", "cert-file": "", "key-file": "",
     "trusted-ca-file": "", "client-cert-auth": "false", "client-cert-file": "",
     "client-key-file": "", "client-crl-file": "", "client-cert-allowed-hostname": "",
@@ -193,7 +226,7 @@ NOT_YET: dict[str, str] = {
     "compact-hash-check-enabled": "false", "compaction-batch-limit": "1000",
     "compaction-sleep-interval": "10ms", "warning-apply-duration": "100ms",
     "warning-unary-request-duration": "300ms", "downgrade-check-time": "5s",
-    "max-snapshots": "5", "enable-v2": "false",
+    "enable-v2": "false",
 }  # fmt: skip
 """etcd's flags that are not served yet, with their defaults: the default is accepted, since it
 asks for nothing, and any other value is refused rather than ignored."""

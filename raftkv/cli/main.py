@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from raftkv import ETCD_VERSION, __version__
+from raftkv.cli.ctl import ctl
 from raftkv.cli.flags import FLAGS, NOT_YET
 from raftkv.cli.local_plan import BASE_PORT
 from raftkv.cli.logs import log_to_stderr
@@ -58,6 +59,9 @@ def serve(flags: tuple[str, ...]) -> None:
     from raftkv.cli.process import run
 
     sys.exit(run(config))
+
+
+main.add_command(ctl)
 
 
 DATA_DIR = click.Path(file_okay=False, path_type=Path)

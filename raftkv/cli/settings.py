@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from raftkv.cli.flags import FLAGS, NOT_YET, Flag, flag_named, parse_value
+from raftkv.cli.flags import FLAGS, NOT_YET, Flag, flag_named, parse_retention, parse_value
 from raftkv.errors import ConfigError
 from raftkv.server.config import Limits, ServerConfig
 
@@ -124,6 +124,14 @@ def _config(given: Mapping[str, str]) -> ServerConfig:
     return config
 
 
+def _retention(values: Mapping[str, Any]) -> tuple[float, int]:
+    mode, text = str(values["auto-compaction-mode"]), str(values["auto-compaction-retention"])
+    try:
+        return parse_retention(mode, text)
+    except ValueError as e:
+        raise ConfigError(f"invalid value {text!r} for --auto-compaction-retention: {e}") from None
+
+
 def _build(values: Mapping[str, Any]) -> ServerConfig:
     name = str(values["name"])
     limits = Limits()
@@ -137,6 +145,7 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         txn_ops_max=values["max-txn-ops"],
         catchup_entries=values["snapshot-catchup-entries"],
     )
+    period_s, revisions = _retention(values)
     return ServerConfig(
         name=name,
         data_dir=str(values["data-dir"] or f"{name}.etcd"),
@@ -153,6 +162,9 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         snapshot_count=values["snapshot-count"],
         pre_vote=bool(values["pre-vote"]),
         watch_progress_notify_interval_s=values["watch-progress-notify-interval"],
+        auto_compaction_period_s=period_s,
+        auto_compaction_revisions=revisions,
+        quota_backend_bytes=values["quota-backend-bytes"],
         log_level=str(values["log-level"]),
         limits=limits,
     )

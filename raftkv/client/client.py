@@ -19,10 +19,12 @@ from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import KeyValue
 from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.snapshot import save
 from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Watch
 
 _KV = "/etcdserverpb.KV/"
+_MAINTENANCE = "/etcdserverpb.Maintenance/"
 
 
 class Client:
@@ -121,13 +123,45 @@ class Client:
 
     async def status(self) -> api.StatusResponse:
         """Of the member that answers."""
-        method = "/etcdserverpb.Maintenance/Status"
-        return await self._calls.read(method, api.StatusRequest(), api.StatusResponse)
+        return await self._calls.read(
+            _MAINTENANCE + "Status", api.StatusRequest(), api.StatusResponse
+        )
 
     async def hash_kv(self, revision: int = 0) -> api.HashKVResponse:
         request = api.HashKVRequest(revision=revision)
-        method = "/etcdserverpb.Maintenance/HashKV"
-        return await self._calls.read(method, request, api.HashKVResponse)
+        return await self._calls.read(_MAINTENANCE + "HashKV", request, api.HashKVResponse)
+
+    async def alarms(self) -> Sequence[api.AlarmMember]:
+        """What is wrong, as far as the cluster has been told."""
+        reply = await self._calls.read(
+            _MAINTENANCE + "Alarm", api.AlarmRequest(), api.AlarmResponse
+        )
+        return reply.alarms
+
+    async def disarm(self, alarm: api.AlarmMember) -> api.AlarmResponse:
+        """Say that what ``alarm`` told of is right again."""
+        request = api.AlarmRequest(
+            action=api.AlarmRequest.DEACTIVATE, memberID=alarm.memberID, alarm=alarm.alarm
+        )
+        return await self._calls.write(_MAINTENANCE + "Alarm", request, api.AlarmResponse)
+
+    async def defragment(self) -> None:
+        """Have the member in use give free room of its database's file back."""
+        request = api.DefragmentRequest()
+        await self._calls.write(_MAINTENANCE + "Defragment", request, api.DefragmentResponse)
+
+    async def move_leader(self, target: int) -> None:
+        """Ask the leader to hand over to the member ``target``. Raises NotLeader when the member
+        in use does not lead, and BadLeaderTransferee."""
+        request = api.MoveLeaderRequest(targetID=target)
+        await self._calls.write(_MAINTENANCE + "MoveLeader", request, api.MoveLeaderResponse)
+
+    async def snapshot(
+        self, path: str, *, progress: Callable[[int, int], None] = lambda came, size: None
+    ) -> int:
+        """Save the database of the member in use to ``path``, as `etcdctl snapshot save` does;
+        the file's size. Raises Corrupt when what came fails its checksum."""
+        return await save(self._endpoints.channel(), path, progress)
 
     async def member_list(self) -> api.MemberListResponse:
         request = api.MemberListRequest(linearizable=True)

@@ -23,7 +23,7 @@ class MemberHealth:
         self._member = member
 
     async def alarms(self) -> Sequence[str]:
-        return ()  # there is no quota and no corruption check yet that could raise one
+        return [alarm.kind.name for alarm in self._member.maintenance.alarms()]
 
     def has_leader(self) -> bool:
         return self._member.leader_id != 0

@@ -42,6 +42,10 @@ class Compaction:
         self._next: Position = (max(self._finished, 0), 0)
 
     @property
+    def finished(self) -> int:
+        return self._finished
+
+    @property
     def is_pending(self) -> bool:
         return self._finished < self.scheduled
 

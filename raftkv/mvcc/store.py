@@ -15,7 +15,7 @@ from raftkv.backend.schema import Meta, Table
 from raftkv.errors import Compacted, FutureRevision
 from raftkv.mvcc.codec import decode_row
 from raftkv.mvcc.compaction import Compaction
-from raftkv.mvcc.hash import HashResult, hash_history
+from raftkv.mvcc.hash import HashResult, HistoryHash
 from raftkv.mvcc.heads import Heads
 from raftkv.mvcc.history import History
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
@@ -24,6 +24,7 @@ from raftkv.mvcc.write_txn import WriteTxn
 
 EMPTY_REVISION = 1
 EVENTS_BYTES_MAX = 64 << 20
+HASH_RECORDS_PER_STEP = 1_000
 
 
 class Store:
@@ -37,11 +38,14 @@ class Store:
         self.heads = Heads()
         self._reader = RangeReader(self.latest, self.tombstones, self.history)
         self._compaction = Compaction(backend, self.history, self.tombstones)
+        self.generation = 0
+        """How often another database took this one's place."""
         self.observer: Callable[[RevisionEvents], None] | None = None
         self.reload()
 
     def reload(self) -> None:
         """Read the numbers from the backend, which was opened or replaced."""
+        self.generation += 1
         self.heads.clear()
         self.latest.reload()
         self.tombstones.reload()
@@ -86,12 +90,15 @@ class Store:
     def hash_kv(self, revision: int) -> HashResult:
         """A checksum of all that is readable up to ``revision`` (0: the current one), equal on
         members at equal revisions however far each has come with removing compacted data."""
-        if revision <= 0:
-            revision = self.current_revision
+        running = self.begin_hash(revision or self.current_revision)
+        while not running.step(HASH_RECORDS_PER_STEP):
+            pass
+        return running.result
+
+    def begin_hash(self, revision: int) -> HistoryHash:
+        """The same in steps. Void once ``generation`` or the compacted revision change."""
         self._check_readable(revision)
-        return hash_history(
-            self.history, revision, self.compact_revision, is_compacting=self.compacting
-        )
+        return HistoryHash(self.history, revision, self.compact_revision, self._compaction.finished)
 
     def _check_readable(self, revision: int) -> None:
         if revision > self.current_revision:
@@ -116,6 +123,12 @@ class Store:
         if events and self.observer is not None:
             self.observer(RevisionEvents(revision, tuple(events)))
         return revision
+
+    def skip_revisions(self, count: int) -> None:
+        """Go on ``count`` revisions later: those in between may have been seen by clients of a
+        store whose end a backup has not."""
+        assert count > 0, f"{count} revisions to skip"
+        self.current_revision += count
 
     # --- compaction -----------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Owns: what is checked before a request goes anywhere, and whether it goes through the log or is
 read here. Must never do: touch a payload that is proposed: the client's own bytes are what the log
-keeps. Order as in etcd: the fields, then the size, then consensus, then what depends on the state.
+keeps. Order as in etcd: quota, fields, size, consensus, then what depends on the state.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from raftkv.api.rpc_pb2 import (
     TxnRequest,
 )
 from raftkv.apply.batch import RequestKind
+from raftkv.apply.cost import put_cost, txn_cost
 from raftkv.apply.range import query_of
 from raftkv.apply.reply import range_message
 from raftkv.apply.request_check import check_delete_range, check_put
 from raftkv.apply.state import parse
 from raftkv.apply.txn import is_read_only, is_serializable, read_txn
 from raftkv.apply.txn_check import check_txn
-from raftkv.errors import RaftKVError, RequestTooLarge
+from raftkv.errors import NoSpace, RaftKVError, RequestTooLarge
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import Done, KvMember
@@ -61,7 +62,9 @@ class _Kv:
         self._read(call, produce, serializable=request.serializable)
 
     def put(self, payload: bytes, call: UnaryCall) -> None:
-        check_put(parse(PutRequest, payload))
+        request = parse(PutRequest, payload)
+        self._check_room(put_cost(request))
+        check_put(request)
         self._propose(RequestKind.PUT, payload, reply_to(call))
 
     def delete_range(self, payload: bytes, call: UnaryCall) -> None:
@@ -70,6 +73,7 @@ class _Kv:
 
     def txn(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(TxnRequest, payload)
+        self._check_room(txn_cost(request))
         check_txn(request, self._txn_ops_max)
         if not is_read_only(request):
             self._propose(RequestKind.TXN, payload, reply_to(call))
@@ -106,6 +110,10 @@ class _Kv:
             self._member.read_local(proceed)
         else:
             self._member.linearize(proceed)
+
+    def _check_room(self, cost: int) -> None:
+        if not self._member.has_room(cost):
+            raise NoSpace("the database has reached its quota")
 
     def _propose(self, kind: RequestKind, payload: bytes, done: Done) -> None:
         if len(payload) > self._request_bytes_max:

@@ -1,31 +1,71 @@
-"""etcdserverpb.Maintenance: Status and HashKV.
+"""etcdserverpb.Maintenance: what a member tells of itself alone, and what an operator asks of it.
 
-Owns: what a member tells of itself alone. Both answer from local state, also without a leader.
-The service's other methods are not registered yet, so the wire answers Unimplemented to them.
+Owns: the requests' checks and the answers. Status, Hash and HashKV answer from local state, also
+without a leader; alarms change through the log. Must never do: the work, which is the member's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from raftkv import ETCD_VERSION
 from raftkv.api.rpc_pb2 import (
+    AlarmRequest,
+    DefragmentRequest,
+    DefragmentResponse,
     DowngradeInfo,
+    DowngradeRequest,
+    DowngradeResponse,
     HashKVRequest,
     HashKVResponse,
+    HashRequest,
+    HashResponse,
+    MoveLeaderRequest,
+    MoveLeaderResponse,
     StatusRequest,
     StatusResponse,
 )
+from raftkv.apply.alarm import alarm_reply
+from raftkv.apply.alarm_book import kind_of
+from raftkv.apply.batch import RequestKind
 from raftkv.apply.state import parse
+from raftkv.errors import (
+    InvalidDowngradeTarget,
+    NotCapable,
+    RaftKVError,
+    UnknownMethod,
+    WrongDowngradeVersion,
+)
+from raftkv.mvcc.hash import HashResult
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
-from raftkv.rpc.member import MaintenanceMember
-from raftkv.rpc.unary import admitted, read_for
+from raftkv.rpc.member import MaintenanceMember, Proceed
+from raftkv.rpc.snapshot import STORAGE_VERSION, SnapshotMethod
+from raftkv.rpc.unary import admitted, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
+
+_MAJOR, _MINOR = (int(part) for part in ETCD_VERSION.split(".")[:2])
+CLUSTER_VERSION = f"{_MAJOR}.{_MINOR}"
 
 
 def maintenance_service(member: MaintenanceMember) -> Service:
     maintenance = _Maintenance(member)
-    methods = {"Status": maintenance.status, "HashKV": maintenance.hash_kv}
-    return Service("etcdserverpb.Maintenance", status_of, unary=admitted(member, methods))
+    methods = {
+        "Status": maintenance.status,
+        "Alarm": maintenance.alarm,
+        "Hash": maintenance.hash,
+        "HashKV": maintenance.hash_kv,
+        "MoveLeader": maintenance.move_leader,
+        "Defragment": maintenance.defragment,
+        "Downgrade": maintenance.downgrade,
+    }
+    snapshot = SnapshotMethod(member)
+    return Service(
+        "etcdserverpb.Maintenance",
+        status_of,
+        unary=admitted(member, methods),
+        streams={"Snapshot": snapshot.serve},
+    )
 
 
 class _Maintenance:
@@ -42,6 +82,8 @@ class _Maintenance:
             version=ETCD_VERSION,
             dbSize=status.db_size,
             dbSizeInUse=status.db_size_in_use,
+            dbSizeQuota=status.db_size_quota,
+            storageVersion=STORAGE_VERSION,
             leader=status.leader_id,
             raftIndex=status.raft_index,
             raftTerm=status.raft_term,
@@ -52,17 +94,111 @@ class _Maintenance:
         )
         call.reply(response.SerializeToString())
 
+    def alarm(self, payload: bytes, call: UnaryCall) -> None:
+        """Changes go through the log. A question is a linearizable read of what they made."""
+        request = parse(AlarmRequest, payload)
+        if request.action != AlarmRequest.GET:
+            self._member.propose(RequestKind.ALARM, payload, reply_to(call))
+            return
+        kind = kind_of(request.alarm)
+
+        def produce() -> bytes:
+            alarms = [] if kind is None else list(self._member.maintenance.alarms(kind))
+            revision = self._member.store.current_revision
+            return alarm_reply(self._headers.encoder, revision, alarms)
+
+        self._member.linearize(read_for(call, produce))
+
+    def hash(self, payload: bytes, call: UnaryCall) -> None:
+        parse(HashRequest, payload)
+
+        def hashed(crc: int | RaftKVError) -> None:
+            if isinstance(crc, RaftKVError):
+                call.fail(status_of(crc))
+                return
+            header = self._headers.message(self._member.store.current_revision)
+            call.reply(HashResponse(header=header, hash=crc).SerializeToString())
+
+        self._ask(call, lambda: self._member.maintenance.hash_backend(hashed))
+
     def hash_kv(self, payload: bytes, call: UnaryCall) -> None:
         revision = parse(HashKVRequest, payload).revision
 
-        def produce() -> bytes:
-            store = self._member.store
-            result = store.hash_kv(revision)
-            return HashKVResponse(
-                header=self._headers.message(store.current_revision),
+        def hashed(result: HashResult | RaftKVError) -> None:
+            if isinstance(result, RaftKVError):
+                call.fail(status_of(result))
+                return
+            response = HashKVResponse(
+                header=self._headers.message(self._member.store.current_revision),
                 hash=result.hash,
                 compact_revision=result.compact_revision,
                 hash_revision=result.hash_revision,
-            ).SerializeToString()
+            )
+            call.reply(response.SerializeToString())
 
-        self._member.read_local(read_for(call, produce))
+        self._ask(call, lambda: self._member.maintenance.hash_kv(revision, hashed))
+
+    def move_leader(self, payload: bytes, call: UnaryCall) -> None:
+        target = parse(MoveLeaderRequest, payload).targetID
+
+        done = _empty_reply(call, MoveLeaderResponse().SerializeToString())
+        self._member.maintenance.move_leader(target, done)
+
+    def defragment(self, payload: bytes, call: UnaryCall) -> None:
+        """The answer comes when the smaller file is in place."""
+        parse(DefragmentRequest, payload)
+        done = _empty_reply(call, DefragmentResponse().SerializeToString())
+        self._member.maintenance.defragment(done)
+
+    def downgrade(self, payload: bytes, call: UnaryCall) -> None:
+        """VALIDATE judges the target as etcd does. There is no older version of raftkv to go to,
+        so ENABLE of a valid target is refused, and CANCEL finds nothing to cancel."""
+        request = parse(DowngradeRequest, payload)
+
+        def produce() -> bytes:
+            if request.action in (DowngradeRequest.VALIDATE, DowngradeRequest.ENABLE):
+                check_downgrade_target(request.version)
+                if request.action == DowngradeRequest.ENABLE:
+                    raise NotCapable("there is no older version to downgrade to")
+            elif request.action != DowngradeRequest.CANCEL:
+                raise UnknownMethod(f"action {request.action} of a downgrade")
+            header = self._headers.message(self._member.store.current_revision)
+            response = DowngradeResponse(header=header, version=CLUSTER_VERSION)
+            return response.SerializeToString()
+
+        self._member.linearize(read_for(call, produce))
+
+    def _ask(self, call: UnaryCall, start: Callable[[], None]) -> None:
+        """Begin what answers by itself, once this member's state can be read."""
+
+        def proceed(error: RaftKVError | None) -> None:
+            if error is None:
+                try:
+                    start()
+                    return
+                except RaftKVError as refused:
+                    error = refused
+            call.fail(status_of(error))
+
+        self._member.read_local(proceed)
+
+
+def _empty_reply(call: UnaryCall, reply: bytes) -> Proceed:
+    """These answers have no header in etcd."""
+
+    def done(error: RaftKVError | None) -> None:
+        if error is None:
+            call.reply(reply)
+        else:
+            call.fail(status_of(error))
+
+    return done
+
+
+def check_downgrade_target(version: str) -> None:
+    """Raises WrongDowngradeVersion and InvalidDowngradeTarget. A patch number is looked over."""
+    parts = version.split(".")
+    if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in parts):
+        raise WrongDowngradeVersion(f"{version!r} is no version such as 3.6 or 3.6.0")
+    if (int(parts[0]), int(parts[1])) != (_MAJOR, _MINOR - 1):
+        raise InvalidDowngradeTarget(f"{version} is not the minor version before {CLUSTER_VERSION}")

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.errors import RaftKVError
 from raftkv.lease.book import LeaseBook
+from raftkv.mvcc.hash import HashResult
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import RandomSource
 from raftkv.scheduler import Scheduler
+from raftkv.server.backup import Backup
 from raftkv.server.config import ServerConfig
 from raftkv.server.leasing import TimeLeft
 from raftkv.server.status import MemberInfo, MemberStatus
@@ -60,12 +63,36 @@ class KvMember(Identified, Led, Readable, Protocol):
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
 
+    def has_room(self, cost: int) -> bool:
+        """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
+
     def when_compacted(self, done: Callable[[], None]) -> None:
         """Call ``done`` once every compaction asked for so far has removed its data."""
 
 
+class Upkeep(Protocol):
+    """What an operator asks of one member. Each call answers through its callback, or raises."""
+
+    def alarms(self, kind: AlarmKind) -> Sequence[Alarm]: ...
+
+    def hash_kv(self, revision: int, done: Callable[[HashResult | RaftKVError], None]) -> None: ...
+
+    def hash_backend(self, done: Callable[[int | RaftKVError], None]) -> None: ...
+
+    def defragment(self, done: Proceed) -> None: ...
+
+    def open_backup(self, done: Callable[[Backup | RaftKVError], None]) -> None: ...
+
+    def move_leader(self, target: int, done: Proceed) -> None: ...
+
+
 class MaintenanceMember(Identified, Led, Readable, Protocol):
     def status(self) -> MemberStatus: ...
+
+    def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
+
+    @property
+    def maintenance(self) -> Upkeep: ...
 
 
 class ClusterMember(Identified, Led, Readable, Protocol):

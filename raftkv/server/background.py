@@ -1,4 +1,4 @@
-"""Work that is never urgent: watchers catching up and compaction, in bounded steps beside traffic.
+"""Work that is never urgent, in bounded steps beside traffic: catching up, compaction, hashes.
 
 Owns: the order of that work and the pause between steps. Must never do: run while the backend
 commits, or more than one step of each kind per turn of the loop.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raftkv.errors import Stopped
 from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.scheduler import Scheduler
 from raftkv.server.committer import Committer
 from raftkv.server.config import Limits
+from raftkv.server.hashing import Hashing
 
 
 class Background:
@@ -22,6 +24,7 @@ class Background:
         store: Store,
         hub: WatchHub,
         committer: Committer,
+        hashing: Hashing,
         scheduler: Scheduler,
         limits: Limits,
     ) -> None:
@@ -33,6 +36,7 @@ class Background:
         self._scheduled = False
         self._stopped = False
         self._compaction_waiters: list[Callable[[], None]] = []
+        self.hashing = hashing
 
     def schedule(self) -> None:
         if not self._scheduled and not self._stopped:
@@ -41,6 +45,7 @@ class Background:
 
     def stop(self) -> None:
         self._stopped = True
+        self.hashing.fail_all(Stopped("the member is stopping"))
 
     def when_compacted(self, done: Callable[[], None]) -> None:
         """Call ``done`` once no scheduled compaction is left to do."""
@@ -58,9 +63,10 @@ class Background:
             self._hub.catch_up(self._limits.catch_up_revisions_per_step)
         if self._store.compacting:
             self._store.compact_step(self._limits.compaction_records_per_step)
+        self.hashing.step(self._limits.hash_records_per_step)
         if not self._store.compacting:
             self._tell_compacted()
-        if self._hub.needs_catch_up or self._store.compacting:
+        if self._hub.needs_catch_up or self._store.compacting or self.hashing.is_waiting:
             self.schedule()
 
     def _tell_compacted(self) -> None:

@@ -69,6 +69,10 @@ class Committer:
         if self._queue.is_open and self._is_due():
             self._commit()
 
+    def commit_now(self, then: Callable[[], None]) -> None:
+        """Commit what was applied so far; ``then`` runs before anything else is applied."""
+        self.when_open(lambda: self._commit(then))
+
     def exclusive(self, job: Callable[[], None], then: Callable[[], None]) -> None:
         """Run ``job`` on the worker with the gate shut, ``then`` on the loop before it opens."""
         assert self._queue.is_open, "two exclusive uses of the backend at once"
@@ -95,7 +99,7 @@ class Committer:
             or age >= self._limits.backend_commit_interval_s
         )
 
-    def _commit(self) -> None:
+    def _commit(self, after: Callable[[], None] = lambda: None) -> None:
         self._demanded = False
         started = self._scheduler.now()
         state = self._save_applied()
@@ -104,6 +108,7 @@ class Committer:
             self.committed = state
             self._last_commit_at = self._scheduler.now()
             self.commit_seconds(self._last_commit_at - started)
+            after()
 
         self.exclusive(self._backend.commit, then)
 

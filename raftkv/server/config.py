@@ -55,6 +55,7 @@ class Limits:
     backend_commit_interval_s: float = 5.0
     backend_commit_bytes_max: int = 64 * MiB
     compaction_records_per_step: int = 500
+    hash_records_per_step: int = 1_000
     catch_up_revisions_per_step: int = 1_000
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""
@@ -84,6 +85,11 @@ class ServerConfig:
     snapshot_count: int = 10_000
     pre_vote: bool = True
     watch_progress_notify_interval_s: float = 600.0
+    auto_compaction_period_s: float = 0.0
+    auto_compaction_revisions: int = 0
+    """What history to keep: by time or by number; 0 is for ever."""
+    quota_backend_bytes: int = 0
+    """0: etcd's default of 2 GiB; below 0: none."""
     log_level: str = "info"
     limits: Limits = Limits()
 

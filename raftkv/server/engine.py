@@ -26,6 +26,7 @@ from raftkv.server.background import Background
 from raftkv.server.committer import Committer
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation
+from raftkv.server.hashing import Hashing
 from raftkv.server.log_compactor import LogCompactor
 from raftkv.server.persister import Persister
 from raftkv.server.proposals import Proposals
@@ -122,7 +123,7 @@ class Engine:
         """From committed entries down to the database, and to the watchers."""
         foundation, limits, applied = self.foundation, self.config.limits, self.foundation.applied
         self.hub = WatchHub(foundation.store)
-        self._applier = Applier(
+        self.applier = Applier(
             foundation.store,
             foundation.backend,
             foundation.leases,
@@ -131,7 +132,7 @@ class Engine:
             sequences=applied.sequences,
         )
         self.queue = ApplyQueue(
-            applier=self._applier,
+            applier=self.applier,
             proposals=self.proposals,
             applied_index=applied.index,
             applied_term=applied.term,
@@ -151,6 +152,7 @@ class Engine:
         self.background = Background(
             store=foundation.store,
             hub=self.hub,
+            hashing=Hashing(foundation.store, foundation.backend),
             committer=self.committer,
             scheduler=self.scheduler,
             limits=limits,
@@ -274,7 +276,7 @@ class Engine:
             self.queue.applied_index,
             self.queue.applied_term,
             self.conf_state,
-            dict(self._applier.sequences),
+            dict(self.applier.sequences),
         )
         self.foundation.store.flush_meta()
         self.foundation.save_applied(state)
@@ -345,11 +347,12 @@ class Engine:
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
         self.conf_state = applied.conf_state
-        self._applier.sequences = dict(applied.sequences)
+        self.applier.sequences = dict(applied.sequences)
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
         self.foundation.leases.reload()
+        self.applier.alarms.reload()
         self.hub.restored()
         self.transport.set_peers(self._peer_urls())
 

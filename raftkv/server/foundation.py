@@ -57,6 +57,7 @@ class Foundation:
         replay: Replay,
         backend: Backend,
         snapshots: SnapshotDir,
+        disk: Disk,
         open_backend: OpenBackend,
         lives: int,
     ) -> None:
@@ -68,6 +69,7 @@ class Foundation:
         self.backend = backend
         self.snapshot = replay.snapshot
         self.entries = replay.entries
+        self.disk = disk
         self._snapshots = snapshots
         self._open_backend = open_backend
         self.applied = self._reconcile()
@@ -104,6 +106,10 @@ class Foundation:
             copy.close()
         final = self._snapshots.adopt(path, applied.index)
         return Snapshot(applied.meta, final.encode())
+
+    def copy_path(self) -> str:
+        """A free name for a copy of the database, which does not outlive the process."""
+        return self._snapshots.copy_path()
 
     def open_snapshot(self) -> IncomingSnapshot:
         """A file for a snapshot that a leader sends."""
@@ -166,6 +172,7 @@ def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend)
         replay=replay,
         backend=open_backend(db_path),
         snapshots=snapshots,
+        disk=disk,
         open_backend=open_backend,
         lives=_count_life(disk, str(member_dir)),
     )

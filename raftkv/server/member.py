@@ -24,6 +24,7 @@ from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import Foundation
 from raftkv.server.leader_calls import LEADER_CALLS
 from raftkv.server.leasing import Leasing
+from raftkv.server.maintenance import Maintenance
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
 from raftkv.server.status import MemberStatus
@@ -62,6 +63,7 @@ class Member:
         )
         self.node = self._engine.node
         self.hub = self._engine.hub
+        self.maintenance = Maintenance(self._engine, scheduler)
         self._local_reads = 0
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
         self._engine.companion = self.leases
@@ -127,6 +129,10 @@ class Member:
 
         self._engine.committer.when_open(now)
 
+    def has_room(self, cost: int) -> bool:
+        """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
+        return self.maintenance.has_room(cost)
+
     def when_compacted(self, done: Callable[[], None]) -> None:
         """Call ``done`` once every compaction asked for so far has removed its data."""
         self._engine.background.when_compacted(done)
@@ -150,16 +156,19 @@ class Member:
 
     def status(self) -> MemberStatus:
         raft = self.node.status()
-        backend = self._engine.foundation.backend
+        space = self.maintenance.space
+        space.refresh()
+        no_leader = () if raft.leader_id != NO_NODE else ("etcdserver: no leader",)
         return MemberStatus(
             leader_id=raft.leader_id,
             raft_term=raft.term,
             raft_index=raft.commit,
             applied_index=self.applied_index,
-            db_size=backend.size,
-            db_size_in_use=backend.size_in_use,
+            db_size=space.size,
+            db_size_in_use=space.size_in_use,
+            db_size_quota=space.quota,
             is_learner=self.member_id in self._engine.conf_state.learners,
-            errors=() if raft.leader_id != NO_NODE else ("etcdserver: no leader",),
+            errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
         )
 
     @property
@@ -185,6 +194,7 @@ class Member:
     def start(self) -> None:
         """Begin to tick and to talk. The loop's thread only."""
         self._engine.start()
+        self.maintenance.start()
         self._publish()
 
     def receive(self, messages: Sequence[Message]) -> None:

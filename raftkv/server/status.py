@@ -13,7 +13,8 @@ from raftkv.apply.membership import MemberInfo as MemberInfo
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """This member's position. Sizes are bytes on disk, ``leader_id`` is 0 when none is known."""
+    """This member's position. Sizes are bytes on disk, the quota is 0 when there is none,
+    ``leader_id`` is 0 when none is known."""
 
     leader_id: int
     raft_term: int
@@ -21,5 +22,6 @@ class MemberStatus:
     applied_index: int
     db_size: int
     db_size_in_use: int
+    db_size_quota: int
     is_learner: bool
     errors: tuple[str, ...]

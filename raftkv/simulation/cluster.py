@@ -34,6 +34,7 @@ class SimulatedCluster:
         heartbeat_interval_ms: int = 100,
         election_timeout_ms: int = 1000,
         pre_vote: bool = True,
+        quota_backend_bytes: int = 0,
     ) -> None:
         self.scheduler = VirtualScheduler()
         self.random = Random(f"{seed}/cluster")
@@ -52,6 +53,7 @@ class SimulatedCluster:
                     heartbeat_interval_ms=heartbeat_interval_ms,
                     election_timeout_ms=election_timeout_ms,
                     pre_vote=pre_vote,
+                    quota_backend_bytes=quota_backend_bytes,
                     limits=limits or Limits(),
                 ),
                 _storage(directory, Random(f"{seed}/disk/{name}")),

@@ -37,6 +37,7 @@ class MemoryBackend:
         self._keys: list[list[bytes]] = [sorted(table) for table in self._tables]
         self._changed: dict[tuple[Table, bytes], bytes | None] = {}
         self._dirty = 0
+        self._tracking = False
         if committed is None:
             self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
             self.commit()
@@ -118,6 +119,22 @@ class MemoryBackend:
         file.write(image)
         file.sync()
         file.close()
+
+    @property
+    def is_tracking(self) -> bool:
+        return self._tracking
+
+    def track_changes(self) -> None:
+        self._tracking = True
+
+    def forget_changes(self) -> None:
+        self._tracking = False
+
+    def adopt_copy(self, path: str) -> None:
+        """There are no free pages here: what is left is that the open transaction commits."""
+        self._tracking = False
+        self.commit()
+        self._disk.remove(path)
 
     def replace(self, path: str) -> None:
         self._disk.commit_database()

@@ -52,6 +52,7 @@ class SnapshotDir:
         self._disk = disk
         self.directory = directory
         self._incoming = 0
+        self._copies = 0
         disk.make_dir(directory)
         for name in disk.list_dir(directory):
             if name.endswith(_TEMPORARY):
@@ -70,6 +71,12 @@ class SnapshotDir:
         path = f"{self.directory}/outgoing{_TEMPORARY}"
         self._disk.remove(path)
         return path
+
+    def copy_path(self) -> str:
+        """A free name for a copy of the database that no other member is to be sent. If the
+        process dies, the next one removes the file."""
+        self._copies += 1
+        return f"{self.directory}/copy-{self._copies}{_TEMPORARY}"
 
     def adopt(self, image_path: str, index: int) -> str:
         """Turn the image at ``image_path`` into the snapshot at ``index``; return its path."""

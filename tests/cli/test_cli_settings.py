@@ -50,6 +50,29 @@ def test_every_flag_of_etcds_is_known(name: str) -> None:
         assert name in {flag.name for flag in FLAGS}
 
 
+@pytest.mark.parametrize(
+    ("mode", "text", "kept"),
+    [
+        ("periodic", "0", (0.0, 0)),
+        ("periodic", "5", (18_000.0, 0)),
+        ("periodic", "30m", (1_800.0, 0)),
+        ("revision", "1000", (0.0, 1000)),
+    ],
+)
+def test_retention_is_read_by_its_mode(mode: str, text: str, kept: tuple[float, int]) -> None:
+    """A bare number is hours in periodic mode and revisions in the other."""
+    flags = [f"--auto-compaction-mode={mode}", f"--auto-compaction-retention={text}"]
+    config = read_settings(flags, {})
+    assert (config.auto_compaction_period_s, config.auto_compaction_revisions) == kept
+
+
+def test_retention_that_is_none() -> None:
+    """Refused in one line that names the flag."""
+    assert "--auto-compaction-retention" in refused("--auto-compaction-retention=5x")
+    mode = "--auto-compaction-mode=revision"
+    assert "--auto-compaction-retention" in refused(mode, "--auto-compaction-retention=5m")
+
+
 def test_defaults_are_etcds() -> None:
     """Without any flag: etcd's ports, times and limits."""
     config = read_settings([], {})

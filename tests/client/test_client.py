@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from raftkv.api import rpc_pb2 as api
 from raftkv.client import Client, RetryPolicy, Txn, prefix_end
 from raftkv.client import txn as t
-from raftkv.errors import Compacted, FutureRevision, MaybeExecuted
+from raftkv.errors import (
+    BadLeaderTransferee,
+    Compacted,
+    FutureRevision,
+    MaybeExecuted,
+    NotLeader,
+)
 from tests.client.cutting_proxy import CuttingProxy
 from tests.e2e.cluster import Cluster
 from tests.e2e.program import RAFTKV
@@ -57,6 +64,24 @@ async def test_every_call(client: Client) -> None:
     assert (await client.status()).leader
     assert len((await client.member_list()).members) == 3
     assert (await client.hash_kv()).hash
+
+
+async def test_upkeep(cluster: Cluster, client: Client, tmp_path: Path) -> None:
+    """Alarms, defragmenting, a snapshot and handing over leadership."""
+    assert not list(await client.alarms())
+    await client.defragment()
+    assert await client.snapshot(str(tmp_path / "saved")) == (tmp_path / "saved").stat().st_size
+    alarm = api.AlarmMember(memberID=5, alarm=api.AlarmType.NOSPACE)
+    assert list((await client.disarm(alarm)).alarms) == []
+    async with Client([cluster.leader().endpoint], policy=QUICK) as at_leader:
+        with pytest.raises(BadLeaderTransferee):
+            await at_leader.move_leader(5)
+        followers = [m.ID for m in (await client.member_list()).members]
+        followers.remove((await client.status()).leader)
+        await at_leader.move_leader(followers[0])
+    async with Client([cluster.follower().endpoint], policy=QUICK) as at_follower:
+        with pytest.raises(NotLeader):
+            await at_follower.move_leader(followers[0])
 
 
 async def test_a_dead_endpoint_is_passed_over(cluster: Cluster) -> None:

@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.applier import Applier
 from raftkv.apply.batch import Batch
 from raftkv.apply.membership import MemberInfo
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import RaftKVError
 from raftkv.lease.book import LeaseBook
+from raftkv.mvcc.hash import BackendHash, HashResult
 from raftkv.mvcc.store import Store
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.status import MemberStatus
@@ -50,6 +52,34 @@ class FakeCall:
         return self.answers[0]
 
 
+class FakeUpkeep:
+    """Hashes at once; ``moved`` notes the target of a MoveLeader and answers ``error``."""
+
+    def __init__(self, member: FakeMember) -> None:
+        self._member = member
+        self.moved: list[int] = []
+        self.error: RaftKVError | None = None
+
+    def alarms(self, kind: AlarmKind) -> list[Alarm]:
+        return self._member.applier.alarms.active(kind)
+
+    def hash_kv(self, revision: int, done: Callable[[HashResult | RaftKVError], None]) -> None:
+        done(self._member.store.hash_kv(revision))
+
+    def hash_backend(self, done: Callable[[int | RaftKVError], None]) -> None:
+        run = BackendHash(self._member.backend)
+        while not run.step(3):
+            pass
+        done(run.crc)
+
+    def defragment(self, done: Callable[[RaftKVError | None], None]) -> None:
+        done(self.error)
+
+    def move_leader(self, target: int, done: Callable[[RaftKVError | None], None]) -> None:
+        self.moved.append(target)
+        done(self.error)
+
+
 class FakeMember:
     """Notes in ``asked`` which way each request went. ``hold`` keeps proposals and reads until
     ``release``; ``error`` is what they are answered with instead."""
@@ -75,6 +105,8 @@ class FakeMember:
         self.error: RaftKVError | None = None
         self.rows: list[MemberInfo] = []
         self.errors: tuple[str, ...] = ()
+        self.room = 2**31
+        self.maintenance = FakeUpkeep(self)
         self._held: list[Callable[[], None]] = []
         self._compaction_waiters: list[Callable[[], None]] = []
         self._sequence = 0
@@ -101,12 +133,17 @@ class FakeMember:
         self.asked.append("read_local")
         self._run(lambda: proceed(self.error))
 
+    def has_room(self, cost: int) -> bool:
+        return cost <= self.room
+
     def when_compacted(self, done: Callable[[], None]) -> None:
         self.asked.append("when_compacted")
         self._compaction_waiters.append(done)
 
     def status(self) -> MemberStatus:
-        return MemberStatus(self.leader_id, self.raft_term, 21, 20, 8192, 4096, False, self.errors)
+        return MemberStatus(
+            self.leader_id, self.raft_term, 21, 20, 8192, 4096, 2**31, False, self.errors
+        )
 
     def members(self) -> list[MemberInfo]:
         return self.rows

@@ -1,0 +1,147 @@
+"""A member's own upkeep: its size, the alarms, and what an operator asks of it.
+
+Owns: the look at the size after which NOSPACE is asked for. Must never do: refuse a write by
+itself, or raise an alarm otherwise than through the log.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from raftkv.api.rpc_pb2 import AlarmRequest, AlarmType
+from raftkv.apply.alarm_book import Alarm, AlarmKind
+from raftkv.apply.batch import RequestKind
+from raftkv.errors import RaftKVError
+from raftkv.scheduler import Scheduler
+from raftkv.server.auto_compactor import AutoCompactor
+from raftkv.server.backup import Backups, Opened
+from raftkv.server.defragment import Defragmented, Defragmenter
+from raftkv.server.engine import Engine
+from raftkv.server.hashing import CrcDone, HashDone
+from raftkv.server.leadership import LeaderMove, Moved
+from raftkv.server.proposals import Done
+from raftkv.server.space import Space
+
+log = logging.getLogger("raftkv.server")
+
+LOOK_INTERVAL_S = 0.5
+
+
+class Maintenance:
+    def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
+        self._engine = engine
+        self._scheduler = scheduler
+        self._me = engine.foundation.member_id
+        self._raising: set[Alarm] = set()
+        self._background = engine.background
+        committer = engine.committer
+        quota = engine.config.quota_backend_bytes
+        backend = engine.foundation.backend
+        self.space = Space(backend, quota, lambda: not committer.in_progress)
+
+        self._defragmenter = Defragmenter(
+            backend=backend,
+            committer=committer,
+            worker=engine.workers.snapshot,
+            disk=engine.foundation.disk,
+            image_path=engine.foundation.copy_path,
+            save_applied=engine.save_applied,
+        )
+        config = engine.config
+        self._auto_compactor = AutoCompactor(
+            period_s=config.auto_compaction_period_s,
+            revisions=config.auto_compaction_revisions,
+            scheduler=scheduler,
+            revision=lambda: engine.foundation.store.current_revision,
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            propose=self._propose,
+        )
+        self._backups = Backups(
+            backend=backend,
+            committer=committer,
+            worker=engine.workers.snapshot,
+            disk=engine.foundation.disk,
+            image_path=engine.foundation.copy_path,
+        )
+
+    def start(self) -> None:
+        self._look()
+        self._auto_compactor.start()
+
+    # --- alarms and the quota -----------------------------------------------------------------
+
+    def alarms(self, kind: AlarmKind = AlarmKind.NONE) -> list[Alarm]:
+        return self._engine.applier.alarms.active(kind)
+
+    def has_room(self, cost: int) -> bool:
+        """Whether a write of ``cost`` fits under the quota. If not, NOSPACE is on its way."""
+        if self.space.admit(cost):
+            return True
+        self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
+        return False
+
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Through the log, once, unless it is raised already."""
+        if self._engine.applier.alarms.is_active(alarm) or alarm in self._raising:
+            return
+        self._raising.add(alarm)
+        log.warning("raising alarm %s of member %x", alarm.kind.name, alarm.member_id)
+        request = AlarmRequest(
+            action=AlarmRequest.ACTIVATE,
+            memberID=alarm.member_id,
+            alarm=AlarmType.ValueType(alarm.kind),
+        )
+
+        def raised(outcome: bytes | RaftKVError) -> None:
+            self._raising.discard(alarm)
+            if isinstance(outcome, RaftKVError) and not self._engine.stopped:
+                log.warning("cannot raise alarm %s: %s", alarm.kind.name, outcome)
+
+        self._propose(RequestKind.ALARM, request.SerializeToString(), raised)
+
+    # --- what an operator asks ----------------------------------------------------------------
+
+    def hash_kv(self, revision: int, done: HashDone) -> None:
+        """Raises Compacted, FutureRevision and TooManyRequests."""
+        self._background.hashing.hash_kv(revision, done)
+        self._background.schedule()
+
+    def hash_backend(self, done: CrcDone) -> None:
+        """Raises TooManyRequests."""
+        self._background.hashing.hash_backend(done)
+        self._background.schedule()
+
+    def defragment(self, done: Defragmented) -> None:
+        def defragmented(error: RaftKVError | None) -> None:
+            self._engine.committer.when_open(self.space.refresh)
+            done(error)
+
+        self._defragmenter.run(defragmented)
+
+    def open_backup(self, done: Opened) -> None:
+        """Raises TooManyRequests."""
+        self._backups.open(done)
+
+    def move_leader(self, target: int, done: Moved) -> None:
+        """Raises NotLeader and BadLeaderTransferee."""
+        LeaderMove(self._engine, self._scheduler, target, done).start()
+
+    def _look(self) -> None:
+        """A member whose clients write elsewhere fills up all the same. One that does not grow
+        keeps quiet: whoever has lowered its alarm is not contradicted before the next write."""
+        if self._engine.stopped:
+            return
+        before = self.space.size
+        self.space.refresh()
+        if self.space.is_full and self.space.size > before and self._engine.leader_id:
+            self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
+        self._scheduler.call_later(LOOK_INTERVAL_S, self._look)
+
+    def _propose(self, kind: int, payload: bytes, done: Done) -> None:
+        try:
+            self._engine.proposals.add(kind, payload, done, self._scheduler.now())
+        except RaftKVError as error:
+            done(error)
+            return
+        self._engine.loop.schedule()
