@@ -156,10 +156,12 @@ class _Director:
         quorum = self._plan.size // 2 + 1
         core = self._random.sample(healthy, self._random.randint(quorum, len(healthy)))
         self._cluster.network.heal()
+        for machine in core:  # first: only who runs can be cut off from the rest
+            self._chaos.restore(machine)
         for machine in self._cluster.machines:
             if machine in core:
-                self._chaos.restore(machine)
-            elif self._random.random() < 0.5:
+                continue
+            if self._random.random() < 0.5:
                 self._cluster.network.isolate(machine.member_id)
             elif machine.process is not None:
                 machine.kill()
