@@ -61,6 +61,7 @@ def metrics_snapshot(member: Member, *, sent: int, received: int) -> MetricsSnap
         proposals_applied=status.applied_index,
         proposals_pending=member.proposals_pending,
         proposals_failed=member.proposals_failed,
+        db_quota_bytes=status.db_size_quota,
         db_size_bytes=status.db_size,
         db_size_in_use_bytes=status.db_size_in_use,
         current_revision=member.store.current_revision,
