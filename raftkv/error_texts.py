@@ -41,6 +41,17 @@ TEXTS: dict[type[e.RaftKVError], str] = {
     e.TooManyRequests: "etcdserver: too many requests",
     e.NoSpace: "etcdserver: mvcc: database space exceeded",
     e.MemberNotFound: "etcdserver: member not found",
+    e.MemberExists: "etcdserver: member ID already exist",
+    e.PeerUrlExists: "etcdserver: Peer URLs already exists",
+    e.BadMemberUrls: "etcdserver: given member URLs are invalid",
+    e.NotEnoughStartedMembers: (
+        "etcdserver: re-configuration failed due to not enough started members"
+    ),
+    e.MemberNotLearner: "etcdserver: can only promote a learner member",
+    e.LearnerNotReady: (
+        "etcdserver: can only promote a learner member which is in sync with leader"
+    ),
+    e.TooManyLearners: "etcdserver: too many learner members in cluster",
     e.NotCapable: "etcdserver: not capable",
     e.LearnerNotServed: "etcdserver: rpc not supported for learner",
     e.RequestCanceled: "etcdserver: request canceled",

@@ -14,7 +14,7 @@ from raftkv.apply.compact import apply_compact
 from raftkv.apply.delete_range import apply_delete_range
 from raftkv.apply.header import HeaderEncoder
 from raftkv.apply.leases import LeaseBook, NoLeases
-from raftkv.apply.membership import apply_member_attributes
+from raftkv.apply.membership import apply_member_attributes, apply_member_update
 from raftkv.apply.put import apply_put
 from raftkv.apply.state import Handler, State
 from raftkv.apply.txn import apply_txn
@@ -30,6 +30,7 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.TXN): apply_txn,
     int(RequestKind.COMPACT): apply_compact,
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
+    int(RequestKind.MEMBER_UPDATE): apply_member_update,
 }
 
 

@@ -27,6 +27,7 @@ class RequestKind(IntEnum):
     TXN = 3
     COMPACT = 4
     MEMBER_ATTRIBUTES = 10
+    MEMBER_UPDATE = 11
 
 
 Request = tuple[int, bytes]
