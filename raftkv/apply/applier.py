@@ -36,7 +36,8 @@ _HANDLERS: dict[int, Handler] = {
 
 class Applier:
     """``sequences`` is the newest batch applied of each origin. Its owner stores it with the
-    applied index and sets it anew after a snapshot."""
+    applied index and sets it anew after a snapshot. ``member_updates`` grows when a peer URL may
+    have changed."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Applier:
         leases: LeaseBook | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
+        self.member_updates = 0
         self._state = State(store, backend, NoLeases() if leases is None else leases)
         self._cluster_id = cluster_id
         self._member_id = member_id
@@ -76,6 +78,8 @@ class Applier:
                     f"entry {entry_index} holds a request of unknown kind {kind}: "
                     f"run a version that is not older than the other members'"
                 )
+            if handler is apply_member_update:
+                self.member_updates += 1
             try:
                 outcomes.append(handler(self._state, payload, header))
             except Corrupt:

@@ -25,7 +25,8 @@ from raftkv.wire.service import Service, UnaryCall
 def maintenance_service(member: MaintenanceMember) -> Service:
     maintenance = _Maintenance(member)
     methods = {"Status": maintenance.status, "HashKV": maintenance.hash_kv}
-    return Service("etcdserverpb.Maintenance", status_of, unary=admitted(member, methods))
+    unary = admitted(member, methods, by_learners=("Status",))
+    return Service("etcdserverpb.Maintenance", status_of, unary=unary)
 
 
 class _Maintenance:

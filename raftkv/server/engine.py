@@ -8,16 +8,14 @@ own. ``member`` is the door in front of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raftkv.apply.applier import Applier
-from raftkv.apply.membership import MemberInfo, read_members
-from raftkv.errors import RaftKVError, Stopped
+from raftkv.errors import MemberRemoved, RaftKVError, Stopped
 from raftkv.mvcc.watch_hub import WatchHub
-from raftkv.raft.confchange import decode_conf_change
 from raftkv.raft.config import Config, RandomSource
-from raftkv.raft.message import NO_NODE, Entry, Message, Ready, Role, SoftState
+from raftkv.raft.message import NO_NODE, Message, Ready, Role, SoftState
 from raftkv.raft.raw_node import RawNode
 from raftkv.scheduler import Scheduler, Timer, Worker
 from raftkv.server.applied_state import AppliedState
@@ -31,6 +29,7 @@ from raftkv.server.persister import Persister
 from raftkv.server.proposals import Proposals
 from raftkv.server.reads import Reads
 from raftkv.server.ready_loop import ReadyLoop
+from raftkv.server.reconfiguration import PeerLinks, Reconfiguration
 from raftkv.server.snapshots import SnapshotKeeper, SnapshotSender
 
 log = logging.getLogger("raftkv.server")
@@ -40,12 +39,10 @@ SEQUENCES_PER_LIFE = 1 << 32
 it can have used before: a late message of an old life is never taken for one of the new."""
 
 
-class Transport(SnapshotSender, Protocol):
+class Transport(SnapshotSender, PeerLinks, Protocol):
     """The network, as a member sees it. ``raftkv.peer.transport`` is the real one."""
 
     def send(self, messages: Sequence[Message]) -> None: ...
-
-    def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None: ...
 
 
 class Workers(Protocol):
@@ -83,9 +80,9 @@ class Engine:
         self.leader_id = NO_NODE
         self.leader_changes = 0
         self.stopped = False
-        self.conf_state = foundation.applied.conf_state
         self._fatal_of_owner = fatal
         self._leader_lost_at = float("-inf")
+        self._linked_updates = 0
         self._timer: Timer | None = None
         self._make_waiting_rooms()
         self._make_storage()
@@ -124,7 +121,7 @@ class Engine:
             proposals=self.proposals,
             applied_index=applied.index,
             applied_term=applied.term,
-            on_conf_change=self._apply_conf_change,
+            on_conf_change=lambda entry: self.reconfiguration.apply(entry),
         )
         self.committer = Committer(
             backend=foundation.backend,
@@ -160,6 +157,7 @@ class Engine:
             committer=self.committer,
             sender=self.transport,
             first_index=lambda: self.node.first_index,
+            conf_state=lambda: self.reconfiguration.conf_state,
             report=self._report_snapshot,
             installed=self._snapshot_installed,
         )
@@ -172,6 +170,17 @@ class Engine:
             random=random,
             snapshot_source=self._snapshots.source,
             conf_state=applied.conf_state,
+        )
+        self.reconfiguration = Reconfiguration(
+            config=self.config,
+            member_id=foundation.member_id,
+            first_number=foundation.lives * SEQUENCES_PER_LIFE,
+            backend=foundation.backend,
+            node=self.node,
+            scheduler=self.scheduler,
+            links=self.transport,
+            conf_state=applied.conf_state,
+            removed=self.leave,
         )
         self.persister = Persister(
             wal=foundation.wal,
@@ -211,7 +220,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin to tick and to talk. The loop's thread only."""
-        self.transport.set_peers(self._peer_urls())
+        self.reconfiguration.start()
         self._tick()
         self.loop.schedule()
         if self.foundation.store.compacting:
@@ -230,6 +239,7 @@ class Engine:
         self.abandon()
         self.proposals.fail_all(error)
         self.reads.fail_all(error)
+        self.reconfiguration.fail_all(error)
 
     def stop(self, then: Callable[[], None]) -> None:
         """Answer what waits with "stopped", commit the backend, close the files, call ``then``."""
@@ -252,15 +262,12 @@ class Engine:
         # The WAL's worker may still hold a write: what comes after it in the queue, comes after.
         self.workers.wal.run(lambda: None, lambda error: self.committer.when_open(commit))
 
-    def members(self) -> list[MemberInfo]:
-        return read_members(self.foundation.backend)
-
     def save_applied(self) -> AppliedState:
         """Write how far the store has come into the transaction that is about to be committed."""
         state = AppliedState(
             self.queue.applied_index,
             self.queue.applied_term,
-            self.conf_state,
+            self.reconfiguration.conf_state,
             dict(self._applier.sequences),
         )
         self.foundation.store.flush_meta()
@@ -278,6 +285,7 @@ class Engine:
         self.proposals.expire(now, self._leader_lost_at)
         self.reads.retry(now)
         self.reads.expire(now)
+        self.reconfiguration.tick(now)
         self.persister.seal_when_idle()
         self.loop.schedule()
 
@@ -295,6 +303,9 @@ class Engine:
         self.leader_id = soft.leader_id
 
     def _after_turn(self) -> None:
+        if self._applier.member_updates != self._linked_updates:
+            self._linked_updates = self._applier.member_updates
+            self.reconfiguration.link()
         if self.node.first_index > self.committer.committed.index + 1:
             return  # a leader's snapshot is on its way into the database, and replaces the log
         if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):
@@ -316,9 +327,6 @@ class Engine:
         self.loop.schedule()
         self.background.schedule()
 
-    def _apply_conf_change(self, entry: Entry) -> None:
-        self.conf_state = self.node.apply_conf_change(decode_conf_change(entry.data))
-
     def _report_snapshot(self, peer: int, ok: bool) -> None:
         self.node.report_snapshot(peer, ok=ok)
         self.loop.schedule()
@@ -327,16 +335,21 @@ class Engine:
         """The database is the snapshot's now: everything that remembered the old one learns."""
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
-        self.conf_state = applied.conf_state
         self._applier.sequences = dict(applied.sequences)
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
         self.hub.restored()
-        self.transport.set_peers(self._peer_urls())
+        self.reconfiguration.restored(applied.conf_state)
 
-    def _peer_urls(self) -> dict[int, tuple[str, ...]]:
-        return {m.id: m.peer_urls for m in self.members() if m.id != self.foundation.member_id}
+    def leave(self) -> None:
+        """Removed, by our own log or by a peer's word: the owner ends this member in order."""
+        if not self.stopped:
+            log.critical(
+                "the member has been permanently removed from the cluster; "
+                "the data-dir used by this member must be removed"
+            )
+            self._fatal_of_owner(MemberRemoved("the member was removed from the cluster"))
 
     def _fatal(self, error: BaseException) -> None:
         """Nothing can be acknowledged any more: stop at once and let the owner end the process."""

@@ -44,4 +44,5 @@ def test_the_layout_is_the_one_that_old_logs_have() -> None:
         "TXN": 3,
         "COMPACT": 4,
         "MEMBER_ATTRIBUTES": 10,
+        "MEMBER_UPDATE": 11,
     }

@@ -28,6 +28,21 @@ ETCD = [
     (errors.TooManyRequests, 8, "etcdserver: too many requests"),
     (errors.LeaseNotFound, 5, "etcdserver: requested lease not found"),
     (errors.MemberNotFound, 5, "etcdserver: member not found"),
+    (errors.BadMemberUrls, 3, "etcdserver: given member URLs are invalid"),
+    (errors.MemberExists, 9, "etcdserver: member ID already exist"),
+    (errors.PeerUrlExists, 9, "etcdserver: Peer URLs already exists"),
+    (
+        errors.NotEnoughStartedMembers,
+        9,
+        "etcdserver: re-configuration failed due to not enough started members",
+    ),
+    (errors.MemberNotLearner, 9, "etcdserver: can only promote a learner member"),
+    (
+        errors.LearnerNotReady,
+        9,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    (errors.TooManyLearners, 9, "etcdserver: too many learner members in cluster"),
     (errors.LeaseExists, 9, "etcdserver: lease already exists"),
     (errors.NotLeader, 9, "etcdserver: not leader"),
     (errors.NotCapable, 9, "etcdserver: not capable"),
@@ -65,6 +80,7 @@ WITHOUT_A_TEXT = {
     errors.MalformedRequest,
     errors.ConfigError,
     errors.MaybeExecuted,
+    errors.MemberRemoved,
 }
 
 

@@ -115,7 +115,6 @@ def test_a_member_list_that_cannot_be_confirmed(member: FakeMember) -> None:
 def test_what_is_not_there_yet_is_not_registered(member: FakeMember) -> None:
     """The wire answers Unimplemented to a name that a service does not have."""
     assert set(maintenance_service(member).unary) == {"Status", "HashKV"}
-    assert set(cluster_service(member).unary) == {"MemberList"}
 
 
 @pytest.mark.parametrize("method", ["Status", "HashKV"])
