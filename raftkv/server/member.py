@@ -204,7 +204,7 @@ class Member:
 
     def told_removed(self) -> None:
         """A member says that we are none any more."""
-        self._engine.leave()
+        self._engine.reconfiguration.told_removed()
 
     def _check_running(self) -> None:
         if self._engine.stopped:

@@ -82,8 +82,8 @@ class _Waiting:
 
 
 class Reconfiguration:
-    """``removed`` is called a moment after this member is none any more. ``first_number``: above all that an
-    earlier life of this member used."""
+    """``removed`` is called a moment after this member is none any more. ``first_number``: above
+    all that an earlier life of this member used."""
 
     def __init__(
         self,
@@ -191,6 +191,13 @@ class Reconfiguration:
         for number in list(self._waiting):
             self._resolve(number, error)
 
+    def told_removed(self) -> None:
+        """Others have applied our removal, which our own log may never show."""
+        for number, waiting in list(self._waiting.items()):
+            if (ConfChangeType.REMOVE, self._me) in waiting.change.steps:
+                self._resolve(number, None)
+        self._removed()
+
     # --- what was decided -------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> None:
@@ -249,7 +256,9 @@ class Reconfiguration:
         here = {*conf.voters, *conf.voters_outgoing, *conf.learners}
         gone = {row.id for row in read_removed(self._backend)}
         self.removed_ids = frozenset(gone - here)
-        self.is_learner = self._me in conf.learners
+        # Before its first snapshot a member that joins knows of no configuration: it serves as
+        # little as a learner does.
+        self.is_learner = self._me in conf.learners or not conf.voters
 
     # --- inside -----------------------------------------------------------------------------
 
