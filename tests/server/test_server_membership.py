@@ -139,6 +139,7 @@ def test_a_learner_does_not_vote_until_it_is_promoted() -> None:
         other.running.member.promote_member(learner.member_id, done)
 
     cluster.settle()
+    cluster.scheduler.run_for(1.0)  # virtual: its acknowledgements reach the leader
     assert outcome_of(cluster, promote) is None
     cluster.settle()
     assert not learner.running.member.is_learner
