@@ -46,6 +46,17 @@ TEXTS: dict[type[e.RaftKVError], str] = {
     e.InvalidDowngradeTarget: "etcdserver: invalid downgrade target version",
     e.UnknownMethod: "etcdserver: unknown method",
     e.MemberNotFound: "etcdserver: member not found",
+    e.MemberExists: "etcdserver: member ID already exist",
+    e.PeerUrlExists: "etcdserver: Peer URLs already exists",
+    e.BadMemberUrls: "etcdserver: given member URLs are invalid",
+    e.NotEnoughStartedMembers: (
+        "etcdserver: re-configuration failed due to not enough started members"
+    ),
+    e.MemberNotLearner: "etcdserver: can only promote a learner member",
+    e.LearnerNotReady: (
+        "etcdserver: can only promote a learner member which is in sync with leader"
+    ),
+    e.TooManyLearners: "etcdserver: too many learner members in cluster",
     e.NotCapable: "etcdserver: not capable",
     e.LearnerNotServed: "etcdserver: rpc not supported for learner",
     e.RequestCanceled: "etcdserver: request canceled",

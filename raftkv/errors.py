@@ -141,6 +141,34 @@ class UnknownMethod(RaftKVError):
 class MemberNotFound(RaftKVError): ...
 
 
+class MemberExists(RaftKVError):
+    """The id is a member's, or was one's: ids are not used twice."""
+
+
+class PeerUrlExists(RaftKVError): ...
+
+
+class BadMemberUrls(InvalidRequest): ...
+
+
+class NotEnoughStartedMembers(RaftKVError):
+    """The change would leave a quorum in which too few have ever started."""
+
+
+class MemberNotLearner(RaftKVError): ...
+
+
+class LearnerNotReady(RaftKVError):
+    """The learner's log is too far behind its leader's."""
+
+
+class TooManyLearners(RaftKVError): ...
+
+
+class MemberRemoved(RaftKVError):
+    """This member is none any more: it stops serving, for ever."""
+
+
 class NotCapable(RaftKVError):
     """The member does not serve this method in its present state or version."""
 

@@ -21,7 +21,7 @@ from raftkv.apply.lease import (
     apply_lease_grant,
     apply_lease_revoke,
 )
-from raftkv.apply.membership import apply_member_attributes
+from raftkv.apply.membership import apply_member_attributes, apply_member_update
 from raftkv.apply.put import apply_put
 from raftkv.apply.refusal import refusal
 from raftkv.apply.state import Handler, State
@@ -44,13 +44,15 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.LEASE_EXPIRY): apply_lease_expiry,
     int(RequestKind.LEASE_CHECKPOINTS): apply_lease_checkpoints,
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
+    int(RequestKind.MEMBER_UPDATE): apply_member_update,
     int(RequestKind.ALARM): apply_alarm,
 }
 
 
 class Applier:
     """``sequences`` is the newest batch applied of each origin. Its owner stores it with the
-    applied index and sets it anew after a snapshot."""
+    applied index and sets it anew after a snapshot. ``member_updates`` grows when a peer URL may
+    have changed."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Applier:
         sequences: Mapping[int, int] | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
+        self.member_updates = 0
         self.alarms = AlarmBook(backend)
         self._state = State(store, backend, leases, self.alarms)
         self._cluster_id = cluster_id
@@ -96,6 +99,8 @@ class Applier:
             if refused is not None:
                 outcomes.append(refused)
                 continue
+            if handler is apply_member_update:
+                self.member_updates += 1
             try:
                 outcomes.append(handler(self._state, payload, header))
             except Corrupt:

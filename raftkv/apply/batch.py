@@ -32,6 +32,7 @@ class RequestKind(IntEnum):
     LEASE_EXPIRY = 7
     LEASE_CHECKPOINTS = 8
     MEMBER_ATTRIBUTES = 10
+    MEMBER_UPDATE = 11
     ALARM = 40
 
 

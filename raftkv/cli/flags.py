@@ -195,7 +195,19 @@ FLAGS: tuple[Flag, ...] = (
     Flag("logger", "zap", one_of("zap"), "accepted for scripts; there is one logger"),
     Flag("log-outputs", "default", one_of("default", "stderr"), "where the log goes"),
     Flag(
-        "strict-reconfig-check", "true", parse_bool, "accepted; membership is fixed for now", True
+        "strict-reconfig-check",
+        "true",
+        parse_bool,
+        "refuse changes of members that would cost the quorum",
+        True,
+    ),
+    Flag("max-learners", "1", parse_int, "the most learners in the cluster"),
+    Flag(
+        "force-new-cluster",
+        "false",
+        parse_bool,
+        "make this member, with its data, the only one of its cluster",
+        True,
     ),
 )
 """What a member understands."""
@@ -207,9 +219,9 @@ NOT_YET: dict[str, str] = {
     "grpc-keepalive-timeout": "20s", "backend-batch-interval": "0", "backend-batch-limit": "0",
     "backend-bbolt-freelist-type": "map", "socket-reuse-port": "false",
     "socket-reuse-address": "false", "enable-grpc-gateway": "true", "feature-gates": "",
-    "memory-mlock": "false", "max-learners": "1", "discovery-endpoints": "", "discovery-token": "",
+    "memory-mlock": "false", "discovery-endpoints": "", "discovery-token": "",
     "discovery-srv": "",
-    "force-new-cluster": "false", "unsafe-no-fsync": "false", "cert-file": "", "key-file": "",
+    "unsafe-no-fsync": "false", "cert-file": "", "key-file": "",
     "trusted-ca-file": "", "client-cert-auth": "false", "client-cert-file": "",
     "client-key-file": "", "client-crl-file": "", "client-cert-allowed-hostname": "",
     "auto-tls": "false", "cipher-suites": "", "tls-min-version": "TLS1.2", "tls-max-version": "",

@@ -18,7 +18,8 @@ import uvloop
 
 from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
-from raftkv.errors import ConfigError, Corrupt
+from raftkv.cli.peer_port import introduce, respond_for
+from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
@@ -29,7 +30,7 @@ from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
 from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
 from raftkv.server.config import ServerConfig
-from raftkv.server.foundation import Foundation, open_foundation
+from raftkv.server.foundation import Foundation, holds_data, open_foundation
 from raftkv.server.member import Member
 from raftkv.wal.disk import OsDisk
 from raftkv.wire.limits import WireLimits
@@ -48,12 +49,18 @@ def run(config: ServerConfig) -> int:
     if not __debug__:
         log.critical("refusing to run under python -O: the invariants are asserts")
         return 1
+    return uvloop.run(_run(config))
+
+
+async def _run(config: ServerConfig) -> int:
+    disk = OsDisk()
     try:
-        foundation = open_foundation(config, OsDisk(), LmdbBackend)
+        joining = None if holds_data(config, disk) else await introduce(config)
+        foundation = open_foundation(config, disk, LmdbBackend, joining)
     except (ConfigError, Corrupt, OSError) as e:
         log.critical("cannot open %s: %s", config.data_dir, e)
         return 1
-    return uvloop.run(_Process(config, foundation).serve())
+    return await _Process(config, foundation).serve()
 
 
 class _Threads:
@@ -116,6 +123,9 @@ class _Process:
             deliver=lambda messages: self._member.receive(messages),
             unreachable=lambda peer: self._member.unreachable(peer),
             open_snapshot=self._foundation.open_snapshot,
+            has_removed=lambda peer: self._member.has_removed(peer),
+            told_removed=lambda: self._member.told_removed(),
+            respond=respond_for(lambda: self._member),
         )
 
     async def _listen(self) -> None:
@@ -166,7 +176,8 @@ class _Process:
             loop.add_signal_handler(number, asked, number.name)
 
     def _fail(self, error: BaseException) -> None:
-        self._failure = error
+        if not isinstance(error, MemberRemoved):  # that is an end in order, as in etcd
+            self._failure = error
         self._stop_asked.set()
 
     async def _stop(self) -> None:

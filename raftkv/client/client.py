@@ -24,6 +24,7 @@ from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Watch
 
 _KV = "/etcdserverpb.KV/"
+_CLUSTER = "/etcdserverpb.Cluster/"
 _MAINTENANCE = "/etcdserverpb.Maintenance/"
 
 
@@ -165,8 +166,30 @@ class Client:
 
     async def member_list(self) -> api.MemberListResponse:
         request = api.MemberListRequest(linearizable=True)
-        method = "/etcdserverpb.Cluster/MemberList"
-        return await self._calls.read(method, request, api.MemberListResponse)
+        return await self._calls.read(_CLUSTER + "MemberList", request, api.MemberListResponse)
+
+    async def member_add(
+        self, peer_urls: Sequence[str], *, is_learner: bool = False
+    ) -> api.MemberAddResponse:
+        """A member that is not there yet. Its id is in the answer. Raises what etcd names."""
+        request = api.MemberAddRequest(peerURLs=peer_urls, isLearner=is_learner)
+        return await self._calls.write(_CLUSTER + "MemberAdd", request, api.MemberAddResponse)
+
+    async def member_promote(self, member_id: int) -> api.MemberPromoteResponse:
+        """A learner becomes a voter. Raises LearnerNotReady while it is behind."""
+        request = api.MemberPromoteRequest(ID=member_id)
+        method = _CLUSTER + "MemberPromote"
+        return await self._calls.write(method, request, api.MemberPromoteResponse)
+
+    async def member_update(
+        self, member_id: int, peer_urls: Sequence[str]
+    ) -> api.MemberUpdateResponse:
+        request = api.MemberUpdateRequest(ID=member_id, peerURLs=peer_urls)
+        return await self._calls.write(_CLUSTER + "MemberUpdate", request, api.MemberUpdateResponse)
+
+    async def member_remove(self, member_id: int) -> api.MemberRemoveResponse:
+        request = api.MemberRemoveRequest(ID=member_id)
+        return await self._calls.write(_CLUSTER + "MemberRemove", request, api.MemberRemoveResponse)
 
 
 def prefix_end(prefix: bytes) -> bytes:

@@ -39,6 +39,7 @@ class Answer(IntEnum):
     NOT_THE_TARGET = 3
     UNKNOWN_SENDER = 4
     REFUSED = 5
+    REMOVED = 6
 
 
 @dataclass(frozen=True, slots=True)

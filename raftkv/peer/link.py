@@ -36,7 +36,7 @@ class PeerLink:
         urls: Sequence[str],
         scheduler: Scheduler,
         queue_bytes_max: int,
-        connected: Callable[[], None] = lambda: None,
+        told_removed: Callable[[], None],
     ) -> None:
         self.target = greeting.target
         self.urls = tuple(urls)
@@ -45,9 +45,9 @@ class PeerLink:
         self._greeting = greeting
         self._scheduler = scheduler
         self._queue_bytes_max = queue_bytes_max
-        self._connected = connected
+        self._told_removed = told_removed
         self._transport: asyncio.Transport | None = None
-        self._open = False
+        self.open_since: float | None = None
         self._closed = False
         self._dials = 0
         self._delay_s = REDIAL_DELAY_MIN_S
@@ -57,7 +57,7 @@ class PeerLink:
 
     @property
     def is_open(self) -> bool:
-        return self._open
+        return self.open_since is not None
 
     def start(self) -> None:
         self._timer = None
@@ -66,7 +66,7 @@ class PeerLink:
 
     def send(self, frames: bytes) -> bool:
         """Queue ``frames``; False when the link is down or its queue is full."""
-        if not self._open or self._transport is None:
+        if not self.is_open or self._transport is None:
             return False
         if self._transport.get_write_buffer_size() > self._queue_bytes_max:
             return False
@@ -128,19 +128,20 @@ class PeerLink:
         if answer is not Answer.OK:
             self._complain(f"refused us: {answer.name.lower().replace('_', ' ')}")
             self._transport.abort()
+            if answer is Answer.REMOVED:
+                self._told_removed()
             return
-        self._open = True
+        self.open_since = self._scheduler.now()
         self._delay_s = REDIAL_DELAY_MIN_S
         self._last_complaint = ""
         log.info("peer %x: connected", self.target)
-        self._connected()
 
     def on_lost(self) -> None:
-        if self._open:
+        if self.is_open:
             self.disconnects += 1
             if not self._closed:
                 log.warning("peer %x: connection lost", self.target)
-        self._open = False
+        self.open_since = None
         self._transport = None
         self._redial()
 

@@ -1,4 +1,4 @@
-"""Incoming peer connections: greet, then messages or a snapshot, or be closed.
+"""Incoming peer connections: greet, then messages or a snapshot; or an HTTP request; or be closed.
 
 Owns: the greeting's judgement, its deadline, and the reading of both kinds of connection.
 Must never do: trust: whoever is of another cluster, calls another member, sends garbage or says
@@ -22,6 +22,7 @@ from raftkv.peer.framing import (
     Greeting,
     encode_answer,
 )
+from raftkv.peer.http import METHODS, HttpSink, Respond
 from raftkv.peer.link import keep_alive
 from raftkv.raft.message import Message
 from raftkv.scheduler import Scheduler, Timer
@@ -76,8 +77,14 @@ class PeerProtocol(asyncio.Protocol):
         scheduler: Scheduler,
         connections: set[PeerProtocol],
         open_sink: Callable[[Greeting, asyncio.Transport], FrameSink | None],
+        *,
+        has_removed: Callable[[int], bool],
+        respond: Respond,
     ) -> None:
+        self.sender = 0
         self._identity = identity
+        self._has_removed = has_removed
+        self._respond = respond
         self._scheduler = scheduler
         self._connections = connections
         self._open_sink = open_sink
@@ -120,11 +127,17 @@ class PeerProtocol(asyncio.Protocol):
         assert self.transport is not None, "greeted before connected"
         assert self._timer is not None, "greeted twice"
         self._greeting += data
+        if self._greeting.startswith(METHODS):
+            self._timer.cancel()
+            self._timer = self._scheduler.call_later(GREETING_TIMEOUT_S, self.transport.abort)
+            self._sink = HttpSink(self.transport, self._respond)
+            return self._greeting
         if len(self._greeting) < GREETING_SIZE:
             return b""
         greeting = Greeting.decode(self._greeting[:GREETING_SIZE])
         rest = self._greeting[GREETING_SIZE:]
         self._timer.cancel()
+        self.sender = greeting.sender
         answer = self._judge(greeting)
         if answer is Answer.OK:
             self._sink = self._open_sink(greeting, self.transport)
@@ -147,4 +160,6 @@ class PeerProtocol(asyncio.Protocol):
             return Answer.CLUSTER_ID_MISMATCH
         if greeting.target != self._identity.member_id:
             return Answer.NOT_THE_TARGET
+        if self._has_removed(greeting.sender):
+            return Answer.REMOVED
         return Answer.OK

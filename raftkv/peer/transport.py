@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 
+from raftkv.error_texts import error_of_text
+from raftkv.errors import NoLeader, RaftKVError, RequestTimeout
 from raftkv.peer.codec import encode_message
 from raftkv.peer.framing import Greeting, Purpose, encode_frame
+from raftkv.peer.http import HttpAnswer, Respond, ask
 from raftkv.peer.link import PeerLink, host_and_port
 from raftkv.peer.listener import FrameSink, Identity, MessageSink, PeerProtocol
 from raftkv.peer.snapshot_stream import SnapshotFile, SnapshotSink, send_snapshot
@@ -35,6 +39,9 @@ class PeerTransport:
         deliver: Callable[[list[Message]], None],
         unreachable: Callable[[int], None],
         open_snapshot: Callable[[], SnapshotFile],
+        has_removed: Callable[[int], bool],
+        told_removed: Callable[[], None],
+        respond: Respond,
     ) -> None:
         self._identity = identity
         self._scheduler = scheduler
@@ -44,10 +51,13 @@ class PeerTransport:
         self._deliver = deliver
         self._unreachable = unreachable
         self._open_snapshot = open_snapshot
+        self._has_removed = has_removed
+        self._told_removed = told_removed
+        self._respond = respond
         self._links: dict[int, PeerLink] = {}
         self._servers: list[asyncio.Server] = []
         self._accepted: set[PeerProtocol] = set()
-        self._streams: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Task[None] | asyncio.Task[HttpAnswer | None]] = set()
 
     async def listen(self, addresses: Sequence[tuple[str, int]]) -> None:
         """Accept peers on every (host, port). Raises OSError when one cannot be bound."""
@@ -67,6 +77,9 @@ class PeerTransport:
             if link is not None:
                 link.close()
             self._links[peer] = self._link_to(peer, urls)
+        for protocol in list(self._accepted):
+            if protocol.transport is not None and self._has_removed(protocol.sender):
+                protocol.transport.abort()  # it dials again, and is told
 
     def send(self, messages: Sequence[Message]) -> None:
         """One write per peer for all of ``messages``; order per peer is kept."""
@@ -95,6 +108,30 @@ class PeerTransport:
             lambda t: done(asyncio.CancelledError() if t.cancelled() else t.exception())
         )
 
+    def ask_promotion(
+        self, leader: int, learner: int, done: Callable[[RaftKVError | None], None]
+    ) -> None:
+        """POST /members/promote/ID, as between etcd's members."""
+        link = self._links.get(leader)
+        if link is None:
+            done(NoLeader(f"there is no link to the leader {leader:x}"))
+            return
+        task = asyncio.get_running_loop().create_task(
+            ask("POST", link.urls[0], f"/members/promote/{learner}")
+        )
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
+        task.add_done_callback(
+            lambda t: done(RequestTimeout("stopping") if t.cancelled() else _promoted(t.result()))
+        )
+
+    def connected_for(self, peer: int) -> float | None:
+        """For how many seconds the link has been up; None while it is down."""
+        link = self._links.get(peer)
+        if link is None or link.open_since is None:
+            return None
+        return self._scheduler.now() - link.open_since
+
     @property
     def connected_peers(self) -> int:
         return sum(link.is_open for link in self._links.values())
@@ -119,12 +156,20 @@ class PeerTransport:
             urls=urls,
             scheduler=self._scheduler,
             queue_bytes_max=self._queue_bytes_max,
+            told_removed=self._told_removed,
         )
         link.start()
         return link
 
     def _accept(self) -> PeerProtocol:
-        return PeerProtocol(self._identity, self._scheduler, self._accepted, self._open_sink)
+        return PeerProtocol(
+            self._identity,
+            self._scheduler,
+            self._accepted,
+            self._open_sink,
+            has_removed=self._has_removed,
+            respond=self._respond,
+        )
 
     def _open_sink(self, greeting: Greeting, transport: asyncio.Transport) -> FrameSink | None:
         if greeting.purpose is Purpose.SNAPSHOT:
@@ -135,3 +180,12 @@ class PeerTransport:
                 lambda message: self._deliver([message]),
             )
         return MessageSink(self._deliver, self._frame_bytes_max)
+
+
+def _promoted(answer: HttpAnswer | None) -> RaftKVError | None:
+    if answer is None:
+        return RequestTimeout("the leader did not answer")
+    if answer.status == HTTPStatus.OK:
+        return None
+    text = answer.body.decode(errors="replace")
+    return error_of_text(text) or RaftKVError(text)

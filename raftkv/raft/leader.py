@@ -125,7 +125,8 @@ def leave_joint_if_due(core: Core) -> None:
         and core.transferee == NO_NODE
     ):
         data = encode_conf_change(ConfChange())
-        propose(core, (Entry(0, 0, data, EntryType.CONF_CHANGE),))
+        with suppress(ProposalDropped):  # too much is uncommitted: asked again at the next entry
+            propose(core, (Entry(0, 0, data, EntryType.CONF_CHANGE),))
 
 
 # --- acknowledgements --------------------------------------------------------------------------

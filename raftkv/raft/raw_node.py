@@ -112,6 +112,14 @@ class RawNode:
             leader.membership_changed(core)
         return core.membership.state
 
+    def allows(self, change: ConfChange) -> bool:
+        """Whether ``change`` can follow from the configuration in force."""
+        try:
+            self._core.membership.changed(change)
+        except InvalidConfChange:
+            return False
+        return True
+
     def read_index(self, context: bytes) -> None:
         """Ask for a ReadState with ``context``, which must be unique for ever. May be lost."""
         self._request(MessageType.READ_INDEX, context=context)

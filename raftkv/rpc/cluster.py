@@ -1,23 +1,46 @@
-"""etcdserverpb.Cluster: MemberList.
+"""etcdserverpb.Cluster: who the members are, and changing that.
 
-Owns: the member list's answer. Headers of this service carry no revision, as in etcd. Changing the
-membership is not registered yet, so the wire answers Unimplemented to it.
+Owns: the requests' fields and the answers. Headers of this service carry no revision, as in etcd.
+Must never do: judge whether the cluster can bear a change; the member does.
 """
 
 from __future__ import annotations
 
-from raftkv.api.rpc_pb2 import Member, MemberListRequest, MemberListResponse
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from raftkv.api.rpc_pb2 import (
+    Member,
+    MemberAddRequest,
+    MemberAddResponse,
+    MemberListRequest,
+    MemberListResponse,
+    MemberPromoteRequest,
+    MemberPromoteResponse,
+    MemberRemoveRequest,
+    MemberRemoveResponse,
+    MemberUpdateRequest,
+    MemberUpdateResponse,
+)
 from raftkv.apply.state import parse
+from raftkv.errors import BadMemberUrls, RaftKVError
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
-from raftkv.rpc.member import ClusterMember
+from raftkv.rpc.member import ClusterMember, Proceed
 from raftkv.rpc.unary import admitted, read_for
+from raftkv.server.status import MemberInfo
 from raftkv.wire.service import Service, UnaryCall
 
 
 def cluster_service(member: ClusterMember) -> Service:
     cluster = _Cluster(member)
-    methods = {"MemberList": cluster.member_list}
+    methods = {
+        "MemberList": cluster.member_list,
+        "MemberAdd": cluster.member_add,
+        "MemberRemove": cluster.member_remove,
+        "MemberUpdate": cluster.member_update,
+        "MemberPromote": cluster.member_promote,
+    }
     return Service("etcdserverpb.Cluster", status_of, unary=admitted(member, methods))
 
 
@@ -28,21 +51,103 @@ class _Cluster:
 
     def member_list(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberListRequest, payload)
-        proceed = read_for(call, self._member_list)
+
+        def produce() -> bytes:
+            response = MemberListResponse(header=self._headers.message(), members=self._rows())
+            return response.SerializeToString()
+
+        proceed = read_for(call, produce)
         if request.linearizable:
             self._member.linearize(proceed)
         else:
             self._member.read_local(proceed)
 
-    def _member_list(self) -> bytes:
-        rows = [
-            Member(
-                ID=row.id,
-                name=row.name,
-                peerURLs=row.peer_urls,
-                clientURLs=row.client_urls,
-                isLearner=row.is_learner,
+    def member_add(self, payload: bytes, call: UnaryCall) -> None:
+        request = parse(MemberAddRequest, payload)
+        urls = tuple(sorted(request.peerURLs))
+        check_peer_urls(urls)
+
+        def added(outcome: MemberInfo | RaftKVError) -> None:
+            if isinstance(outcome, RaftKVError):
+                call.fail(status_of(outcome))
+                return
+            response = MemberAddResponse(
+                header=self._headers.message(), member=_row(outcome), members=self._rows()
             )
-            for row in self._member.members()
-        ]
-        return MemberListResponse(header=self._headers.message(), members=rows).SerializeToString()
+            call.reply(response.SerializeToString())
+
+        self._member.add_member(urls, is_learner=request.isLearner, done=added)
+
+    def member_remove(self, payload: bytes, call: UnaryCall) -> None:
+        request = parse(MemberRemoveRequest, payload)
+
+        def produce() -> bytes:
+            response = MemberRemoveResponse(header=self._headers.message(), members=self._rows())
+            return response.SerializeToString()
+
+        self._member.remove_member(request.ID, read_for(call, produce))
+
+    def member_update(self, payload: bytes, call: UnaryCall) -> None:
+        """As in etcd, nobody looks at the URLs."""
+        request = parse(MemberUpdateRequest, payload)
+
+        def produce() -> bytes:
+            response = MemberUpdateResponse(header=self._headers.message(), members=self._rows())
+            return response.SerializeToString()
+
+        self._member.update_member(request.ID, tuple(request.peerURLs), read_for(call, produce))
+
+    def member_promote(self, payload: bytes, call: UnaryCall) -> None:
+        request = parse(MemberPromoteRequest, payload)
+
+        def produce() -> bytes:
+            response = MemberPromoteResponse(header=self._headers.message(), members=self._rows())
+            return response.SerializeToString()
+
+        proceed = self._caught_up(read_for(call, produce))
+        self._member.promote_member(request.ID, proceed)
+
+    def _caught_up(self, proceed: Proceed) -> Proceed:
+        """The leader has promoted, and this member may not know it yet."""
+
+        def promoted(error: RaftKVError | None) -> None:
+            if error is None:
+                self._member.linearize(proceed)
+            else:
+                proceed(error)
+
+        return promoted
+
+    def _rows(self) -> list[Member]:
+        return [_row(row) for row in self._member.members()]
+
+
+def check_peer_urls(urls: Iterable[str]) -> None:
+    """As etcd's URL list: http or https, a host with a port, no path. Raises BadMemberUrls."""
+    found = list(urls)
+    if not found or not all(_is_peer_url(url) for url in found):
+        raise BadMemberUrls(f"{found} are no peer URLs")
+
+
+def _is_peer_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port is not None
+        and not parts.path
+    )
+
+
+def _row(row: MemberInfo) -> Member:
+    return Member(
+        ID=row.id,
+        name=row.name,
+        peerURLs=row.peer_urls,
+        clientURLs=row.client_urls,
+        isLearner=row.is_learner,
+    )

@@ -44,8 +44,8 @@ class Code(IntEnum):
 UNMARSHAL_PREFIX = "grpc: error unmarshalling request: "
 INTERNAL_TEXT = "raftkv: internal error, the member's log has more"
 
-# TooManyRequests: etcd declares this code, and loses it to Unknown on the way out. Clients that
-# look at the code are better served by the declared one.
+# TooManyRequests and NotEnoughStartedMembers: etcd declares these codes, and loses them to Unknown
+# on the way out. Clients that look at the code are better served by the declared one.
 _CODES: dict[type[e.RaftKVError], Code] = {
     e.EmptyKey: Code.INVALID_ARGUMENT,
     e.KeyNotFound: Code.INVALID_ARGUMENT,
@@ -77,6 +77,13 @@ _CODES: dict[type[e.RaftKVError], Code] = {
     e.InvalidDowngradeTarget: Code.INVALID_ARGUMENT,
     e.UnknownMethod: Code.UNKNOWN,
     e.MemberNotFound: Code.NOT_FOUND,
+    e.MemberExists: Code.FAILED_PRECONDITION,
+    e.PeerUrlExists: Code.FAILED_PRECONDITION,
+    e.BadMemberUrls: Code.INVALID_ARGUMENT,
+    e.NotEnoughStartedMembers: Code.FAILED_PRECONDITION,
+    e.MemberNotLearner: Code.FAILED_PRECONDITION,
+    e.LearnerNotReady: Code.FAILED_PRECONDITION,
+    e.TooManyLearners: Code.FAILED_PRECONDITION,
     e.NotCapable: Code.FAILED_PRECONDITION,
     e.LearnerNotServed: Code.FAILED_PRECONDITION,
     e.RequestCanceled: Code.CANCELED,

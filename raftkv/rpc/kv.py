@@ -24,7 +24,7 @@ from raftkv.apply.request_check import check_delete_range, check_put
 from raftkv.apply.state import parse
 from raftkv.apply.txn import is_read_only, is_serializable, read_txn
 from raftkv.apply.txn_check import check_txn
-from raftkv.errors import NoSpace, RaftKVError, RequestTooLarge
+from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError, RequestTooLarge
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import Done, KvMember
@@ -41,7 +41,8 @@ def kv_service(member: KvMember) -> Service:
         "Txn": kv.txn,
         "Compact": kv.compact,
     }
-    return Service("etcdserverpb.KV", status_of, unary=admitted(member, methods))
+    unary = admitted(member, methods, by_learners=("Range",))
+    return Service("etcdserverpb.KV", status_of, unary=unary)
 
 
 class _Kv:
@@ -53,6 +54,8 @@ class _Kv:
 
     def range(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(RangeRequest, payload)
+        if self._member.is_learner and not request.serializable:
+            raise LearnerNotServed("this member is a learner")
         query = query_of(request)
 
         def produce() -> bytes | list[bytes]:

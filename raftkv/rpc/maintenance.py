@@ -63,7 +63,7 @@ def maintenance_service(member: MaintenanceMember) -> Service:
     return Service(
         "etcdserverpb.Maintenance",
         status_of,
-        unary=admitted(member, methods),
+        unary=admitted(member, methods, by_learners=("Status",)),
         streams={"Snapshot": snapshot.serve},
     )
 

@@ -24,6 +24,7 @@ from raftkv.server.status import MemberInfo, MemberStatus
 
 Done = Callable[[bytes | RaftKVError], None]
 Proceed = Callable[[RaftKVError | None], None]
+Added = Callable[[MemberInfo | RaftKVError], None]
 
 
 class Identified(Protocol):
@@ -43,6 +44,10 @@ class Led(Protocol):
     @property
     def leader_id(self) -> int:
         """0 while no leader is known. Asked for on every call: an attribute, no computation."""
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether it has no vote yet, and so serves next to nothing. Asked for as often."""
 
 
 class Readable(Protocol):
@@ -97,6 +102,15 @@ class MaintenanceMember(Identified, Led, Readable, Protocol):
 
 class ClusterMember(Identified, Led, Readable, Protocol):
     def members(self) -> Sequence[MemberInfo]: ...
+
+    def add_member(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
+        """Like the next ones, raises what is refused at once."""
+
+    def remove_member(self, member_id: int, done: Proceed) -> None: ...
+
+    def promote_member(self, member_id: int, done: Proceed) -> None: ...
+
+    def update_member(self, member_id: int, peer_urls: Sequence[str], done: Proceed) -> None: ...
 
 
 class WatchMember(Identified, Led, Protocol):

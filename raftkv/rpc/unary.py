@@ -7,9 +7,9 @@ an answer is made is that call's answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
-from raftkv.errors import NoLeader, RaftKVError
+from raftkv.errors import LearnerNotServed, NoLeader, RaftKVError
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.member import Done, Led, Proceed
 from raftkv.wire.service import UnaryCall, UnaryMethod
@@ -53,13 +53,21 @@ def answer(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> None:
             call.reply_in_pieces(reply)
 
 
-def admitted(member: Led, methods: Mapping[str, UnaryMethod]) -> dict[str, UnaryMethod]:
-    """``methods``, refusing calls that ask for a leader (metadata ``hasleader``) without one."""
-    return {name: _admitted(member, method) for name, method in methods.items()}
+def admitted(
+    member: Led, methods: Mapping[str, UnaryMethod], *, by_learners: Container[str] = ()
+) -> dict[str, UnaryMethod]:
+    """``methods``, refusing calls on a learner but of those ``by_learners``, and calls that ask for
+    a leader (metadata ``hasleader``) without one. In etcd's order."""
+    return {
+        name: _admitted(member, method, by_learners=name in by_learners)
+        for name, method in methods.items()
+    }
 
 
-def _admitted(member: Led, method: UnaryMethod) -> UnaryMethod:
+def _admitted(member: Led, method: UnaryMethod, *, by_learners: bool) -> UnaryMethod:
     def admit(payload: bytes, call: UnaryCall) -> None:
+        if member.is_learner and not by_learners:
+            raise LearnerNotServed("this member is a learner")
         if not member.leader_id and call.metadata.get("hasleader") == "true":
             raise NoLeader("the call asks for a leader, and none is known")
         method(payload, call)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from google.protobuf.message import DecodeError
 
 from raftkv.api.rpc_pb2 import WatchCreateRequest, WatchRequest
-from raftkv.errors import Compacted, MalformedRequest, NoLeader
+from raftkv.errors import Compacted, LearnerNotServed, MalformedRequest, NoLeader
 from raftkv.mvcc.watcher import WatchSpec
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.member import WatchMember
@@ -31,6 +31,8 @@ def watch_service(member: WatchMember) -> Service:
 
 
 async def _serve(member: WatchMember, stream: Stream) -> None:
+    if member.is_learner:
+        raise LearnerNotServed("this member is a learner")
     if not member.leader_id and stream.metadata.get("hasleader") == "true":
         raise NoLeader("the stream asks for a leader, and none is known")
     outlet = _StreamOutlet(stream)

@@ -84,6 +84,9 @@ class ServerConfig:
     election_timeout_ms: int = 1000
     snapshot_count: int = 10_000
     pre_vote: bool = True
+    strict_reconfig_check: bool = True
+    learners_max: int = 1
+    force_new_cluster: bool = False
     watch_progress_notify_interval_s: float = 600.0
     auto_compaction_period_s: float = 0.0
     auto_compaction_revisions: int = 0

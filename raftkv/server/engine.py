@@ -8,16 +8,14 @@ own. ``member`` is the door in front of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raftkv.apply.applier import Applier
-from raftkv.apply.membership import MemberInfo, read_members
-from raftkv.errors import RaftKVError, Stopped
+from raftkv.errors import MemberRemoved, RaftKVError, Stopped
 from raftkv.mvcc.watch_hub import WatchHub
-from raftkv.raft.confchange import decode_conf_change
 from raftkv.raft.config import Config, RandomSource
-from raftkv.raft.message import NO_NODE, Entry, Message, Ready, Role, SoftState
+from raftkv.raft.message import NO_NODE, Message, Ready, Role, SoftState
 from raftkv.raft.raw_node import RawNode
 from raftkv.scheduler import Scheduler, Timer, Worker
 from raftkv.server.applied_state import AppliedState
@@ -32,17 +30,16 @@ from raftkv.server.persister import Persister
 from raftkv.server.proposals import Proposals
 from raftkv.server.reads import Reads
 from raftkv.server.ready_loop import ReadyLoop
+from raftkv.server.reconfiguration import PeerLinks, Reconfiguration
 from raftkv.server.snapshots import SnapshotKeeper, SnapshotSender
 
 log = logging.getLogger("raftkv.server")
 
 
-class Transport(SnapshotSender, Protocol):
+class Transport(SnapshotSender, PeerLinks, Protocol):
     """The network, as a member sees it. ``raftkv.peer.transport`` is the real one."""
 
     def send(self, messages: Sequence[Message]) -> None: ...
-
-    def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None: ...
 
 
 class Workers(Protocol):
@@ -94,9 +91,9 @@ class Engine:
         self.leader_changes = 0
         self.stopped = False
         self.companion: Companion | None = None
-        self.conf_state = foundation.applied.conf_state
         self._fatal_of_owner = fatal
         self._leader_lost_at = float("-inf")
+        self._linked_updates = 0
         self._timer: Timer | None = None
         self._make_waiting_rooms()
         self._make_storage()
@@ -136,7 +133,7 @@ class Engine:
             proposals=self.proposals,
             applied_index=applied.index,
             applied_term=applied.term,
-            on_conf_change=self._apply_conf_change,
+            on_conf_change=lambda entry: self.reconfiguration.apply(entry),
         )
         self.committer = Committer(
             backend=foundation.backend,
@@ -173,6 +170,7 @@ class Engine:
             committer=self.committer,
             sender=self.transport,
             first_index=lambda: self.node.first_index,
+            conf_state=lambda: self.reconfiguration.conf_state,
             report=self._report_snapshot,
             installed=self._snapshot_installed,
         )
@@ -185,6 +183,17 @@ class Engine:
             random=random,
             snapshot_source=self._snapshots.source,
             conf_state=applied.conf_state,
+        )
+        self.reconfiguration = Reconfiguration(
+            config=self.config,
+            member_id=foundation.member_id,
+            first_number=foundation.first_number,
+            backend=foundation.backend,
+            node=self.node,
+            scheduler=self.scheduler,
+            links=self.transport,
+            conf_state=applied.conf_state,
+            removed=self.leave,
         )
         self.persister = Persister(
             wal=foundation.wal,
@@ -224,7 +233,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin to tick and to talk. The loop's thread only."""
-        self.transport.set_peers(self._peer_urls())
+        self.reconfiguration.start()
         self._tick()
         self.loop.schedule()
         if self.foundation.store.compacting:
@@ -245,6 +254,7 @@ class Engine:
         self.reads.fail_all(error)
         if self.companion is not None:
             self.companion.stopped(error)
+        self.reconfiguration.fail_all(error)
 
     def stop(self, then: Callable[[], None]) -> None:
         """Answer what waits with "stopped", commit the backend, close the files, call ``then``."""
@@ -267,15 +277,12 @@ class Engine:
         # The WAL's worker may still hold a write: what comes after it in the queue, comes after.
         self.workers.wal.run(lambda: None, lambda error: self.committer.when_open(commit))
 
-    def members(self) -> list[MemberInfo]:
-        return read_members(self.foundation.backend)
-
     def save_applied(self) -> AppliedState:
         """Write how far the store has come into the transaction that is about to be committed."""
         state = AppliedState(
             self.queue.applied_index,
             self.queue.applied_term,
-            self.conf_state,
+            self.reconfiguration.conf_state,
             dict(self.applier.sequences),
         )
         self.foundation.store.flush_meta()
@@ -293,6 +300,7 @@ class Engine:
         self.proposals.expire(now, self._leader_lost_at)
         self.reads.retry(now)
         self.reads.expire(now)
+        self.reconfiguration.tick(now)
         self.persister.seal_when_idle()
         if self.companion is not None:
             self.companion.ticked(now)
@@ -314,6 +322,9 @@ class Engine:
     def _after_turn(self) -> None:
         if self.companion is not None:
             self.companion.turned()
+        if self.applier.member_updates != self._linked_updates:
+            self._linked_updates = self.applier.member_updates
+            self.reconfiguration.link()
         if self.node.first_index > self.committer.committed.index + 1:
             return  # a leader's snapshot is on its way into the database, and replaces the log
         if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):
@@ -335,9 +346,6 @@ class Engine:
         self.loop.schedule()
         self.background.schedule()
 
-    def _apply_conf_change(self, entry: Entry) -> None:
-        self.conf_state = self.node.apply_conf_change(decode_conf_change(entry.data))
-
     def _report_snapshot(self, peer: int, ok: bool) -> None:
         self.node.report_snapshot(peer, ok=ok)
         self.loop.schedule()
@@ -346,7 +354,6 @@ class Engine:
         """The database is the snapshot's now: everything that remembered the old one learns."""
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
-        self.conf_state = applied.conf_state
         self.applier.sequences = dict(applied.sequences)
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
@@ -354,10 +361,16 @@ class Engine:
         self.foundation.leases.reload()
         self.applier.alarms.reload()
         self.hub.restored()
-        self.transport.set_peers(self._peer_urls())
+        self.reconfiguration.restored(applied.conf_state)
 
-    def _peer_urls(self) -> dict[int, tuple[str, ...]]:
-        return {m.id: m.peer_urls for m in self.members() if m.id != self.foundation.member_id}
+    def leave(self) -> None:
+        """Removed, by our own log or by a peer's word: the owner ends this member in order."""
+        if not self.stopped:
+            log.critical(
+                "the member has been permanently removed from the cluster; "
+                "the data-dir used by this member must be removed"
+            )
+            self._fatal_of_owner(MemberRemoved("the member was removed from the cluster"))
 
     def _fatal(self, error: BaseException) -> None:
         """Nothing can be acknowledged any more: stop at once and let the owner end the process."""

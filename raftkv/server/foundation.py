@@ -16,20 +16,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raftkv.apply.membership import write_member
+from raftkv.apply.membership import MemberInfo, read_members, write_member
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import ConfigError, Corrupt
 from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
-from raftkv.raft.message import ConfState, HardState, Snapshot
+from raftkv.raft.message import ConfState, Entry, EntryType, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import cluster_id, initial_members, member_id
+from raftkv.server.introduction import Joining
 from raftkv.wal.disk import Disk
 from raftkv.wal.log import WriteAheadLog
 from raftkv.wal.recovery import Replay
@@ -124,6 +125,31 @@ class Foundation:
     def purge(self, keep_index: int) -> None:
         self._snapshots.purge(keep_index)
 
+    def stand_alone(self) -> None:
+        """--force-new-cluster: make this member the only one, by its own word, durably.
+
+        What its log holds stays, also what was never committed: its writers were not answered.
+        Changes of members that are not applied yet become empty entries, here and in the log."""
+        for member in read_members(self.backend):
+            if member.id != self.member_id:
+                write_member(self.backend, member, removed=True)
+        alone = ConfState(voters=(self.member_id,))
+        self.applied = replace(self.applied, conf_state=alone)
+        self.save_applied(self.applied)
+        self.backend.commit()
+        tail = [
+            entry
+            if entry.type is not EntryType.CONF_CHANGE or entry.index <= self.applied.index
+            else Entry(entry.term, entry.index)
+            for entry in self.entries
+        ]
+        changed = [i for i, entry in enumerate(tail) if entry is not self.entries[i]]
+        if changed:
+            self.wal.append(None, tail[changed[0] :])
+            self.wal.sync()
+            self.entries = tail
+        log.warning("forced a new cluster of %x alone", self.member_id)
+
     def close(self) -> None:
         self.backend.close()
         self.wal.close()
@@ -151,23 +177,31 @@ class Foundation:
         return applied
 
 
-def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend) -> Foundation:
-    """Open the data directory, or make it when this is a new cluster's first start.
+def holds_data(config: ServerConfig, disk: Disk) -> bool:
+    """Whether a member has ever begun here. Without it, ``introduction`` comes first."""
+    wal_dir = _wal_dir(config)
+    return disk.exists(wal_dir) and WriteAheadLog.exists(disk, wal_dir)
+
+
+def open_foundation(
+    config: ServerConfig, disk: Disk, open_backend: OpenBackend, joining: Joining | None = None
+) -> Foundation:
+    """Open the data directory, or make it: for a new cluster, or for a member that is ``joining``.
 
     Raises Corrupt for what does not fit, OSError for what the file system refuses.
     """
     member_dir = Path(config.data_dir) / "member"
-    wal_dir = config.wal_dir or str(member_dir / "wal")
-    db_path = str(member_dir / "db")
+    wal_dir, db_path = _wal_dir(config), str(member_dir / "db")
     disk.make_dir(str(member_dir))
     snapshots = SnapshotDir(disk, str(member_dir / "snap"))
     if not WriteAheadLog.exists(disk, wal_dir):
-        _bootstrap(config, disk, wal_dir, db_path, open_backend)
+        first = _first_state(config, joining)
+        _make(first, config.limits.wal_segment_bytes, disk, wal_dir, db_path, open_backend)
     segment_bytes = config.limits.wal_segment_bytes
     wal, replay = WriteAheadLog.open(disk, wal_dir, segment_bytes=segment_bytes)
     if replay.repaired_bytes:
         log.warning("cut %d bytes of an unfinished write off the log", replay.repaired_bytes)
-    return Foundation(
+    foundation = Foundation(
         wal=wal,
         replay=replay,
         backend=open_backend(db_path),
@@ -176,6 +210,9 @@ def open_foundation(config: ServerConfig, disk: Disk, open_backend: OpenBackend)
         open_backend=open_backend,
         lives=_count_life(disk, str(member_dir)),
     )
+    if config.force_new_cluster:
+        foundation.stand_alone()
+    return foundation
 
 
 def _count_life(disk: Disk, member_dir: str) -> int:
@@ -192,39 +229,73 @@ def _count_life(disk: Disk, member_dir: str) -> int:
     return lives
 
 
-def _bootstrap(
-    config: ServerConfig, disk: Disk, wal_dir: str, db_path: str, open_backend: OpenBackend
-) -> None:
-    """Every member of a new cluster makes the same first state; the log's existence seals it."""
+@dataclass(frozen=True, slots=True)
+class _FirstState:
+    cluster_id: int
+    member_id: int
+    members: Sequence[MemberInfo]
+    applied: AppliedState
+    hard_state: HardState
+
+
+def _first_state(config: ServerConfig, joining: Joining | None) -> _FirstState:
+    """Every member of a new cluster makes the same one. A member that joins knows only whom to
+    listen to: it is in no configuration before a leader's snapshot says so."""
+    if joining is not None:
+        nothing = AppliedState(0, 0, ConfState())
+        return _FirstState(
+            joining.cluster_id, joining.member_id, joining.members, nothing, HardState()
+        )
     if config.initial_cluster_state == "existing":
         raise ConfigError(
-            f"{config.data_dir} holds no data, and joining an existing cluster is not served yet: "
-            f"start a new cluster with --initial-cluster-state=new"
+            f"{config.data_dir} holds no data, and nobody was asked for the cluster to join"
         )
     token = config.initial_cluster_token
     members = initial_members(config.initial_cluster, token)
     ids = tuple(member.id for member in members)
-    me = member_id(config.initial_cluster[config.name], token)
     applied = AppliedState(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, ConfState(voters=ids))
+    me = member_id(config.initial_cluster[config.name], token)
+    hard_state = HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX)
+    return _FirstState(cluster_id(ids), me, members, applied, hard_state)
+
+
+def _make(
+    first: _FirstState,
+    segment_bytes: int,
+    disk: Disk,
+    wal_dir: str,
+    db_path: str,
+    open_backend: OpenBackend,
+) -> None:
+    """The log's existence seals it."""
     disk.remove(db_path)
     backend = open_backend(db_path)
-    for member in members:
+    for member in first.members:
         write_member(backend, member)
-    backend.put(Table.META, Meta.APPLIED, applied.encode())
+    backend.put(Table.META, Meta.APPLIED, first.applied.encode())
     backend.commit()
     backend.close()
-    identity = json.dumps({"cluster_id": cluster_id(ids), "member_id": me}).encode()
+    identity = {"cluster_id": first.cluster_id, "member_id": first.member_id}
     disk.sync_dir(str(Path(db_path).parent))  # the database's name, before the log vouches for it
     wal = WriteAheadLog.create(
         disk,
         wal_dir,
-        identity,
-        hard_state=HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX),
-        marker=applied.meta,
-        segment_bytes=config.limits.wal_segment_bytes,
+        json.dumps(identity).encode(),
+        hard_state=first.hard_state,
+        marker=first.applied.meta,
+        segment_bytes=segment_bytes,
     )
     wal.close()
-    log.info("started a new cluster %x with %d members; this is %x", cluster_id(ids), len(ids), me)
+    log.info(
+        "member %x begins in cluster %x of %d members",
+        first.member_id,
+        first.cluster_id,
+        len(first.members),
+    )
+
+
+def _wal_dir(config: ServerConfig) -> str:
+    return config.wal_dir or str(Path(config.data_dir) / "member" / "wal")
 
 
 def _read_applied(backend: Backend) -> AppliedState:

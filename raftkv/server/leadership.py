@@ -36,7 +36,7 @@ class LeaderMove:
         engine = self._engine
         if not engine.node.is_leader:
             raise NotLeader("ask the leader to give up its place")
-        if self._target not in engine.conf_state.voters:
+        if self._target not in engine.reconfiguration.conf_state.voters:
             raise BadLeaderTransferee(f"{self._target:x} is no voting member")
         engine.node.transfer_leader(self._target)
         engine.loop.schedule()

@@ -12,7 +12,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from raftkv.apply.batch import RequestKind
-from raftkv.apply.membership import MemberInfo, encode_attributes
+from raftkv.apply.member_change import MemberStep
+from raftkv.apply.membership import MemberInfo, encode_attributes, encode_update
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
@@ -21,12 +22,14 @@ from raftkv.raft.message import NO_NODE, Message
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
 from raftkv.server.engine import Engine, Transport, Workers
-from raftkv.server.foundation import Foundation
+from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
+from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS
 from raftkv.server.leasing import Leasing
 from raftkv.server.maintenance import Maintenance
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
+from raftkv.server.reconfiguration import Added
 from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
@@ -65,6 +68,7 @@ class Member:
         self.hub = self._engine.hub
         self.maintenance = Maintenance(self._engine, scheduler)
         self._local_reads = 0
+        self._heard: set[int] = set()
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
         self._engine.companion = self.leases
 
@@ -167,7 +171,7 @@ class Member:
             db_size=space.size,
             db_size_in_use=space.size_in_use,
             db_size_quota=space.quota,
-            is_learner=self.member_id in self._engine.conf_state.learners,
+            is_learner=self.is_learner,
             errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
         )
 
@@ -186,8 +190,59 @@ class Member:
         self._engine.persister.fsync_seconds = fsync_seconds
         self._engine.committer.commit_seconds = commit_seconds
 
+    # --- who is a member ----------------------------------------------------------------------
+
     def members(self) -> list[MemberInfo]:
-        return self._engine.members()
+        return self._engine.reconfiguration.members()
+
+    @property
+    def is_learner(self) -> bool:
+        return self._engine.reconfiguration.is_learner
+
+    def add_member(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
+        """Raises, as the next three, what etcd refuses it for; ``done`` is told what became of
+        it."""
+        self._check_running()
+        self._engine.reconfiguration.add(peer_urls, is_learner=is_learner, done=done)
+
+    def remove_member(self, member_id: int, done: Proceed) -> None:
+        self._check_running()
+        self._engine.reconfiguration.remove(member_id, done)
+
+    def promote_member(self, member_id: int, done: Proceed, *, forward: bool = True) -> None:
+        """``forward``: to the leader, if another member leads."""
+        self._check_running()
+        reconfiguration = self._engine.reconfiguration
+        (reconfiguration.promote if forward else reconfiguration.promote_here)(member_id, done)
+
+    def change_members(self, steps: Sequence[MemberStep], done: Proceed) -> None:
+        """Several at once, by joint consensus, without etcd's check of the cluster's health."""
+        self._check_running()
+        self._engine.reconfiguration.change(steps, done)
+
+    def update_member(self, member_id: int, peer_urls: Sequence[str], done: Proceed) -> None:
+        def updated(outcome: bytes | RaftKVError) -> None:
+            done(outcome if isinstance(outcome, RaftKVError) else None)
+
+        self.propose(RequestKind.MEMBER_UPDATE, encode_update(member_id, peer_urls), updated)
+
+    def introduce(self) -> ClusterView:
+        """What a stranger is told: a member that starts without data."""
+        has_begun = self.node.last_index > BOOTSTRAP_INDEX or self.raft_term > BOOTSTRAP_TERM
+        members = tuple(self.members())
+        return ClusterView(self.cluster_id, has_begun, members, frozenset(self._heard))
+
+    def has_removed(self, peer: int) -> bool:
+        """Whether ``peer`` was a member and is none any more: what it says is not heard."""
+        return peer in self._engine.reconfiguration.removed_ids
+
+    def told_removed(self) -> None:
+        """A member says that we are none any more."""
+        self._engine.reconfiguration.told_removed()
+
+    def _check_running(self) -> None:
+        if self._engine.stopped:
+            raise Stopped("the member is stopping")
 
     # --- life -------------------------------------------------------------------------------
 
@@ -201,6 +256,7 @@ class Member:
         """Messages of one read from one peer, in order."""
         if not self._engine.stopped:
             for message in messages:
+                self._heard.add(message.sender)
                 if message.type in LEADER_CALLS:
                     self.leases.calls.receive(message)
                 else:

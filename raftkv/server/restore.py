@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftkv.apply.membership import read_members, remove_member, write_member
+from raftkv.apply.membership import forget_members, write_member
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import ConfigError, Corrupt
@@ -114,8 +114,7 @@ def _prepare(
 def _found_cluster(backend: Backend, config: ServerConfig) -> AppliedState:
     if backend.get(Table.META, Meta.APPLIED) is None:
         raise Corrupt("the snapshot holds no raftkv database")
-    for row in read_members(backend):
-        remove_member(backend, row.id)
+    forget_members(backend)
     members = initial_members(config.initial_cluster, config.initial_cluster_token)
     for member in members:
         write_member(backend, member)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from raftkv.raft.message import Message, Ready, Snapshot
+from raftkv.raft.message import ConfState, Message, Ready, Snapshot
 from raftkv.scheduler import Worker
 from raftkv.server.committer import Committer
 
@@ -40,7 +40,8 @@ class SnapshotSender(Protocol):
 
 
 class SnapshotKeeper:
-    """``first_index`` is where the log begins: an older snapshot would be of no use."""
+    """``first_index`` is where the log begins, ``conf_state`` the configuration in force: a
+    snapshot older than either is of no use, the second because a new member is not in it."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class SnapshotKeeper:
         committer: Committer,
         sender: SnapshotSender,
         first_index: Callable[[], int],
+        conf_state: Callable[[], ConfState],
         report: Callable[[int, bool], None],
         installed: Callable[[Ready], None],
     ) -> None:
@@ -58,6 +60,7 @@ class SnapshotKeeper:
         self._committer = committer
         self._sender = sender
         self._first_index = first_index
+        self._conf_state = conf_state
         self._report = report
         self._installed = installed
         self._ready: Snapshot | None = None
@@ -66,10 +69,16 @@ class SnapshotKeeper:
 
     def source(self) -> Snapshot | None:
         """What Raft asks for when a follower needs entries that the log has no more."""
-        ready = self._ready
-        if ready is not None and ready.meta.index + 1 >= self._first_index():
+        ready, members = self._ready, self._conf_state()
+        if (
+            ready is not None
+            and ready.meta.index + 1 >= self._first_index()
+            and ready.meta.conf_state == members
+        ):
             return ready
-        if not self._making and not self._sending:
+        if self._committer.committed.conf_state != members:
+            self._committer.demand()
+        elif not self._making and not self._sending:
             self._making = True
             self._worker.run(self._make, self._made)
         return None

@@ -6,11 +6,14 @@ a member to help it along.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from raftkv.server.config import Limits, ServerConfig
+from raftkv.server.introduction import Answers, ClusterView
+from raftkv.server.status import MemberInfo
 from raftkv.simulation.clock import Callback
 from raftkv.simulation.machine import Machine, MemberProcess, RealStorage, Storage, VirtualStorage
 from raftkv.simulation.network import VirtualNetwork
@@ -40,29 +43,71 @@ class SimulatedCluster:
         self.random = Random(f"{seed}/cluster")
         self.network = VirtualNetwork(self.scheduler, Random(f"{seed}/network"))
         self.entered: Callable[[Machine, Callback], None] = lambda machine, callback: None
+        self._directory, self._seed = directory, seed
         names = [f"m{i}" for i in range(size)]
-        urls = {name: (f"http://{name}:2380",) for name in names}
-        self.machines = [
-            Machine(
-                ServerConfig(
-                    name=name,
-                    data_dir=str((directory or VIRTUAL_ROOT) / name),
-                    initial_advertise_peer_urls=urls[name],
-                    initial_cluster=dict(urls),
-                    snapshot_count=snapshot_count,
-                    heartbeat_interval_ms=heartbeat_interval_ms,
-                    election_timeout_ms=election_timeout_ms,
-                    pre_vote=pre_vote,
-                    quota_backend_bytes=quota_backend_bytes,
-                    limits=limits or Limits(),
-                ),
-                _storage(directory, Random(f"{seed}/disk/{name}")),
-                self.network,
-                Random(f"{seed}/machine/{name}"),
-                lambda machine, callback: self.entered(machine, callback),
-            )
-            for name in names
-        ]
+        self._config = ServerConfig(
+            initial_cluster={name: _urls(name) for name in names},
+            snapshot_count=snapshot_count,
+            heartbeat_interval_ms=heartbeat_interval_ms,
+            election_timeout_ms=election_timeout_ms,
+            pre_vote=pre_vote,
+            quota_backend_bytes=quota_backend_bytes,
+            limits=limits or Limits(),
+        )
+        self.machines = [self._machine(name) for name in names]
+
+    # --- machines that come later ---------------------------------------------------------------
+
+    def add_machine(self) -> Machine:
+        """One more, with an empty disk. It can start once it was added as a member."""
+        machine = self._machine(f"m{len(self.machines)}")
+        self.machines.append(machine)
+        return machine
+
+    def let_join(self, machine: Machine, members: Sequence[MemberInfo]) -> bool:
+        """Start a machine without data as a member that joins ``members``, as `member add` told
+        them. False when it was refused."""
+        name_of = {_urls(each.name): each.name for each in self.machines}
+        machine.config = replace(
+            machine.config,
+            initial_cluster={name_of[row.peer_urls]: row.peer_urls for row in members},
+            initial_cluster_state="existing",
+        )
+        return machine.name in machine.config.initial_cluster and machine.start()
+
+    def _machine(self, name: str) -> Machine:
+        return Machine(
+            replace(
+                self._config,
+                name=name,
+                data_dir=str((self._directory or VIRTUAL_ROOT) / name),
+                initial_advertise_peer_urls=_urls(name),
+            ),
+            _storage(self._directory, Random(f"{self._seed}/disk/{name}")),
+            self.network,
+            Random(f"{self._seed}/machine/{name}"),
+            lambda machine, callback: self.entered(machine, callback),
+            self._answers,
+        )
+
+    def _answers(self, asking: Machine) -> Answers:
+        """What the others say to a machine without data, as far as the network lets them."""
+        others = [m for m in self.machines if m is not asking]
+        return {
+            other.name: self._answer(asking, other)
+            for other in others
+            if other.name in asking.config.initial_cluster
+        }
+
+    def _answer(self, asking: Machine, other: Machine) -> ClusterView | None:
+        if other.is_blank:
+            return ClusterView()  # its process asks just the same at this moment
+        link = (asking.member_id, other.member_id)
+        if {link, link[::-1]} & self.network.cut or other.process is None:
+            return None
+        return None if other.process.clock.paused else other.process.member.introduce()
+
+    # --- all of them ----------------------------------------------------------------------------
 
     def start_all(self) -> None:
         for machine in self.machines:
@@ -107,6 +152,10 @@ class SimulatedCluster:
         assert self.scheduler.run_until(self.settled, within_s=within_s), [
             p.member.status() for p in self.running
         ]
+
+
+def _urls(name: str) -> tuple[str, ...]:
+    return (f"http://{name}:2380",)
 
 
 def _storage(directory: Path | None, random: Random) -> Storage:

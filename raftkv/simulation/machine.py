@@ -13,15 +13,16 @@ from random import Random
 from typing import Protocol
 
 from raftkv.backend.environment import LmdbBackend
-from raftkv.errors import Corrupt
+from raftkv.errors import ConfigError, Corrupt, RaftKVError
 from raftkv.raft.message import Message
 from raftkv.server.config import ServerConfig
-from raftkv.server.foundation import Foundation, OpenBackend, open_foundation
+from raftkv.server.foundation import Foundation, OpenBackend, holds_data, open_foundation
+from raftkv.server.introduction import Answers, Joining, judge_existing, judge_new
 from raftkv.server.member import Member
 from raftkv.simulation.clock import Callback, ProcessClock
 from raftkv.simulation.database import MemoryBackend
 from raftkv.simulation.disk import Crash, SimulatedDisk
-from raftkv.simulation.network import VirtualNetwork, VirtualTransport
+from raftkv.simulation.network import Told, VirtualNetwork, VirtualTransport
 from raftkv.simulation.worker import VirtualWorker
 from raftkv.wal.disk import Disk, OsDisk
 
@@ -80,6 +81,9 @@ class VirtualStorage:
         else:
             self.disk.process_died()
 
+    def replace_disk(self) -> None:
+        self.disk = SimulatedDisk(self._random)
+
     def _begin(self, job: Callable[[], None]) -> None:
         """Some of the job's system calls were made when the end came."""
         self.disk.dies_in = self._random.randrange(CALLS_UNTIL_CRASH_MAX)
@@ -105,9 +109,12 @@ class MemberProcess:
         entered: Callable[[Callback], None],
         fatal: Callable[[BaseException], None],
         clock_rate: float,
+        joining: Joining | None,
     ) -> None:
         self.clock = ProcessClock(network.scheduler, entered, rate=clock_rate)
-        self.foundation: Foundation = open_foundation(config, storage.disk, storage.open_backend())
+        self.foundation: Foundation = open_foundation(
+            config, storage.disk, storage.open_backend(), joining
+        )
         self.workers = VirtualWorkers(*(VirtualWorker(self.clock, latency_s) for _ in range(3)))
         self.member = Member(
             config,
@@ -126,6 +133,21 @@ class MemberProcess:
 
     def unreachable(self, peer: int) -> None:
         self.clock.enter(lambda: self.member.unreachable(peer))
+
+    def has_removed(self, peer: int) -> bool:
+        return self.member.has_removed(peer)
+
+    def told_removed(self) -> None:
+        self.clock.enter(self.member.told_removed)
+
+    def promote(self, learner: int, done: Told) -> None:
+        def ask() -> None:
+            try:
+                self.member.promote_member(learner, done, forward=False)
+            except RaftKVError as e:
+                done(e)
+
+        self.clock.enter(ask)
 
     def receive_snapshot(self, message: Message, content: bytes) -> None:
         self.clock.enter(lambda: self._take_snapshot(message, content))
@@ -162,6 +184,7 @@ class Machine:
         network: VirtualNetwork,
         random: Random,
         entered: Callable[[Machine, Callback], None],
+        ask: Callable[[Machine], Answers],
     ) -> None:
         self.config = config
         self.storage = storage
@@ -173,6 +196,7 @@ class Machine:
         self._network = network
         self._random = random
         self._entered = entered
+        self._ask = ask
 
     @property
     def name(self) -> str:
@@ -197,8 +221,9 @@ class Machine:
                 entered=lambda callback: self._entered(self, callback),
                 fatal=self._give_up,
                 clock_rate=self.clock_rate,
+                joining=self._introduce(),
             )
-        except (Corrupt, OSError) as error:
+        except (ConfigError, Corrupt, OSError) as error:
             self.failure = error
             self.storage.crash([], power=False)
             return False
@@ -207,6 +232,30 @@ class Machine:
         self._network.hosts[self.member_id] = process
         process.member.start()
         return True
+
+    @property
+    def is_blank(self) -> bool:
+        """No member has ever begun on it, or its disk is another's: new from the shop."""
+        return self.process is None and not holds_data(self.config, self.storage.disk)
+
+    def wipe(self) -> None:
+        """The disk is lost, and an empty one in its place."""
+        assert self.process is None, f"{self.name} runs"
+        assert isinstance(self.storage, VirtualStorage), "real disks are not wiped from here"
+        self.storage.replace_disk()
+
+    def _introduce(self) -> Joining | None:
+        """What a process does before it has data. Raises ConfigError; one that would wait for
+        others is not started either, and can be started again."""
+        if holds_data(self.config, self.storage.disk):
+            return None
+        answers = self._ask(self)
+        if self.config.initial_cluster_state == "existing":
+            return judge_existing(self.config, answers)
+        reason = judge_new(self.config, answers)
+        if reason:
+            raise ConfigError(reason)
+        return None
 
     def kill(self, *, power: bool = False) -> None:
         """As kill -9 would, or as pulling the plug: nothing is committed or flushed any more."""

@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
+from raftkv.errors import NoLeader, RaftKVError
 from raftkv.raft.message import Message
 from raftkv.simulation.scheduler import VirtualScheduler
 
@@ -29,12 +30,21 @@ class Weather:
     duplication: float = 0.0
 
 
+Told = Callable[[RaftKVError | None], None]
+
+
 class Host(Protocol):
     """A member as the network sees it."""
 
     def receive(self, message: Message) -> None: ...
 
     def unreachable(self, peer: int) -> None: ...
+
+    def has_removed(self, peer: int) -> bool: ...
+
+    def told_removed(self) -> None: ...
+
+    def promote(self, learner: int, done: Told) -> None: ...
 
     def receive_snapshot(self, message: Message, content: bytes) -> None: ...
 
@@ -79,11 +89,20 @@ class VirtualNetwork:
 
     def _deliver(self, sender: int, target: int, arrive: Callable[[Host], None]) -> None:
         host = self.hosts.get(target)
-        if host is not None and (sender, target) not in self.cut:
+        if host is None or (sender, target) in self.cut:
+            self.lost += 1
+        elif host.has_removed(sender):
+            self.lost += 1
+            self._refuse(sender, target)
+        else:
             self.carried += 1
             arrive(host)
-        else:
-            self.lost += 1
+
+    def _refuse(self, removed: int, by: int) -> None:
+        """As the peer port does: who was removed is told so, and not heard."""
+        host = self.hosts.get(removed)
+        if host is not None and (by, removed) not in self.cut:
+            self.scheduler.call_soon(host.told_removed)
 
 
 class VirtualTransport:
@@ -98,6 +117,19 @@ class VirtualTransport:
 
     def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
         """The virtual network finds members by id."""
+
+    def connected_for(self, peer: int) -> float | None:
+        """A link that is up has been up for ever."""
+        network = self._network
+        cut = {(self._member, peer), (peer, self._member)} & network.cut
+        return None if cut or peer not in network.hosts else float("inf")
+
+    def ask_promotion(self, leader: int, learner: int, done: Told) -> None:
+        host = self._network.hosts.get(leader)
+        if host is None or self.connected_for(leader) is None:
+            self._network.scheduler.call_soon(partial(done, NoLeader("the leader is away")))
+        else:
+            self._network.scheduler.call_soon(partial(host.promote, learner, done))
 
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:

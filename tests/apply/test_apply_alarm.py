@@ -15,6 +15,7 @@ from raftkv.apply.batch import Batch, RequestKind
 from raftkv.apply.cost import put_cost, txn_cost
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import Corrupt, NoSpace
+from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
 GET, ACTIVATE, DEACTIVATE = api.AlarmRequest.GET, api.AlarmRequest.ACTIVATE, 2
@@ -27,7 +28,9 @@ class Cluster:
     def __init__(self, path: Path) -> None:
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
-        self.applier = Applier(self.store, self.backend, cluster_id=1, member_id=2)
+        self.applier = Applier(
+            self.store, self.backend, LeaseBook(self.backend), cluster_id=1, member_id=2
+        )
         self._sequence = 0
 
     def apply(self, kind: RequestKind, request: Message) -> Outcome:

@@ -12,7 +12,7 @@ from raftkv.apply.membership import (
     encode_attributes,
     read_member,
     read_members,
-    remove_member,
+    read_removed,
     write_member,
 )
 from raftkv.errors import (
@@ -187,9 +187,10 @@ def test_members_are_listed_by_id(applied: Applied) -> None:
         write_member(applied.backend, member(number))
     assert read_members(applied.backend) == [member(number) for number in sorted(ids)]
     assert read_member(applied.backend, 3) == member(3)
-    assert remove_member(applied.backend, 3)
-    assert not remove_member(applied.backend, 3)
+    write_member(applied.backend, member(3), removed=True)
     assert read_member(applied.backend, 3) is None
+    assert read_members(applied.backend) == [member(1), member(256), member(2**64 - 1)]
+    assert read_removed(applied.backend) == [member(3)]
 
 
 def test_a_member_publishes_its_name_and_client_urls(applied: Applied) -> None:

@@ -48,5 +48,6 @@ def test_the_layout_is_the_one_that_old_logs_have() -> None:
         "LEASE_EXPIRY": 7,
         "LEASE_CHECKPOINTS": 8,
         "MEMBER_ATTRIBUTES": 10,
+        "MEMBER_UPDATE": 11,
         "ALARM": 40,
     }

@@ -1,4 +1,4 @@
-"""Leases through the real etcdctl, on the leader and a follower; the leader's death under renewal."""
+"""Leases through the real etcdctl, on leader and follower; the leader's death under renewal."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_refusals(api: Api, ctl: Etcdctl, prefix: str) -> None:
 
 @pytest.mark.slow
 def test_a_renewed_lease_survives_the_leader(new_cluster: Callable[..., Cluster]) -> None:
-    """kill -9 of the leader under etcdctl lease keep-alive at a follower: the lease goes on, and ends
-    when the renewals do."""
+    """kill -9 of the leader under etcdctl lease keep-alive at a follower: the lease goes on, and
+    ends when the renewals do."""
     cluster = new_cluster()
     leader, follower = cluster.leader(), cluster.follower()
     ctl = cluster.ctl(follower)

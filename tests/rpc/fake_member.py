@@ -23,6 +23,7 @@ from raftkv.wire.service import Service, Status
 
 CLUSTER_ID = 0xCDF818194E3A8C32
 MEMBER_ID = 0x8E9E05C52164694D
+NEW_MEMBER_ID = 0xA1B2C3D4E5F60718
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -82,7 +83,8 @@ class FakeUpkeep:
 
 class FakeMember:
     """Notes in ``asked`` which way each request went. ``hold`` keeps proposals and reads until
-    ``release``; ``error`` is what they are answered with instead."""
+    ``release``; ``error`` is what they are answered with instead; ``refusal`` is what changes of
+    members raise at once."""
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self.config = ServerConfig(limits=limits or Limits())
@@ -90,6 +92,7 @@ class FakeMember:
         self.member_id = MEMBER_ID
         self.raft_term = 3
         self.leader_id = MEMBER_ID
+        self.is_learner = False
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
         self.lease_book = LeaseBook(self.backend)
@@ -103,6 +106,7 @@ class FakeMember:
         self.asked: list[str] = []
         self.hold = False
         self.error: RaftKVError | None = None
+        self.refusal: RaftKVError | None = None
         self.rows: list[MemberInfo] = []
         self.errors: tuple[str, ...] = ()
         self.room = 2**31
@@ -147,6 +151,34 @@ class FakeMember:
 
     def members(self) -> list[MemberInfo]:
         return self.rows
+
+    def add_member(
+        self,
+        peer_urls: Sequence[str],
+        *,
+        is_learner: bool,
+        done: Callable[[MemberInfo | RaftKVError], None],
+    ) -> None:
+        kind = "add learner" if is_learner else "add"
+        row = MemberInfo(NEW_MEMBER_ID, "", tuple(peer_urls), (), is_learner)
+        self._change(f"{kind} {','.join(peer_urls)}", lambda error: done(error or row))
+
+    def remove_member(self, member_id: int, done: Callable[[RaftKVError | None], None]) -> None:
+        self._change(f"remove {member_id:x}", done)
+
+    def promote_member(self, member_id: int, done: Callable[[RaftKVError | None], None]) -> None:
+        self._change(f"promote {member_id:x}", done)
+
+    def update_member(
+        self, member_id: int, peer_urls: Sequence[str], done: Callable[[RaftKVError | None], None]
+    ) -> None:
+        self._change(f"update {member_id:x} {','.join(peer_urls)}", done)
+
+    def _change(self, what: str, done: Callable[[RaftKVError | None], None]) -> None:
+        self.asked.append(what)
+        if self.refusal is not None:
+            raise self.refusal
+        self._run(lambda: done(self.error))
 
     def release(self) -> None:
         held, self._held = self._held, []

@@ -37,6 +37,21 @@ ETCD = [
     (errors.InvalidDowngradeTarget, 3, "etcdserver: invalid downgrade target version"),
     (errors.UnknownMethod, 2, "etcdserver: unknown method"),
     (errors.MemberNotFound, 5, "etcdserver: member not found"),
+    (errors.BadMemberUrls, 3, "etcdserver: given member URLs are invalid"),
+    (errors.MemberExists, 9, "etcdserver: member ID already exist"),
+    (errors.PeerUrlExists, 9, "etcdserver: Peer URLs already exists"),
+    (
+        errors.NotEnoughStartedMembers,
+        9,
+        "etcdserver: re-configuration failed due to not enough started members",
+    ),
+    (errors.MemberNotLearner, 9, "etcdserver: can only promote a learner member"),
+    (
+        errors.LearnerNotReady,
+        9,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    (errors.TooManyLearners, 9, "etcdserver: too many learner members in cluster"),
     (errors.LeaseExists, 9, "etcdserver: lease already exists"),
     (errors.NotLeader, 9, "etcdserver: not leader"),
     (errors.NotCapable, 9, "etcdserver: not capable"),
@@ -74,6 +89,7 @@ WITHOUT_A_TEXT = {
     errors.MalformedRequest,
     errors.ConfigError,
     errors.MaybeExecuted,
+    errors.MemberRemoved,
 }
 
 

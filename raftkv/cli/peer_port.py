@@ -1,0 +1,116 @@
+"""What the peer port answers over HTTP, and what a first start asks there.
+
+Owns: GET /members and POST /members/promote/ID, as between etcd's members, and the questions of a
+member without data, until it may begin. Must never do: judge; ``server.introduction`` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from raftkv.error_texts import TEXTS
+from raftkv.errors import MemberNotFound, RaftKVError
+from raftkv.peer.http import HttpAnswer, Respond, ask, listen_http
+from raftkv.server.config import ServerConfig
+from raftkv.server.introduction import (
+    Answers,
+    ClusterView,
+    Joining,
+    judge_existing,
+    judge_new,
+)
+from raftkv.server.member import Member
+
+log = logging.getLogger("raftkv.server")
+
+CLUSTER_ID = "X-Etcd-Cluster-ID"
+HAS_BEGUN = "X-Raftkv-Has-Begun"
+MEMBERS = "/members"
+PROMOTE = "/members/promote/"
+ASK_AGAIN_S = 0.2
+
+
+def respond_for(member: Callable[[], Member]) -> Respond:
+    """``member`` is asked for at each request: the port may be open a moment before it is made."""
+
+    def respond(method: str, path: str, reply: Callable[[HttpAnswer], None]) -> None:
+        if (method, path) == ("GET", MEMBERS):
+            reply(_view_answer(member().introduce()))
+        elif method == "POST" and path.startswith(PROMOTE):
+            _promote(member(), path.removeprefix(PROMOTE), reply)
+        else:
+            reply(HttpAnswer(HTTPStatus.NOT_FOUND))
+
+    return respond
+
+
+async def introduce(config: ServerConfig) -> Joining | None:
+    """Returns when this member may begin. Raises ConfigError when it may not, OSError."""
+    if config.initial_cluster_state == "existing":
+        return judge_existing(config, await _ask_all(config))
+    if len(config.initial_cluster) == 1:
+        return None
+    servers = await listen_http([(a.host, a.port) for a in config.listen_peer], _stranger)
+    try:
+        said = ""
+        while reason := judge_new(config, await _ask_all(config)):
+            if reason != said:
+                log.warning("cannot begin yet: %s", reason)
+                said = reason
+            await asyncio.sleep(ASK_AGAIN_S)
+    finally:
+        for server in servers:
+            server.close()
+    return None
+
+
+def _stranger(method: str, path: str, reply: Callable[[HttpAnswer], None]) -> None:
+    reply(_view_answer(ClusterView()))
+
+
+async def _ask_all(config: ServerConfig) -> Answers:
+    others = {name: urls for name, urls in config.initial_cluster.items() if name != config.name}
+    views = await asyncio.gather(*(_ask_one(urls) for urls in others.values()))
+    return dict(zip(others, views, strict=True))
+
+
+async def _ask_one(urls: tuple[str, ...]) -> ClusterView | None:
+    for url in urls:
+        answer = await ask("GET", url, MEMBERS)
+        if answer is not None and answer.status == HTTPStatus.OK:
+            headers = answer.headers
+            return ClusterView.decode(
+                answer.body, headers.get(CLUSTER_ID.lower(), ""), headers.get(HAS_BEGUN.lower(), "")
+            )
+    return None
+
+
+def _view_answer(view: ClusterView) -> HttpAnswer:
+    headers = {
+        "Content-Type": "application/json",
+        CLUSTER_ID: f"{view.cluster_id:x}",
+        HAS_BEGUN: str(view.has_begun).lower(),
+    }
+    return HttpAnswer(HTTPStatus.OK, view.encode(), headers)
+
+
+def _promote(member: Member, learner: str, reply: Callable[[HttpAnswer], None]) -> None:
+    def done(error: RaftKVError | None) -> None:
+        if error is None:
+            reply(HttpAnswer(HTTPStatus.OK, member.introduce().encode()))
+            return
+        status = HTTPStatus.PRECONDITION_FAILED
+        if isinstance(error, MemberNotFound):
+            status = HTTPStatus.NOT_FOUND
+        reply(HttpAnswer(status, TEXTS.get(type(error), str(error)).encode()))
+
+    if not learner.isdecimal():
+        reply(HttpAnswer(HTTPStatus.NOT_FOUND))
+        return
+    try:
+        member.promote_member(int(learner), done, forward=False)
+    except RaftKVError as e:
+        done(e)

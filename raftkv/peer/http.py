@@ -1,0 +1,132 @@
+"""A little HTTP/1.1 on the peer port: questions that come before, or beside, the peer protocol.
+
+Owns: reading one request head per connection, and asking one. etcd's members ask each other on
+this port in this way too (GET /members). Must never do: know what is asked, keep a connection, or
+read a body: there is none in what we ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
+
+from raftkv.peer.codec import PeerProtocolError
+from raftkv.peer.link import host_and_port
+
+HEAD_BYTES_MAX = 8 * 1024
+BODY_BYTES_MAX = 1024 * 1024
+ASK_TIMEOUT_S = 2.0
+METHODS = (b"GET ", b"POST")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """``headers`` have names in lower case."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Respond = Callable[[str, str, Callable[[HttpAnswer], None]], None]
+"""Gets method, path and where to put the answer, now or later."""
+
+
+class HttpSink:
+    """One request of one connection; everything after it is ignored."""
+
+    def __init__(self, transport: asyncio.Transport, respond: Respond) -> None:
+        self._transport = transport
+        self._respond = respond
+        self._head = b""
+        self._asked = False
+
+    def feed(self, data: bytes) -> None:
+        """Raises PeerProtocolError for what is no request head."""
+        if self._asked:
+            return
+        self._head += data
+        if len(self._head) >= 4 and not self._head.startswith(METHODS):
+            raise PeerProtocolError("neither a greeting nor an HTTP request")
+        if b"\r\n\r\n" not in self._head:
+            if len(self._head) > HEAD_BYTES_MAX:
+                raise PeerProtocolError(f"a request head of more than {HEAD_BYTES_MAX} bytes")
+            return
+        words = self._head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            raise PeerProtocolError("neither a greeting nor an HTTP request")
+        self._asked = True
+        self._respond(words[0], words[1], self._reply)
+
+    def lost(self) -> None:
+        pass
+
+    def _reply(self, answer: HttpAnswer) -> None:
+        if self._transport.is_closing():
+            return
+        phrase = HTTPStatus(answer.status).phrase
+        lines = [f"HTTP/1.1 {answer.status} {phrase}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+        lines += [f"Content-Length: {len(answer.body)}", "", ""]
+        self._transport.write("\r\n".join(lines).encode() + answer.body)
+        self._transport.close()
+
+
+class _Waiting(asyncio.Protocol):
+    """A connection to a member that cannot speak the peer protocol yet."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._sink = HttpSink(self._transport, self._respond)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._sink.feed(data)
+        except PeerProtocolError:
+            self._transport.abort()
+
+
+async def listen_http(
+    addresses: Sequence[tuple[str, int]], respond: Respond
+) -> list[asyncio.Server]:
+    """Answer on the peer port before there is a member. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    return [
+        await loop.create_server(lambda: _Waiting(respond), host, port) for host, port in addresses
+    ]
+
+
+async def ask(method: str, url: str, path: str) -> HttpAnswer | None:
+    """The answer of whoever listens at ``url``; None when nobody does, or makes no sense."""
+    host, port = host_and_port(url)
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                return _parse(await reader.read(BODY_BYTES_MAX))
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return None
+
+
+def _parse(data: bytes) -> HttpAnswer | None:
+    head, separator, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if not separator or len(words) < 2 or not words[1].isdigit():
+        return None
+    headers = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    if headers.get("content-length") != str(len(body)):
+        return None  # cut off, or longer than what we ask for
+    return HttpAnswer(int(words[1]), body, headers)

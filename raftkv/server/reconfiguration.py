@@ -1,0 +1,287 @@
+"""Changing who is a member: from a request to an applied entry, and what follows from it.
+
+Owns: the checks of the member that is asked (etcd makes them there too), the changes that wait for
+their entry, the configuration that is applied, and who is removed. Must never do: let rows and Raft
+part: an entry changes both or neither.
+
+A change that its leader drops (another is pending, it has committed nothing yet) is proposed again
+until its deadline. That it may then be committed twice does no harm: see apply.member_change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from raftkv.apply.member_change import (
+    MemberAction,
+    MemberChange,
+    MemberStep,
+    apply_member_change,
+    check_member_steps,
+)
+from raftkv.apply.membership import MemberInfo, read_members, read_removed
+from raftkv.backend.environment import Backend
+from raftkv.errors import (
+    LearnerNotReady,
+    NoLeader,
+    NotEnoughStartedMembers,
+    NotLeader,
+    RaftKVError,
+    RequestTimeout,
+)
+from raftkv.raft.confchange import decode_conf_change
+from raftkv.raft.errors import ProposalDropped
+from raftkv.raft.message import NO_NODE, ConfChange, ConfChangeType, ConfState, Entry
+from raftkv.raft.raw_node import RawNode
+from raftkv.scheduler import Scheduler
+from raftkv.server.config import ServerConfig
+from raftkv.server.health_check import check_add, check_promote, check_remove
+
+log = logging.getLogger("raftkv.server")
+
+LEARNER_READY_SHARE = 0.9
+"""A learner whose log has come so far of the leader's may be promoted (etcd's value)."""
+
+REMOVED_GRACE_S = 1.0
+"""A member that was removed goes on for so long: the others may hear of it from it alone."""
+
+Changed = Callable[[RaftKVError | None], None]
+Added = Callable[[MemberInfo | RaftKVError], None]
+
+_TYPES = {
+    MemberAction.ADD: ConfChangeType.ADD_VOTER,
+    MemberAction.ADD_LEARNER: ConfChangeType.ADD_LEARNER,
+    MemberAction.PROMOTE: ConfChangeType.ADD_VOTER,
+    MemberAction.REMOVE: ConfChangeType.REMOVE,
+}
+
+
+class PeerLinks(Protocol):
+    """What reconfiguration asks of the network."""
+
+    def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
+        """Link to exactly these members."""
+
+    def connected_for(self, peer: int) -> float | None:
+        """For how many seconds the link has been up; None while it is down."""
+
+    def ask_promotion(self, leader: int, learner: int, done: Changed) -> None:
+        """Have the leader promote ``learner``: only it knows how far the learner is."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    change: ConfChange
+    done: Changed
+    deadline: float
+    next_try: float
+
+
+class Reconfiguration:
+    """``removed`` is called a moment after this member is none any more. ``first_number``: above
+    all that an earlier life of this member used."""
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        member_id: int,
+        first_number: int,
+        backend: Backend,
+        node: RawNode,
+        scheduler: Scheduler,
+        links: PeerLinks,
+        conf_state: ConfState,
+        removed: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._me = member_id
+        self._number = first_number
+        self._backend = backend
+        self._node = node
+        self._scheduler = scheduler
+        self._links = links
+        self._removed = removed
+        self._waiting: dict[int, _Waiting] = {}
+        self.conf_state = conf_state
+        self.removed_ids: frozenset[int] = frozenset()
+        self.is_learner = False
+        self._note()
+
+    def start(self) -> None:
+        self.link()
+        if self.is_out:
+            self._removed()
+
+    def members(self) -> list[MemberInfo]:
+        return read_members(self._backend)
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def add(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
+        """``done`` gets the new row. Raises what etcd refuses an addition for."""
+        members = self.members()
+        if self._config.strict_reconfig_check:
+            connected_for = self._links.connected_for
+            check_add(members, self._me, connected_for, is_learner=is_learner)
+        action = MemberAction.ADD_LEARNER if is_learner else MemberAction.ADD
+        row = MemberInfo(self._new_id(peer_urls), "", tuple(peer_urls), (), is_learner)
+
+        def added(error: RaftKVError | None) -> None:
+            done(row if error is None else error)
+
+        self.change([MemberStep(action, row.id, row.peer_urls)], added)
+
+    def remove(self, member_id: int, done: Changed) -> None:
+        """Raises what etcd refuses a removal for."""
+        if self._config.strict_reconfig_check:
+            check_remove(self.members(), member_id, self._me, self._links.connected_for)
+        self.change([MemberStep(MemberAction.REMOVE, member_id)], done)
+
+    def promote(self, member_id: int, done: Changed) -> None:
+        """On any member. Raises what etcd refuses a promotion for; a follower asks its leader."""
+        leader = self._node.status().leader_id
+        if leader == NO_NODE:
+            raise NoLeader("a promotion needs the leader, and none is known")
+        if leader != self._me:
+            self._links.ask_promotion(leader, member_id, done)
+            return
+        self.promote_here(member_id, done)
+
+    def promote_here(self, member_id: int, done: Changed) -> None:
+        """On the leader."""
+        status = self._node.status()
+        if not status.progress:
+            raise NotLeader("another member leads by now")
+        steps = [MemberStep(MemberAction.PROMOTE, member_id)]
+        check_member_steps(self.members(), steps, self._config.learners_max)
+        progress = status.progress.get(member_id)
+        match = 0 if progress is None else progress.match
+        if match < LEARNER_READY_SHARE * status.progress[self._me].match:
+            raise LearnerNotReady(f"{member_id:x} has {match} of {status.last_index} entries")
+        if self._config.strict_reconfig_check:
+            check_promote(self.members(), member_id)
+        self.change(steps, done)
+
+    def change(self, steps: Sequence[MemberStep], done: Changed) -> None:
+        """Several steps at once go through a joint configuration. Raises what the rows refuse."""
+        check_member_steps(self.members(), steps, self._config.learners_max)
+        number, now = self._next_number(), self._scheduler.now()
+        context = MemberChange(self._me, number, tuple(steps), self._config.learners_max)
+        change = ConfChange(
+            tuple((_TYPES[step.action], step.member_id) for step in steps), context.encode()
+        )
+        waiting = _Waiting(change, done, now + self._config.request_timeout_s, now)
+        self._waiting[number] = waiting
+        self._propose(waiting, now)
+
+    def tick(self, now: float) -> None:
+        """Propose again what may be lost, and answer what has waited too long."""
+        for number, waiting in list(self._waiting.items()):
+            if now >= waiting.deadline:
+                self._resolve(number, RequestTimeout("the change of members was not committed"))
+            elif now >= waiting.next_try:
+                self._propose(waiting, now)
+
+    def fail_all(self, error: RaftKVError) -> None:
+        for number in list(self._waiting):
+            self._resolve(number, error)
+
+    def told_removed(self) -> None:
+        """Others have applied our removal, which our own log may never show."""
+        for number, waiting in list(self._waiting.items()):
+            if (ConfChangeType.REMOVE, self._me) in waiting.change.steps:
+                self._resolve(number, None)
+        self._removed()
+
+    # --- what was decided -------------------------------------------------------------------
+
+    def apply(self, entry: Entry) -> None:
+        """A CONF_CHANGE entry's turn has come."""
+        change = decode_conf_change(entry.data)
+        if not change.context:
+            self.conf_state = self._node.apply_conf_change(change)
+            self._changed()
+            return
+        asked = MemberChange.decode(change.context)
+        outcome = self._apply(change, asked)
+        if asked.origin == self._me:
+            self._resolve(asked.number, outcome)
+
+    def restored(self, conf_state: ConfState) -> None:
+        """A snapshot has replaced rows and configuration."""
+        self.conf_state = conf_state
+        self._changed()
+
+    def link(self) -> None:
+        """Have links to all whom the rows, or a configuration that is being left, name."""
+        conf = self.conf_state
+        voting = {*conf.voters, *conf.voters_outgoing}
+        leaving = [row for row in read_removed(self._backend) if row.id in voting]
+        rows = [*self.members(), *leaving]
+        self._links.set_peers({row.id: row.peer_urls for row in rows if row.id != self._me})
+
+    @property
+    def is_out(self) -> bool:
+        """Whether this member was removed. One that has just joined is in no configuration yet."""
+        return self._me in self.removed_ids
+
+    def _apply(self, change: ConfChange, asked: MemberChange) -> RaftKVError | None:
+        if not self._node.allows(change):
+            return NotEnoughStartedMembers("the change does not follow from the one in force")
+        try:
+            apply_member_change(self._backend, asked)
+        except RaftKVError as e:
+            log.warning("a change of members is refused: %s", e)
+            return e
+        self.conf_state = self._node.apply_conf_change(change)
+        for step in asked.steps:
+            log.info("members: %s %x", step.action.value, step.member_id)
+        self._changed()
+        return None
+
+    def _changed(self) -> None:
+        was_out = self.is_out
+        self._note()
+        self.link()
+        if self.is_out and not was_out:
+            self._scheduler.call_later(REMOVED_GRACE_S, self._removed)
+
+    def _note(self) -> None:
+        conf = self.conf_state
+        here = {*conf.voters, *conf.voters_outgoing, *conf.learners}
+        gone = {row.id for row in read_removed(self._backend)}
+        self.removed_ids = frozenset(gone - here)
+        # Before its first snapshot a member that joins knows of no configuration: it serves as
+        # little as a learner does.
+        self.is_learner = self._me in conf.learners or not conf.voters
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _propose(self, waiting: _Waiting, now: float) -> None:
+        try:
+            self._node.propose_conf_change(waiting.change)
+        except ProposalDropped as e:
+            log.debug("a change of members has to wait: %s", e)
+            return  # the next tick tries again
+        waiting.next_try = now + self._config.election_timeout_ms / 1000
+
+    def _resolve(self, number: int, outcome: RaftKVError | None) -> None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            waiting.done(outcome)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _new_id(self, peer_urls: Sequence[str]) -> int:
+        """As etcd's, with a number that is used once in the place of its clock's seconds."""
+        unique = f"{self._me:x}/{self._next_number()}"
+        text = "".join(sorted(peer_urls)) + self._config.initial_cluster_token + unique
+        digest = hashlib.sha1(text.encode(), usedforsecurity=False).digest()
+        return int.from_bytes(digest[:8], "big")
