@@ -14,9 +14,16 @@ from raftkv.apply.state import parse
 from raftkv.errors import Corrupt, NoSpace, RaftKVError
 
 _STOPPED_BY_CORRUPT = frozenset(
-    {RequestKind.PUT, RequestKind.DELETE_RANGE, RequestKind.TXN, RequestKind.COMPACT}
+    {
+        RequestKind.PUT,
+        RequestKind.DELETE_RANGE,
+        RequestKind.TXN,
+        RequestKind.COMPACT,
+        RequestKind.LEASE_GRANT,
+        RequestKind.LEASE_REVOKE,
+    }
 )
-_STOPPED_BY_NOSPACE = frozenset({RequestKind.PUT})
+_STOPPED_BY_NOSPACE = frozenset({RequestKind.PUT, RequestKind.LEASE_GRANT})
 
 
 def refusal(alarms: AlarmBook, kind: int, payload: bytes) -> RaftKVError | None:

@@ -18,8 +18,9 @@ from raftkv.api.rpc_pb2 import (
     LeaseTimeToLiveResponse,
 )
 from raftkv.apply.batch import RequestKind
+from raftkv.apply.cost import LEASE_BYTES
 from raftkv.apply.state import parse
-from raftkv.errors import LeaseTTLTooLarge, NoLeader, RaftKVError
+from raftkv.errors import LeaseTTLTooLarge, NoLeader, NoSpace, RaftKVError
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.keep_alives import KeepAlives
@@ -103,6 +104,8 @@ class _Leases:
         request = parse(LeaseGrantRequest, payload)
         if request.TTL > TTL_MAX_S:
             raise LeaseTTLTooLarge(f"{request.TTL} s, the limit is {TTL_MAX_S} s")
+        if not self._member.has_room(LEASE_BYTES):
+            raise NoSpace("the database has reached its quota")
         request.TTL = max(request.TTL, self._ttl_min_s)
         request.ID = request.ID or self._fresh_id()
         chosen = request.SerializeToString()

@@ -157,3 +157,6 @@ class LeaseMember(Identified, Led, Readable, Protocol):
     def leases(self) -> LeaseDesk: ...
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
+
+    def has_room(self, cost: int) -> bool:
+        """Whether a request that costs ``cost`` bytes stays below the quota."""

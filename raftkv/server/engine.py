@@ -175,7 +175,7 @@ class Engine:
             installed=self._snapshot_installed,
         )
         self.node = RawNode(
-            self._raft_config(),
+            _raft_config(self.config, foundation.member_id),
             hard_state=foundation.hard_state,
             snapshot=foundation.snapshot,
             entries=foundation.entries,
@@ -214,19 +214,6 @@ class Engine:
             on_soft_state=self._on_soft_state,
             on_committed=self._log_compactor.note,
             on_turn=self._after_turn,
-        )
-
-    def _raft_config(self) -> Config:
-        config, limits = self.config, self.config.limits
-        return Config(
-            id=self.foundation.member_id,
-            election_timeout_ticks=config.election_timeout_ms // config.heartbeat_interval_ms,
-            heartbeat_timeout_ticks=1,
-            inflight_messages_max=limits.inflight_messages_max,
-            message_bytes_max=limits.message_bytes_max,
-            committed_bytes_max=limits.committed_bytes_max,
-            uncommitted_bytes_max=limits.uncommitted_bytes_max,
-            pre_vote=config.pre_vote,
         )
 
     # --- life -------------------------------------------------------------------------------
@@ -377,3 +364,17 @@ class Engine:
         log.critical("this member cannot go on: %s", error)
         self.stop_turning(Stopped("the member failed"))
         self._fatal_of_owner(error)
+
+
+def _raft_config(config: ServerConfig, member_id: int) -> Config:
+    limits = config.limits
+    return Config(
+        id=member_id,
+        election_timeout_ticks=config.election_timeout_ms // config.heartbeat_interval_ms,
+        heartbeat_timeout_ticks=1,
+        inflight_messages_max=limits.inflight_messages_max,
+        message_bytes_max=limits.message_bytes_max,
+        committed_bytes_max=limits.committed_bytes_max,
+        uncommitted_bytes_max=limits.uncommitted_bytes_max,
+        pre_vote=config.pre_vote,
+    )
