@@ -45,7 +45,7 @@ def program_named(name: str, binary: str = "", flags: Sequence[str] = ()) -> Pro
             (binary, "serve") if binary else (sys.executable, "-m", "raftkv.cli.main", "serve")
         )
         own = (count, f"--snapshot-catchup-entries={SNAPSHOT_COUNT // 5}")
-        return Program(name, command, frozenset({"kv", "watch"}), (*own, *flags))
+        return Program(name, command, frozenset({"kv", "watch", "lease", "lock"}), (*own, *flags))
     if name == "etcd":
         features = frozenset({"kv", "watch", "lease", "lock"})
         return Program(name, (binary or "etcd",), features, (count, *flags))
