@@ -48,7 +48,7 @@ simulate: $(STAMP) ## 2,000 seeds of simulated clusters on all cores (SEEDS=5000
 	@$(BIN)/python -m jepsen_like simulate --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)
 
 jepsen: $(STAMP) tools ## real members, real faults: every workload for a minute (TIME=600, NEMESIS=kill)
-	@set -e; for workload in $(or $(WORKLOAD),mix watch kubernetes register append set txn); do \
+	@set -e; for workload in $(or $(WORKLOAD),mix watch kubernetes register append set txn lease lock); do \
 	  $(BIN)/python -m jepsen_like run --workload $$workload --nemesis $(or $(NEMESIS),all) \
 	    --time $(or $(TIME),60) $(ARGS); done
 

@@ -50,7 +50,8 @@ def program_named(name: str, binary: str = "", flags: Sequence[str] = ()) -> Pro
             (binary, "serve") if binary else (sys.executable, "-m", "raftkv.cli.main", "serve")
         )
         own = (count, f"--snapshot-catchup-entries={SNAPSHOT_COUNT // 5}")
-        return Program(name, command, frozenset({"kv", "watch", PRELOAD}), (*own, *flags))
+        features = frozenset({"kv", "watch", "lease", "lock", PRELOAD})
+        return Program(name, command, features, (*own, *flags))
     if name == "etcd":
         changes = {LEADER_TRANSFER, MEMBER_CHANGE, DEFRAG}
         features = frozenset({"kv", "watch", "lease", "lock"} | changes)

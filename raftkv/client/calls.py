@@ -92,6 +92,9 @@ class Calls:
         answer: ReplyT = await call(request, timeout=self._policy.timeout_s)
         return answer
 
+    async def pause(self, seconds: float) -> None:
+        await self._pause(seconds)
+
     async def back_off(self, attempt: int) -> None:
         """Wait longer from try to try, by chance within bounds."""
         policy = self._policy

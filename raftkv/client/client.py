@@ -19,6 +19,7 @@ from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import KeyValue
 from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.lease import KeptLease
 from raftkv.client.snapshot import save
 from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Watch
@@ -26,6 +27,7 @@ from raftkv.client.watch import Watch
 _KV = "/etcdserverpb.KV/"
 _CLUSTER = "/etcdserverpb.Cluster/"
 _MAINTENANCE = "/etcdserverpb.Maintenance/"
+_LEASE = "/etcdserverpb.Lease/"
 
 
 class Client:
@@ -119,6 +121,34 @@ class Client:
             prev_kv=prev_kv,
         )
         return Watch(self._endpoints, self._calls, create, self._policy.tries_max)
+
+    # --- leases ---
+
+    async def grant(self, ttl_s: int, *, lease_id: int = 0) -> api.LeaseGrantResponse:
+        """The answer's TTL may be longer than asked for; id 0 has the server choose one."""
+        request = api.LeaseGrantRequest(TTL=ttl_s, ID=lease_id)
+        return await self._calls.write(_LEASE + "LeaseGrant", request, api.LeaseGrantResponse)
+
+    async def revoke(self, lease_id: int) -> api.LeaseRevokeResponse:
+        """End the lease and delete its keys. Raises LeaseNotFound."""
+        request = api.LeaseRevokeRequest(ID=lease_id)
+        return await self._calls.write(_LEASE + "LeaseRevoke", request, api.LeaseRevokeResponse)
+
+    def keep_alive(self, granted: api.LeaseGrantResponse) -> KeptLease:
+        """Renew the lease in the background. See KeptLease for how its loss is told."""
+        return KeptLease(self._endpoints, self._calls, granted.ID, granted.TTL)
+
+    async def time_to_live(
+        self, lease_id: int, *, keys: bool = False
+    ) -> api.LeaseTimeToLiveResponse:
+        """TTL is -1 for a lease that there is not."""
+        request = api.LeaseTimeToLiveRequest(ID=lease_id, keys=keys)
+        method = _LEASE + "LeaseTimeToLive"
+        return await self._calls.read(method, request, api.LeaseTimeToLiveResponse)
+
+    async def leases(self) -> api.LeaseLeasesResponse:
+        request = api.LeaseLeasesRequest()
+        return await self._calls.read(_LEASE + "LeaseLeases", request, api.LeaseLeasesResponse)
 
     # --- the cluster ---
 

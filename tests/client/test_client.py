@@ -15,8 +15,10 @@ from raftkv.errors import (
     BadLeaderTransferee,
     Compacted,
     FutureRevision,
+    LeaseNotFound,
     MaybeExecuted,
     NotLeader,
+    RequestTimeout,
 )
 from tests.client.cutting_proxy import CuttingProxy
 from tests.e2e.cluster import Cluster
@@ -171,6 +173,38 @@ async def test_a_watch_from_a_compacted_revision_says_so(client: Client) -> None
         async for _ in client.watch("compacted", start_revision=2):
             pass
     assert raised.value.compact_revision == last.header.revision
+
+
+async def test_a_lease_is_kept_until_it_is_revoked(client: Client) -> None:
+    """Renewed past its TTL in the background; the keeper hears of the revoke."""
+    granted = await client.grant(2)
+    async with client.keep_alive(granted) as lease:
+        await client.put("kept", "x", lease=lease.id)
+        until = asyncio.get_running_loop().time() + 5
+        while asyncio.get_running_loop().time() < until:
+            assert (await client.time_to_live(granted.ID)).TTL >= 0
+        left = await client.time_to_live(granted.ID, keys=True)
+        assert (left.grantedTTL, list(left.keys)) == (2, [b"kept"])
+        assert granted.ID in [each.ID for each in (await client.leases()).leases]
+        assert not lease.is_lost
+        await client.revoke(granted.ID)
+        async with asyncio.timeout(20):
+            assert isinstance(await lease.lost(), LeaseNotFound)
+        assert lease.is_lost
+    assert await client.get("kept") is None
+
+
+async def test_a_lease_that_cannot_be_renewed_is_lost(cluster: Cluster) -> None:
+    """Nothing is answered any more: after a TTL without a renewal the keeper is told."""
+    async with (
+        CuttingProxy(cluster.endpoints[0]) as proxy,
+        Client([proxy.endpoint], policy=QUICK) as client,
+        client.keep_alive(await client.grant(2)) as lease,
+    ):
+        proxy.swallow = True
+        async with asyncio.timeout(20):
+            assert isinstance(await lease.lost(), RequestTimeout)
+        assert lease.is_lost
 
 
 async def test_no_acknowledged_write_is_lost_when_the_leader_dies(tmp_path: Path) -> None:

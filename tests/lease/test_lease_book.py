@@ -65,7 +65,7 @@ _actions = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=35)
 @given(actions=st.lists(_actions, max_size=40))
 def test_the_book_equals_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int, object]]
