@@ -7,7 +7,7 @@ depend on the member it is applied at: only the header of a reply differs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from raftkv.apply.batch import Batch, RequestKind
 from raftkv.apply.compact import apply_compact
@@ -33,11 +33,13 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.MEMBER_UPDATE): apply_member_update,
 }
 
+_OF_MEMBERS = frozenset((int(RequestKind.MEMBER_ATTRIBUTES), int(RequestKind.MEMBER_UPDATE)))
+
 
 class Applier:
     """``sequences`` is the newest batch applied of each origin. Its owner stores it with the
-    applied index and sets it anew after a snapshot. ``member_updates`` grows when a peer URL may
-    have changed."""
+    applied index and sets it anew after a snapshot. ``members_changed`` is called when a
+    request has changed a member's row."""
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Applier:
         leases: LeaseBook | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
-        self.member_updates = 0
+        self.members_changed: Callable[[], None] = lambda: None
         self._state = State(store, backend, NoLeases() if leases is None else leases)
         self._cluster_id = cluster_id
         self._member_id = member_id
@@ -78,14 +80,14 @@ class Applier:
                     f"entry {entry_index} holds a request of unknown kind {kind}: "
                     f"run a version that is not older than the other members'"
                 )
-            if handler is apply_member_update:
-                self.member_updates += 1
             try:
                 outcomes.append(handler(self._state, payload, header))
             except Corrupt:
                 raise
             except RaftKVError as error:
                 outcomes.append(error.with_traceback(None))
+            if kind in _OF_MEMBERS:
+                self.members_changed()
         return outcomes if want_replies else None
 
     def _header_at(self, term: int) -> HeaderEncoder:
