@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from jepsen_like.mutants.keyspace import KEYSPACE
 from jepsen_like.mutants.lease import LEASE
+from jepsen_like.mutants.membership import MEMBERSHIP
 from jepsen_like.mutants.mutant import Mutant
 from jepsen_like.mutants.raft import RAFT
 from jepsen_like.mutants.storage import STORAGE
 from jepsen_like.mutants.watches import WATCHES
 
 MUTANTS: tuple[Mutant, ...] = tuple(
-    sorted((*RAFT, *STORAGE, *KEYSPACE, *WATCHES, *LEASE), key=lambda mutant: mutant.number)
+    sorted(
+        (*RAFT, *STORAGE, *KEYSPACE, *WATCHES, *LEASE, *MEMBERSHIP),
+        key=lambda mutant: mutant.number,
+    )
 )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 
 from jepsen_like.history.operation import Fault
+from jepsen_like.simulated.operator import Operator
 from jepsen_like.simulated.plan import LEADER, FaultKind, PlannedFault
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.disk import SimulatedDisk
@@ -38,6 +39,7 @@ class Chaos:
         self._random = random
         self.happened: list[Fault] = []
         self.damaged: set[str] = set()
+        self._operator = Operator(cluster, self.damaged, self._revive)
         self._begin: dict[FaultKind, Callable[[Machine, PlannedFault], None]] = {
             FaultKind.KILL: lambda machine, fault: self._kill(machine, power=False),
             FaultKind.POWER_CUT: lambda machine, fault: self._kill(machine, power=True),
@@ -56,6 +58,10 @@ class Chaos:
             FaultKind.SYNC_ERROR: lambda machine, fault: self._fail(machine, sync=errno.EIO),
             FaultKind.DISK_FULL: lambda machine, fault: self._fail(machine, write=errno.ENOSPC),
             FaultKind.ROT: self._rot,
+            FaultKind.MEMBER_ADD: self._add_member,
+            FaultKind.MEMBER_REMOVE: lambda machine, fault: self._operator.remove(machine),
+            FaultKind.REPLACE: lambda machine, fault: self._operator.replace(machine),
+            FaultKind.WIPE: lambda machine, fault: self._operator.wipe(machine),
         }
 
     def schedule(self, faults: tuple[PlannedFault, ...]) -> None:
@@ -117,6 +123,8 @@ class Chaos:
 
     def _revive(self, machine: Machine) -> None:
         if machine.process is not None or disk_of(machine).fails:
+            return
+        if not self._operator.may_start(machine):
             return
         if not machine.start() and machine.name not in self.damaged:
             raise InvariantViolated(
@@ -196,6 +204,9 @@ class Chaos:
     def _fail(self, machine: Machine, *, sync: int = 0, write: int = 0) -> None:
         disk = disk_of(machine)
         disk.fail_sync, disk.fail_write = sync, write
+
+    def _add_member(self, machine: Machine, fault: PlannedFault) -> None:
+        self._operator.add(machine, as_learner=fault.amount < 0.5)
 
     def _rot(self, machine: Machine, fault: PlannedFault) -> None:
         """One bit of a member that is down, in the older half of its log. Few enough members are

@@ -37,6 +37,10 @@ class FaultKind(Enum):
     SYNC_ERROR = "sync error"
     DISK_FULL = "disk full"
     ROT = "bit rot in the log of a stopped member"
+    MEMBER_ADD = "member added"
+    MEMBER_REMOVE = "member removed"
+    REPLACE = "member replaced in one change"
+    WIPE = "member wiped and started under its old identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,11 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     faults: tuple[PlannedFault, ...] = ()
 
+
+MEMBER_KINDS = frozenset(
+    (FaultKind.MEMBER_ADD, FaultKind.MEMBER_REMOVE, FaultKind.REPLACE, FaultKind.WIPE)
+)
+"""Not drawn unless they are asked for: old seeds stay what they were. Not to be mixed with ROT."""
 
 _WEIGHTS = {
     FaultKind.KILL: 4,

@@ -22,7 +22,7 @@ from jepsen_like.history.result import Outcome, Refused, Unknown
 from jepsen_like.simulated.chaos import Chaos
 from jepsen_like.simulated.client import Client
 from jepsen_like.simulated.exchange import Exchange
-from jepsen_like.simulated.plan import Plan
+from jepsen_like.simulated.plan import MEMBER_KINDS, Plan
 from jepsen_like.simulated.witness import Witness
 from jepsen_like.workloads.session import Workload
 from raftkv.simulation.clock import Callback
@@ -153,6 +153,9 @@ class _Director:
     def _liveness(self) -> None:
         """Uniform faults always heal, and so hide livelocks: here only a quorum does."""
         healthy = [m for m in self._cluster.machines if m.name not in self._chaos.damaged]
+        if any(fault.kind in MEMBER_KINDS for fault in self._plan.faults):
+            self._heal_all_members(healthy)
+            return
         quorum = self._plan.size // 2 + 1
         core = self._random.sample(healthy, self._random.randint(quorum, len(healthy)))
         self._cluster.network.heal()
@@ -167,6 +170,13 @@ class _Director:
                 machine.kill()
         for machine in core:
             self._ask(PROBE, [machine], "a healed quorum serves")
+
+    def _heal_all_members(self, healthy: Sequence[Machine]) -> None:
+        """Who is a quorum may be changing at this moment, so all are healed."""
+        self._cluster.network.heal()
+        for machine in healthy:
+            self._chaos.restore(machine)
+        self._ask(PROBE, healthy, "a healed quorum serves")
 
     def _ending(self) -> None:
         self._cluster.network.heal()

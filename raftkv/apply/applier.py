@@ -7,7 +7,7 @@ depend on the member it is applied at: only the header of a reply differs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from raftkv.apply.alarm import apply_alarm
 from raftkv.apply.alarm_book import AlarmBook
@@ -48,11 +48,13 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.ALARM): apply_alarm,
 }
 
+_OF_MEMBERS = frozenset((int(RequestKind.MEMBER_ATTRIBUTES), int(RequestKind.MEMBER_UPDATE)))
+
 
 class Applier:
     """``sequences`` is the newest batch applied of each origin. Its owner stores it with the
-    applied index and sets it anew after a snapshot. ``member_updates`` grows when a peer URL may
-    have changed."""
+    applied index and sets it anew after a snapshot. ``members_changed`` is called when a
+    request has changed a member's row."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Applier:
         sequences: Mapping[int, int] | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
-        self.member_updates = 0
+        self.members_changed: Callable[[], None] = lambda: None
         self.alarms = AlarmBook(backend)
         self._state = State(store, backend, leases, self.alarms)
         self._cluster_id = cluster_id
@@ -99,14 +101,14 @@ class Applier:
             if refused is not None:
                 outcomes.append(refused)
                 continue
-            if handler is apply_member_update:
-                self.member_updates += 1
             try:
                 outcomes.append(handler(self._state, payload, header))
             except Corrupt:
                 raise
             except RaftKVError as error:
                 outcomes.append(error.with_traceback(None))
+            if kind in _OF_MEMBERS:
+                self.members_changed()
         return outcomes if want_replies else None
 
     def _refusal(self, kind: int, payload: bytes) -> RaftKVError | None:

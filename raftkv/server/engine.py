@@ -93,7 +93,6 @@ class Engine:
         self.companion: Companion | None = None
         self._fatal_of_owner = fatal
         self._leader_lost_at = float("-inf")
-        self._linked_updates = 0
         self._timer: Timer | None = None
         self._make_waiting_rooms()
         self._make_storage()
@@ -195,6 +194,7 @@ class Engine:
             conf_state=applied.conf_state,
             removed=self.leave,
         )
+        self.applier.members_changed = self.reconfiguration.rows_changed
         self.persister = Persister(
             wal=foundation.wal,
             worker=self.workers.wal,
@@ -309,9 +309,6 @@ class Engine:
     def _after_turn(self) -> None:
         if self.companion is not None:
             self.companion.turned()
-        if self.applier.member_updates != self._linked_updates:
-            self._linked_updates = self.applier.member_updates
-            self.reconfiguration.link()
         if self.node.first_index > self.committer.committed.index + 1:
             return  # a leader's snapshot is on its way into the database, and replaces the log
         if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):

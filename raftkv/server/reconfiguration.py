@@ -109,6 +109,8 @@ class Reconfiguration:
         self._waiting: dict[int, _Waiting] = {}
         self.conf_state = conf_state
         self.removed_ids: frozenset[int] = frozenset()
+        self._rows: list[MemberInfo] = []
+        self._gone: list[MemberInfo] = []
         self.is_learner = False
         self._note()
 
@@ -118,7 +120,8 @@ class Reconfiguration:
             self._removed()
 
     def members(self) -> list[MemberInfo]:
-        return read_members(self._backend)
+        """From memory: a commit may have the database at this moment."""
+        return list(self._rows)
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -217,11 +220,16 @@ class Reconfiguration:
         self.conf_state = conf_state
         self._changed()
 
+    def rows_changed(self) -> None:
+        """A request has changed a row: a name, client URLs, peer URLs."""
+        self._note()
+        self.link()
+
     def link(self) -> None:
         """Have links to all whom the rows, or a configuration that is being left, name."""
         conf = self.conf_state
         voting = {*conf.voters, *conf.voters_outgoing}
-        leaving = [row for row in read_removed(self._backend) if row.id in voting]
+        leaving = [row for row in self._gone if row.id in voting]
         rows = [*self.members(), *leaving]
         self._links.set_peers({row.id: row.peer_urls for row in rows if row.id != self._me})
 
@@ -254,8 +262,9 @@ class Reconfiguration:
     def _note(self) -> None:
         conf = self.conf_state
         here = {*conf.voters, *conf.voters_outgoing, *conf.learners}
-        gone = {row.id for row in read_removed(self._backend)}
-        self.removed_ids = frozenset(gone - here)
+        self._rows = read_members(self._backend)
+        self._gone = read_removed(self._backend)
+        self.removed_ids = frozenset({row.id for row in self._gone} - here)
         # Before its first snapshot a member that joins knows of no configuration: it serves as
         # little as a learner does.
         self.is_learner = self._me in conf.learners or not conf.voters

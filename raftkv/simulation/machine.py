@@ -197,6 +197,7 @@ class Machine:
         self._random = random
         self._entered = entered
         self._ask = ask
+        self._wiped = False
 
     @property
     def name(self) -> str:
@@ -235,14 +236,15 @@ class Machine:
 
     @property
     def is_blank(self) -> bool:
-        """No member has ever begun on it, or its disk is another's: new from the shop."""
-        return self.process is None and not holds_data(self.config, self.storage.disk)
+        """No member has ever begun on it: its process waits for the others' to begin."""
+        return not self._wiped and not holds_data(self.config, self.storage.disk)
 
     def wipe(self) -> None:
         """The disk is lost, and an empty one in its place."""
         assert self.process is None, f"{self.name} runs"
         assert isinstance(self.storage, VirtualStorage), "real disks are not wiped from here"
         self.storage.replace_disk()
+        self._wiped = True
 
     def _introduce(self) -> Joining | None:
         """What a process does before it has data. Raises ConfigError; one that would wait for

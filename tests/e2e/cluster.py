@@ -29,6 +29,7 @@ class Cluster:
     ) -> None:
         self.program = program
         self.directory = directory
+        self._flags = flags
         ports = reserve_ports(2 * members)
         places = [
             Addresses(f"m{number}", ports[2 * number], ports[2 * number + 1])
@@ -60,6 +61,22 @@ class Cluster:
                 member.start()
         for member in self.members:
             member.wait_healthy()
+
+    def newcomer(self) -> Addresses:
+        """Where one more member will listen."""
+        client_port, peer_port = reserve_ports(2)
+        return Addresses(f"m{len(self.members)}", client_port, peer_port)
+
+    def join(
+        self, place: Addresses, initial: str, *, state: str = "existing", directory: str = "."
+    ) -> MemberProcess:
+        """Start a member with an empty data directory; ``initial`` is its --initial-cluster."""
+        home = self.directory / directory
+        home.mkdir(exist_ok=True)
+        member = MemberProcess(self.program, place, home, initial, self._flags, state=state)
+        self.members = [each for each in self.members if each.name != place.name] + [member]
+        member.start()
+        return member
 
     def kill(self) -> None:
         """kill -9 every member that runs."""

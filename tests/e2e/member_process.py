@@ -55,6 +55,7 @@ class MemberProcess:
         flags: Sequence[str] = (),
         *,
         by_environment: bool = False,
+        state: str = "new",
     ) -> None:
         self.addresses = addresses
         self.data_dir = directory / f"{addresses.name}.etcd"
@@ -68,7 +69,7 @@ class MemberProcess:
             "initial-advertise-peer-urls": addresses.peer_url,
             "initial-cluster": initial_cluster,
             "initial-cluster-token": "e2e",
-            "initial-cluster-state": "new",
+            "initial-cluster-state": state,
         }
         self._command = [*program.command, *flags]
         self._environment = program.environment()
@@ -116,6 +117,14 @@ class MemberProcess:
         """Ask it to end, and give its exit status as the shell would show it."""
         code = self._end(number, seconds=seconds)
         return 128 - code if code < 0 else code
+
+    def wait_ended(self, *, seconds: float = 60) -> int:
+        """Until it ends by itself; its exit status."""
+        assert self._process is not None, f"{self.name} was never started"
+        try:
+            return self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise TimedOut(f"{self.name} still runs\n{self.log_tail()}") from None
 
     def wait_healthy(self, *, seconds: float = 60) -> None:
         """Until /health says so: the member serves linearizable reads."""
