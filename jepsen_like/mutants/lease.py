@@ -107,8 +107,8 @@ LEASE = (
     ),
     Mutant(
         74,
-        "expires-on-each-member",
-        "each member ends leases in its own state by its own clock",
+        "expires-past-the-log",
+        "the leader ends leases in its own book alone, and not through the log",
         (
             Change(
                 _LEASING,
