@@ -3,7 +3,7 @@
 Owns: which machines are members to be, are members, or are out of it, and the requests that make
 them so. Must never do: help a member along, or leave less of a cluster than an operator may: a
 member is removed or replaced only while that many of the others run that they are a quorum.
-A request's answer may be lost; what became of it is read from whoever leads.
+A request's answer may be lost; what became of it is read from the members' list.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 
 from raftkv.apply.member_change import MemberAction, MemberStep
-from raftkv.errors import MemberRemoved, RaftKVError
+from raftkv.errors import RaftKVError
 from raftkv.server.status import MemberInfo
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import Machine
@@ -37,9 +37,8 @@ class Operator:
         self._next_id = FIRST_NEW_ID
 
     def may_start(self, machine: Machine) -> bool:
-        """Whether there is anything to start: not who was removed, nor who is not added yet."""
-        if isinstance(machine.failure, MemberRemoved):
-            self._out.add(machine.name)
+        """Whether there is anything to start: not a lost disk, nor who is not added yet. Who was
+        removed may: it says so and ends."""
         return machine.name not in self._joining and machine.name not in self._out
 
     def add(self, machine: Machine, *, as_learner: bool) -> None:
@@ -124,7 +123,7 @@ class Operator:
         process.clock.enter(ask)
 
     def _let_join(self, new: Machine) -> None:
-        """Look at the list of whoever leads until the new one is in it, then start it."""
+        """Look at the members' list until the new one is in it, then start it."""
         rows = self._list()
         if any(row.peer_urls == new.config.initial_advertise_peer_urls for row in rows):
             self._joining.discard(new.name)
@@ -135,8 +134,10 @@ class Operator:
         self._cluster.scheduler.call_later(LOOK_AGAIN_S, partial(self._let_join, new))
 
     def _list(self) -> list[MemberInfo]:
-        leader = self._cluster.leader()
-        return [] if leader is None or leader.process is None else leader.process.member.members()
+        """Of whoever has applied most: without its new member a cluster may have no leader."""
+        running = [process.member for process in self._cluster.running]
+        newest = max(running, key=lambda member: member.applied_index, default=None)
+        return [] if newest is None else newest.members()
 
     def _can_go(self, leader: Machine, machine: Machine) -> bool:
         """Whether a quorum of those that stay runs, and nobody is on the way in or out."""
