@@ -20,7 +20,8 @@ from raftkv.simulation.machine import Machine
 
 LOOK_AGAIN_S = 0.05
 PROMOTE_AGAIN_S = 0.3
-MACHINES_MAX = 9
+MACHINES_MAX = 30
+MEMBERS_MAX = 6
 FIRST_NEW_ID = 1 << 32
 
 
@@ -43,7 +44,7 @@ class Operator:
 
     def add(self, machine: Machine, *, as_learner: bool) -> None:
         """One more, asked for at ``machine``; a learner is promoted as soon as it may be."""
-        if machine.process is None or len(self._cluster.machines) >= MACHINES_MAX:
+        if machine.process is None or len(self._list()) >= MEMBERS_MAX or self._has_no_machine():
             return
         new = self._cluster.add_machine()
         action = MemberAction.ADD_LEARNER if as_learner else MemberAction.ADD
@@ -63,7 +64,7 @@ class Operator:
         leader = self._cluster.leader()
         if leader is None or leader.process is None or not self._can_go(leader, machine):
             return
-        if len(self._cluster.machines) >= MACHINES_MAX:
+        if self._has_no_machine():
             return
         new = self._cluster.add_machine()
         leave = MemberStep(MemberAction.REMOVE, machine.member_id)
@@ -86,6 +87,14 @@ class Operator:
         self._out.add(machine.name)
         machine.start()  # a process that runs now is the bug; the invariants see what it does
         self._ask(leader, [MemberStep(MemberAction.REMOVE, machine.member_id)])
+
+    def retire(self) -> None:
+        """Turn off who was removed and cannot know: everybody it knew has gone as well."""
+        members = {row.id for row in self._list()}
+        for machine in self._cluster.machines:
+            if machine.process is not None and machine.member_id not in members:
+                self._out.add(machine.name)
+                machine.kill()
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -140,12 +149,16 @@ class Operator:
         return [] if newest is None else newest.members()
 
     def _can_go(self, leader: Machine, machine: Machine) -> bool:
-        """Whether a quorum of those that stay runs, and nobody is on the way in or out."""
-        if self._joining or leader.process is None:
+        """Whether a quorum of those that stay runs, and nobody is still on the way in."""
+        rows = leader.running.member.members()
+        if not all(row.has_started for row in rows):
             return False
-        ids = {row.id for row in leader.process.member.members()} - {machine.member_id}
+        ids = {row.id for row in rows} - {machine.member_id}
         running = {m.member_id for m in self._cluster.machines if m.process is not None}
         return len(ids) >= 2 and len(ids & running) > len(ids) // 2
+
+    def _has_no_machine(self) -> bool:
+        return len(self._cluster.machines) >= MACHINES_MAX
 
     def _can_spare(self, leader: Machine, machine: Machine) -> bool:
         """Whether, without this disk, a quorum still holds everything that was decided."""
