@@ -72,10 +72,11 @@ MEMBERSHIP = (
         ),
         frozenset(_LOST),
         Hunt(
-            kinds=("member replaced in one change", "isolate", "one-way cut", "split in halves"),
+            kinds=("member replaced in one change", "isolate", "one-way cut"),
             size=3,
             heartbeat_ms=10,
-            pace=0.1,
+            think_s=0.02,
+            pace=0.3,
         ),
     ),
     Mutant(

@@ -117,6 +117,10 @@ class Chaos:
             machine.resume()
         self._revive(machine)
 
+    def retire(self) -> None:
+        """Turn off the machines that are members no more."""
+        self._operator.retire()
+
     def _mend(self, machine: Machine) -> None:
         disk = disk_of(machine)
         disk.fail_sync = disk.fail_write = 0

@@ -3,7 +3,7 @@
 Owns: which machines are members to be, are members, or are out of it, and the requests that make
 them so. Must never do: help a member along, or leave less of a cluster than an operator may: a
 member is removed or replaced only while that many of the others run that they are a quorum.
-A request's answer may be lost; what became of it is read from whoever leads.
+A request's answer may be lost; what became of it is read from the members' list.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from contextlib import suppress
 from functools import partial
 
 from raftkv.apply.member_change import MemberAction, MemberStep
-from raftkv.errors import MemberRemoved, RaftKVError
+from raftkv.errors import RaftKVError
 from raftkv.server.status import MemberInfo
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import Machine
 
 LOOK_AGAIN_S = 0.05
 PROMOTE_AGAIN_S = 0.3
-MACHINES_MAX = 9
+MACHINES_MAX = 30
+MEMBERS_MAX = 6
 FIRST_NEW_ID = 1 << 32
 
 
@@ -37,14 +38,13 @@ class Operator:
         self._next_id = FIRST_NEW_ID
 
     def may_start(self, machine: Machine) -> bool:
-        """Whether there is anything to start: not who was removed, nor who is not added yet."""
-        if isinstance(machine.failure, MemberRemoved):
-            self._out.add(machine.name)
+        """Whether there is anything to start: not a lost disk, nor who is not added yet. Who was
+        removed may: it says so and ends."""
         return machine.name not in self._joining and machine.name not in self._out
 
     def add(self, machine: Machine, *, as_learner: bool) -> None:
         """One more, asked for at ``machine``; a learner is promoted as soon as it may be."""
-        if machine.process is None or len(self._cluster.machines) >= MACHINES_MAX:
+        if machine.process is None or len(self._list()) >= MEMBERS_MAX or self._has_no_machine():
             return
         new = self._cluster.add_machine()
         action = MemberAction.ADD_LEARNER if as_learner else MemberAction.ADD
@@ -64,7 +64,7 @@ class Operator:
         leader = self._cluster.leader()
         if leader is None or leader.process is None or not self._can_go(leader, machine):
             return
-        if len(self._cluster.machines) >= MACHINES_MAX:
+        if self._has_no_machine():
             return
         new = self._cluster.add_machine()
         leave = MemberStep(MemberAction.REMOVE, machine.member_id)
@@ -87,6 +87,14 @@ class Operator:
         self._out.add(machine.name)
         machine.start()  # a process that runs now is the bug; the invariants see what it does
         self._ask(leader, [MemberStep(MemberAction.REMOVE, machine.member_id)])
+
+    def retire(self) -> None:
+        """Turn off who was removed and cannot know: everybody it knew has gone as well."""
+        members = {row.id for row in self._list()}
+        for machine in self._cluster.machines:
+            if machine.process is not None and machine.member_id not in members:
+                self._out.add(machine.name)
+                machine.kill()
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -124,7 +132,7 @@ class Operator:
         process.clock.enter(ask)
 
     def _let_join(self, new: Machine) -> None:
-        """Look at the list of whoever leads until the new one is in it, then start it."""
+        """Look at the members' list until the new one is in it, then start it."""
         rows = self._list()
         if any(row.peer_urls == new.config.initial_advertise_peer_urls for row in rows):
             self._joining.discard(new.name)
@@ -135,16 +143,22 @@ class Operator:
         self._cluster.scheduler.call_later(LOOK_AGAIN_S, partial(self._let_join, new))
 
     def _list(self) -> list[MemberInfo]:
-        leader = self._cluster.leader()
-        return [] if leader is None or leader.process is None else leader.process.member.members()
+        """Of whoever has applied most: without its new member a cluster may have no leader."""
+        running = [process.member for process in self._cluster.running]
+        newest = max(running, key=lambda member: member.applied_index, default=None)
+        return [] if newest is None else newest.members()
 
     def _can_go(self, leader: Machine, machine: Machine) -> bool:
-        """Whether a quorum of those that stay runs, and nobody is on the way in or out."""
-        if self._joining or leader.process is None:
+        """Whether a quorum of those that stay runs, and nobody is still on the way in."""
+        rows = leader.running.member.members()
+        if not all(row.has_started for row in rows):
             return False
-        ids = {row.id for row in leader.process.member.members()} - {machine.member_id}
+        ids = {row.id for row in rows} - {machine.member_id}
         running = {m.member_id for m in self._cluster.machines if m.process is not None}
         return len(ids) >= 2 and len(ids & running) > len(ids) // 2
+
+    def _has_no_machine(self) -> bool:
+        return len(self._cluster.machines) >= MACHINES_MAX
 
     def _can_spare(self, leader: Machine, machine: Machine) -> bool:
         """Whether, without this disk, a quorum still holds everything that was decided."""

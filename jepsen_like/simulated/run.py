@@ -38,6 +38,8 @@ EVENTS_PER_S_MAX = 100_000
 ever."""
 PROBE = Get("probe")
 ASK_AGAIN_S = 0.1
+CHANGES_END_S = 10.0
+"""By then every change of members that was asked for has happened, or is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class _Director:
     def _liveness(self) -> None:
         """Uniform faults always heal, and so hide livelocks: here only a quorum does."""
         healthy = [m for m in self._cluster.machines if m.name not in self._chaos.damaged]
-        if any(fault.kind in MEMBER_KINDS for fault in self._plan.faults):
+        if self._changes_members:
             self._heal_all_members(healthy)
             return
         quorum = self._plan.size // 2 + 1
@@ -171,6 +173,10 @@ class _Director:
         for machine in core:
             self._ask(PROBE, [machine], "a healed quorum serves")
 
+    @property
+    def _changes_members(self) -> bool:
+        return any(fault.kind in MEMBER_KINDS for fault in self._plan.faults)
+
     def _heal_all_members(self, healthy: Sequence[Machine]) -> None:
         """Who is a quorum may be changing at this moment, so all are healed."""
         self._cluster.network.heal()
@@ -183,6 +189,9 @@ class _Director:
         for machine in self._cluster.machines:
             if machine.name not in self._chaos.damaged or machine.process is not None:
                 self._chaos.restore(machine)
+        if self._changes_members:
+            self._world.run_for(CHANGES_END_S)
+            self._chaos.retire()
         for request in self._workload.final():
             self._ask(request, self._cluster.machines, "a healed cluster serves")
         self._must(self._cluster.settled, "healed members come to agree")

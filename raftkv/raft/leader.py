@@ -260,6 +260,7 @@ def _heard_from_quorum(core: Core) -> bool:
 def membership_changed(core: Core) -> None:
     """The configuration in force is new: leave office if we are out, or see what it commits."""
     if core.id not in core.membership.config.voters:
+        replication.broadcast_append(core)  # nobody else may know yet that this is committed
         core.become_follower(core.term, NO_NODE)
         return
     if core.transferee != NO_NODE and core.transferee not in core.membership.config.voters:

@@ -115,9 +115,11 @@ class Reconfiguration:
         self._note()
 
     def start(self) -> None:
+        """One that was removed stays for a moment at each start: of two members, the other may not
+        know yet that it is alone, and need this one to find out."""
         self.link()
         if self.is_out:
-            self._removed()
+            self._scheduler.call_later(REMOVED_GRACE_S, self._removed)
 
     def members(self) -> list[MemberInfo]:
         """From memory: a commit may have the database at this moment."""
