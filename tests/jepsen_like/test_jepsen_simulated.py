@@ -16,7 +16,15 @@ from click.testing import CliRunner, Result
 from jepsen_like.cli import main
 from jepsen_like.history.journal import load
 from jepsen_like.simulated.commands import HISTORY, WORKLOADS
-from jepsen_like.simulated.plan import LEADER, Bias, FaultKind, Plan, PlannedFault, draw
+from jepsen_like.simulated.plan import (
+    LEADER,
+    MEMBER_KINDS,
+    Bias,
+    FaultKind,
+    Plan,
+    PlannedFault,
+    draw,
+)
 from jepsen_like.simulated.run import Run, run
 from jepsen_like.simulated.seeds import campaign, plans
 from jepsen_like.simulated.shrink import Shrinker
@@ -105,12 +113,12 @@ def test_three_hundred_seeds_break_nothing() -> None:
     totals = campaign(plans(range(300), WORKLOADS, Bias(faults_until_s=6.0)), jobs=2)
     assert not totals.broken, [(r.seed, r.workload, r.broken_by) for r in totals.broken]
     assert totals.seeds == 300
-    assert set(totals.faults) == {kind.value for kind in FaultKind}
+    assert set(totals.faults) == {kind.value for kind in set(FaultKind) - MEMBER_KINDS}
     assert sum(totals.faults.values()) > 1500
     assert totals.operations > 30_000
     assert totals.watched > 30_000
     assert totals.checks > 100_000
-    assert totals.unknown < 100, "too many seeds proved nothing"
+    assert totals.unknown < 150, "too many seeds had a check with too little to judge"
 
 
 # --- making a failing plan small ----------------------------------------------------------------
@@ -227,7 +235,7 @@ def test_simulate_adds_seeds_up() -> None:
         (("replay", "-1"), "SEED"),
         (("replay", "x"), "'x' is not a valid integer"),
         (("replay", "1", "--workload", "poem"), "--workload"),
-        (("replay", "1", "--workload", "lease"), "--workload"),
+        (("replay", "1", "--workload", "lock-unfenced"), "--workload"),
         (("replay", "1", "--until", "0"), "--until"),
         (("replay", "1", "--faults", "999"), "the plan has faults 0 to"),
         (("replay", "1", "--faults", "a,b"), "the plan has faults 0 to"),
