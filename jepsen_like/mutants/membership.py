@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jepsen_like.mutants.mutant import Change, Hunt, Mutant
 
-_STORM = "lossy, duplicating, slow network"
 _LOST = (
     "election safety",
     "leader completeness",
@@ -15,70 +14,8 @@ _LOST = (
     "hashes",
     "acknowledged entries survive",
 )
-_CHANGES = ("member added", "member removed", "member replaced in one change")
 
 MEMBERSHIP = (
-    Mutant(
-        19,
-        "change-before-own-commit",
-        "a new leader takes a change while one that it inherited may be pending",
-        (
-            Change(
-                "raftkv.raft.leader",
-                "    core.pending_conf_index = core.log.last_index\n",
-                "    core.pending_conf_index = 0\n",
-            ),
-            Change(
-                "raftkv.raft.leader",
-                "    if not core.has_committed_in_term:\n        raise ProposalDropped(",
-                "    if False:\n        raise ProposalDropped(",
-            ),
-        ),
-        frozenset(_LOST),
-        Hunt(kinds=(*_CHANGES, "isolate", "kill"), size=3, heartbeat_ms=10, pace=0.1),
-        "Raft erratum of 2015",
-    ),
-    Mutant(
-        20,
-        "two-changes-at-once",
-        "a second change of members is taken while one is pending",
-        (
-            Change(
-                "raftkv.raft.leader",
-                "    if core.pending_conf_index > core.log.applied:\n",
-                "    if False:\n",
-            ),
-        ),
-        frozenset(_LOST),
-        Hunt(kinds=(*_CHANGES, "isolate", "one-way cut"), size=3, heartbeat_ms=10, pace=0.1),
-    ),
-    Mutant(
-        21,
-        "joint-by-new-majority",
-        "a joint configuration decides by a majority of the new members alone",
-        (
-            Change(
-                "raftkv.raft.quorum",
-                "        return min(majority_index(self.incoming, acked), "
-                "majority_index(self.outgoing, acked))\n",
-                "        return majority_index(self.incoming, acked)\n",
-            ),
-            Change(
-                "raftkv.raft.quorum",
-                "        halves = (majority_vote(self.incoming, votes), "
-                "majority_vote(self.outgoing, votes))\n",
-                "        halves = (majority_vote(self.incoming, votes),)\n",
-            ),
-        ),
-        frozenset(_LOST),
-        Hunt(
-            kinds=("member replaced in one change", "isolate", "one-way cut"),
-            size=3,
-            heartbeat_ms=10,
-            think_s=0.02,
-            pace=0.3,
-        ),
-    ),
     Mutant(
         22,
         "learner-counts",
