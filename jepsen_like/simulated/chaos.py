@@ -22,8 +22,8 @@ from raftkv.simulation.network import Weather
 
 FLAPS = 6
 LOOK_EVERY_S = 0.0005
-DEPOSED_WITHIN_S = 0.006
-"""Some round trips: a leader has told none, some or all of what its term begins with."""
+DEPOSED_AFTER_S = ((0.0, 0.001), (0.002, 0.006))
+"""Before a leader has told anybody, or while it tells the second half."""
 SLOW_DISK_LATENCY_S = (0.05, 1.5)
 ROT_MIN_BYTES = 2048
 
@@ -195,7 +195,7 @@ class Chaos:
         leader = self._cluster.leader()
         if leader is not None and leader.running.member.node.term not in deposed:
             deposed.add(leader.running.member.node.term)
-            cut_s = random.uniform(0, DEPOSED_WITHIN_S)
+            cut_s = random.uniform(*random.choice(DEPOSED_AFTER_S))
             back_s = cut_s + random.uniform(1, 4) * leader.config.election_timeout_ms / 1000
             scheduler.call_later(cut_s, partial(self._isolate, leader))
             scheduler.call_later(back_s, partial(self._reconnect, leader))
