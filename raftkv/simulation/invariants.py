@@ -42,6 +42,7 @@ class Invariants:
         self._leader_of: dict[int, str] = {}
         self._vote_of: dict[tuple[int, int], int] = {}
         self._decided: dict[int, tuple[int, int]] = {}  # index -> term and checksum of its entry
+        self._decided_in: dict[int, int] = {}  # index -> term of who first saw it committed
         self._newest_decided = 0
         self._state_at: dict[int, tuple[int, int]] = {}  # index -> current and compact revision
         self._held: dict[int, int] = {}  # member -> up to where it said to have what is decided
@@ -118,8 +119,11 @@ class Invariants:
         seen.matches = {}
 
     def _check_completeness(self, machine: Machine, member: Member) -> None:
-        """A leader's log holds every entry that was ever committed (paper, 5.4)."""
+        """A leader's log holds every entry that was committed in an earlier term (paper, 5.4). One
+        that slept may take office in a term that is over: later terms are none of its business."""
         last = self.decided_index
+        while self._decided_in.get(last, 0) >= member.node.term:
+            last -= 1
         if member.node.last_index < last:
             raise InvariantViolated(
                 "leader completeness",
@@ -152,6 +156,7 @@ class Invariants:
             )
         for index in range(seen.commit + 1, commit + 1):
             self._compare(machine, node.entry(index), "state machine safety")
+            self._decided_in.setdefault(index, node.term)
         seen.commit = commit
         self._newest_decided = max(self._newest_decided, commit)
 
