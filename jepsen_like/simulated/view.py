@@ -91,7 +91,8 @@ def show_broken(console: Console, broken: Sequence[SeedResult]) -> None:
         console.print(f"[bold red]seed {result.seed}[/], {result.broken_by}", highlight=False)
         console.print(f"  {result.reason}", highlight=False, markup=False)
         command = (
-            f"python -m jepsen_like replay {result.seed} --workload {result.workload} --shrink"
+            f"python -m jepsen_like replay {result.seed} --workload {result.workload} "
+            f"--until {result.faults_until_s:g} --shrink"
         )
         console.print(f"  {command}", highlight=False, soft_wrap=True)
     if len(broken) > BROKEN_SHOWN_MAX:
