@@ -42,6 +42,7 @@ WITNESS_PROCESS = 998
 WITNESS_LAST_S = 3.0
 """How long it still watches once all is written: a stretch and a progress notification."""
 LOOK_EVERY_S = 0.2
+"""Between two looks for whoever watches the run, and between two asks of the final reads."""
 BROKEN_CODE_SIGNS = ("Traceback (most recent call last)", "was never awaited")
 BROKEN_LOG_SIGNS = (*BROKEN_CODE_SIGNS, "panic:")
 """A Go program's way to end for a damaged file or a full disk is a panic of its own wording."""

@@ -20,6 +20,7 @@ from jepsen_like.history.result import Refused, Unknown
 from jepsen_like.workloads.session import OpenWatch, Session
 
 UNREACHABLE_WAIT_S = 0.1
+"""A refused connection answers at once: without a pause a client would only knock."""
 
 
 class SessionLoop:

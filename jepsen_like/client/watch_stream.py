@@ -18,6 +18,7 @@ from jepsen_like.workloads.session import OpenWatch
 from raftkv.api import rpc_pb2 as pb
 
 PROGRESS_EVERY_S = 0.25
+"""Between two requests for progress, as an apiserver sends them."""
 _PATH = "/etcdserverpb.Watch/Watch"
 
 _LOST = (grpc.aio.AioRpcError, asyncio.InvalidStateError)

@@ -18,6 +18,7 @@ from jepsen_like.workloads.witness import next_stretch, seen_after
 
 STRETCH_S = 2.0
 LOST_WAIT_S = 0.1
+"""Before the next member is tried: a dead one ends the stream at once."""
 
 
 async def witness(process: int, clients: Mapping[str, MemberClient], recorder: Recorder) -> None:

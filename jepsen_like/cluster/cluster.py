@@ -31,6 +31,7 @@ from jepsen_like.preload.shim_control import ShimControl
 ASK_TIMEOUT_S = 5.0
 STATUS_TIMEOUT_S = 0.5
 POLL_S = 0.05
+"""Between two asks of a real process; each wait that uses it has a deadline."""
 HEALTH_KEY = "\0"
 
 

@@ -40,6 +40,7 @@ from jepsen_like.preload.shim_control import ShimControl
 from raftkv.api import rpc_pb2 as pb
 
 GIVE_UP_WAIT_S = 1.0
+"""A member that met the full disk may need this long to end, and to be found ended."""
 
 
 class Injector:

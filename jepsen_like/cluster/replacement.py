@@ -20,6 +20,7 @@ from raftkv.api import rpc_pb2 as pb
 CALL_TIMEOUT_S = 2.0
 CHANGE_MAX_S = 30.0
 AGAIN_S = 0.2
+"""Between two tries of a change that the cluster refuses for now, within a deadline."""
 
 
 async def remove(cluster: Cluster, name: str) -> None:

@@ -85,6 +85,12 @@ def _list(console: Console, names: Sequence[str]) -> None:
             console.print(line, highlight=False, soft_wrap=True)
 
 
+def _tier(name: str) -> str:
+    if name in IMAGE_MUTANTS:
+        return IMAGES
+    return "tests" if mutant_named(name).schedule else "simulation"
+
+
 def _report(console: Console, results: Sequence[Result]) -> int:
     """Print the table; the exit code."""
     table = Table("mutant", "tier", "caught by", "seed", "tried", "CPU s", box=None, pad_edge=False)
@@ -99,7 +105,7 @@ def _report(console: Console, results: Sequence[Result]) -> int:
             caught += " (not the one that should)"
         table.add_row(
             result.mutant,
-            IMAGES if image else "simulation",
+            _tier(result.mutant),
             caught,
             str(result.seed) if result.killed else "",
             str(result.seeds),

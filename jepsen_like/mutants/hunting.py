@@ -6,6 +6,8 @@ count a mutant as killed by a crash of the test itself.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import sys
@@ -16,6 +18,23 @@ from jepsen_like.mutants.catalogue import mutant_named
 from jepsen_like.mutants.mutant import Mutant
 from jepsen_like.mutants.planting import plant
 from jepsen_like.mutants.result import Result
+
+SCHEDULE = "schedule"
+
+
+def follow(mutant: Mutant) -> Result:
+    """Plant ``mutant`` in this process and run the one test that must fail then. The tests
+    themselves run it unplanted, where it passes."""
+    plant(mutant)
+    import pytest
+
+    began = process_time()
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = pytest.main(["-q", "-p", "no:cacheprovider", mutant.schedule])
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise RuntimeError(f"{mutant.schedule} did not run: {said.getvalue()[-1000:]}")
+    caught_by = SCHEDULE if status == pytest.ExitCode.TESTS_FAILED else ""
+    return Result(mutant.name, caught_by, mutant.schedule, 0, 1, process_time() - began)
 
 
 def hunt(mutant: Mutant, *, first_seed: int, seeds_max: int, seconds_max: float) -> Result:
@@ -51,12 +70,16 @@ def main(arguments: list[str]) -> None:
     """NAME FIRST_SEED SEEDS_MAX SECONDS_MAX; prints one line of JSON."""
     logging.disable(logging.CRITICAL)  # what a broken member says about itself is no evidence
     name, first_seed, seeds_max, seconds_max = arguments
-    result = hunt(
-        mutant_named(name),
-        first_seed=int(first_seed),
-        seeds_max=int(seeds_max),
-        seconds_max=float(seconds_max),
-    )
+    mutant = mutant_named(name)
+    if mutant.schedule:
+        result = follow(mutant)
+    else:
+        result = hunt(
+            mutant,
+            first_seed=int(first_seed),
+            seeds_max=int(seeds_max),
+            seconds_max=float(seconds_max),
+        )
     print(json.dumps(asdict(result)))
 
 

@@ -17,6 +17,62 @@ _LOST = (
 
 MEMBERSHIP = (
     Mutant(
+        19,
+        "change-before-own-commit",
+        "a new leader takes a change while one that it inherited may be pending",
+        (
+            Change(
+                "raftkv.raft.leader",
+                "    core.pending_conf_index = core.log.last_index\n",
+                "    core.pending_conf_index = 0\n",
+            ),
+            Change(
+                "raftkv.raft.leader",
+                "    if not core.has_committed_in_term:\n        raise ProposalDropped(",
+                "    if False:\n        raise ProposalDropped(",
+            ),
+        ),
+        frozenset(("schedule",)),
+        origin="Raft erratum of 2015",
+        schedule="tests/raft/test_raft_membership.py::"
+        "test_6_no_change_before_the_term_committed_something",
+    ),
+    Mutant(
+        20,
+        "two-changes-at-once",
+        "a second change of members is taken while one is pending",
+        (
+            Change(
+                "raftkv.raft.leader",
+                "    if core.pending_conf_index > core.log.applied:\n",
+                "    if False:\n",
+            ),
+        ),
+        frozenset(("schedule",)),
+        schedule="tests/raft/test_raft_membership.py::test_6_one_change_at_a_time",
+    ),
+    Mutant(
+        21,
+        "joint-by-new-majority",
+        "a joint configuration decides by a majority of the new members alone",
+        (
+            Change(
+                "raftkv.raft.quorum",
+                "        return min(majority_index(self.incoming, acked), "
+                "majority_index(self.outgoing, acked))\n",
+                "        return majority_index(self.incoming, acked)\n",
+            ),
+            Change(
+                "raftkv.raft.quorum",
+                "        halves = (majority_vote(self.incoming, votes), "
+                "majority_vote(self.outgoing, votes))\n",
+                "        halves = (majority_vote(self.incoming, votes),)\n",
+            ),
+        ),
+        frozenset(("schedule",)),
+        schedule="tests/raft/test_raft_quorum.py::test_committed_index",
+    ),
+    Mutant(
         22,
         "learner-counts",
         "a learner's acknowledgement counts towards the quorum",

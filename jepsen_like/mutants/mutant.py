@@ -38,7 +38,8 @@ class Hunt:
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """``checkers``: the invariants and checkers one of which must be first to notice. ``origin``:
-    where such a bug was real."""
+    where such a bug was real. ``schedule`` names the test (pytest's way) that drives the bug out
+    by a schedule written by hand, where seeds hardly ever draw it; then nothing is hunted."""
 
     number: int
     name: str
@@ -47,3 +48,4 @@ class Mutant:
     checkers: frozenset[str]
     hunt: Hunt = Hunt()
     origin: str = ""
+    schedule: str = ""

@@ -99,16 +99,10 @@ RAFT = (
                 "",
             ),
         ),
-        frozenset(_LOST),
-        Hunt(
-            kinds=("each new leader cut off at once",),
-            size=3,
-            heartbeat_ms=10,
-            think_s=0.2,
-            without_pre_vote=True,
-            entry_by_entry=True,
-        ),
-        "Raft paper, figure 8; PySyncObj #169",
+        frozenset(("schedule",)),
+        origin="Raft paper, figure 8; PySyncObj #169",
+        schedule="tests/raft/test_raft_safety.py::"
+        "test_5_4_2_old_entries_are_not_committed_by_counting",
     ),
     Mutant(
         6,

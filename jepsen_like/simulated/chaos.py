@@ -21,9 +21,6 @@ from raftkv.simulation.machine import DISK_LATENCY_S, Machine
 from raftkv.simulation.network import Weather
 
 FLAPS = 6
-LOOK_EVERY_S = 0.0005
-DEPOSED_AFTER_S = ((0.0, 0.001), (0.002, 0.006))
-"""Before a leader has told anybody, or while it tells the second half."""
 SLOW_DISK_LATENCY_S = (0.05, 1.5)
 ROT_MIN_BYTES = 2048
 
@@ -53,7 +50,6 @@ class Chaos:
             FaultKind.ONE_WAY: self._one_way,
             FaultKind.RING: lambda machine, fault: self._ring(),
             FaultKind.FLAP: self._flap,
-            FaultKind.DEPOSE: self._depose_all,
             FaultKind.PAUSE: lambda machine, fault: self._pause(machine),
             FaultKind.STORM: lambda machine, fault: self._storm(fault),
             FaultKind.DRIFT: lambda machine, fault: machine.drift(fault.amount),
@@ -91,7 +87,7 @@ class Chaos:
         match fault.kind:
             case FaultKind.ISOLATE | FaultKind.SPLIT | FaultKind.ONE_WAY | FaultKind.RING:
                 self._cluster.network.cut.clear()
-            case FaultKind.FLAP | FaultKind.DEPOSE:
+            case FaultKind.FLAP:
                 self._cluster.network.cut.clear()
             case FaultKind.STORM:
                 self._cluster.network.weather = Weather()
@@ -184,24 +180,6 @@ class Chaos:
         for number in range(FLAPS):
             change = self._isolate if number % 2 == 0 else self._reconnect
             self._cluster.scheduler.call_later(number * step, partial(change, machine))
-
-    def _depose_all(self, machine: Machine, fault: PlannedFault) -> None:
-        """What a leader does first stays half done: that is how figure 8 of the paper begins."""
-        until_s = self._cluster.scheduler.now() + fault.lasts_s
-        self._look_for_leader(until_s, Random(fault.amount), set())
-
-    def _look_for_leader(self, until_s: float, random: Random, deposed: set[int]) -> None:
-        scheduler = self._cluster.scheduler
-        leader = self._cluster.leader()
-        if leader is not None and leader.running.member.node.term not in deposed:
-            deposed.add(leader.running.member.node.term)
-            cut_s = random.uniform(*random.choice(DEPOSED_AFTER_S))
-            back_s = cut_s + random.uniform(1, 4) * leader.config.election_timeout_ms / 1000
-            scheduler.call_later(cut_s, partial(self._isolate, leader))
-            scheduler.call_later(back_s, partial(self._reconnect, leader))
-        if scheduler.now() < until_s:
-            again = partial(self._look_for_leader, until_s, random, deposed)
-            scheduler.call_later(LOOK_EVERY_S, again)
 
     def _reconnect(self, machine: Machine) -> None:
         cut = self._cluster.network.cut

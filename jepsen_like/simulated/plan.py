@@ -37,7 +37,6 @@ class FaultKind(Enum):
     SYNC_ERROR = "sync error"
     DISK_FULL = "disk full"
     ROT = "bit rot in the log of a stopped member"
-    DEPOSE = "each new leader cut off at once"
     MEMBER_ADD = "member added"
     MEMBER_REMOVE = "member removed"
     REPLACE = "member replaced in one change"
@@ -78,9 +77,6 @@ MEMBER_KINDS = frozenset(
     (FaultKind.MEMBER_ADD, FaultKind.MEMBER_REMOVE, FaultKind.REPLACE, FaultKind.WIPE)
 )
 """Not drawn unless they are asked for: old seeds stay what they were. Not to be mixed with ROT."""
-
-ON_DEMAND_KINDS = MEMBER_KINDS | {FaultKind.DEPOSE}
-"""All that the swarm does not draw."""
 
 _WEIGHTS = {
     FaultKind.KILL: 4,

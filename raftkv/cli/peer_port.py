@@ -31,6 +31,7 @@ HAS_BEGUN = "X-Raftkv-Has-Begun"
 MEMBERS = "/members"
 PROMOTE = "/members/promote/"
 ASK_AGAIN_S = 0.2
+"""Between two rounds of questions to members that are starting too."""
 
 
 def respond_for(member: Callable[[], Member]) -> Respond:
