@@ -75,7 +75,7 @@ WATCHES = (
             ),
         ),
         frozenset(("watch",)),
-        Hunt(workload="watch"),
+        Hunt(workload="watch", faults_until_s=6.0),
         "etcd #17529",
     ),
     Mutant(
