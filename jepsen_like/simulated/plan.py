@@ -76,7 +76,9 @@ class Plan:
 MEMBER_KINDS = frozenset(
     (FaultKind.MEMBER_ADD, FaultKind.MEMBER_REMOVE, FaultKind.REPLACE, FaultKind.WIPE)
 )
-"""Not drawn unless they are asked for: old seeds stay what they were. Not to be mixed with ROT."""
+"""Drawn apart from the others and added to them, in every fourth seed that has no ROT: a member
+that is replaced while another's log rots leaves no quorum with the data."""
+MEMBER_FAULTS_MAX = 5
 
 _WEIGHTS = {
     FaultKind.KILL: 4,
@@ -135,6 +137,8 @@ def draw(seed: int, workload: str = "mix", bias: Bias = UNBIASED) -> Plan:
     snapshot_count = random.choice((8, 20, 50, 200))
     limits = replace(_limits(random, bias), lease_checkpoint_interval_s=_interval_s(seed))
     faults = _faults(random, size, bias, bias.pace or pace)
+    if not bias.kinds:
+        faults = _with_members(Random(f"{seed}/members"), size, bias, faults)
     return Plan(
         seed=seed,
         workload=workload,
@@ -172,6 +176,26 @@ def _limits(random: Random, bias: Bias) -> Limits:
 def _interval_s(seed: int) -> float:
     """Of lease checkpoints. Not from the plan's own chance: older seeds stay what they were."""
     return Random(f"{seed}/leases").choice((0.5, 2.0, 300.0))
+
+
+def _with_members(
+    random: Random, size: int, bias: Bias, faults: tuple[PlannedFault, ...]
+) -> tuple[PlannedFault, ...]:
+    """``faults``, and changes of the members among them or not."""
+    if random.random() >= 0.25 or any(fault.kind is FaultKind.ROT for fault in faults):
+        return faults
+    kinds = random.sample(sorted(MEMBER_KINDS, key=lambda kind: kind.value), random.randint(1, 3))
+    changes = [
+        PlannedFault(
+            random.choice(kinds),
+            random.uniform(0.5, bias.faults_until_s),
+            random.uniform(0.1, 3.0),
+            LEADER if random.random() < 0.3 else random.randrange(size),
+            random.random(),
+        )
+        for _ in range(random.randint(1, MEMBER_FAULTS_MAX))
+    ]
+    return tuple(sorted((*faults, *changes), key=lambda fault: fault.begin_s))
 
 
 def _without_clocks(faults: tuple[PlannedFault, ...]) -> tuple[PlannedFault, ...]:
