@@ -16,8 +16,13 @@ import signal
 
 import uvloop
 
-from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
+from raftkv.cli.announcements import (
+    announce_closing,
+    announce_serving,
+    announce_signal,
+    announce_start,
+)
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
@@ -53,7 +58,8 @@ def run(config: ServerConfig) -> int:
 
 
 async def _run(config: ServerConfig) -> int:
-    disk = OsDisk()
+    announce_start(config)
+    disk = OsDisk(fsync=config.operations.fsync)
     try:
         joining = None if holds_data(config, disk) else await introduce(config)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
@@ -151,16 +157,7 @@ class _Process:
 
     def _announce(self) -> None:
         self._health.set_serving(True)
-        log.info(
-            "raftkv %s (etcd API %s) member %s %x of cluster %x",
-            __version__,
-            ETCD_VERSION,
-            self._config.name,
-            self._member.member_id,
-            self._member.cluster_id,
-        )
-        for address in self._config.listen_client:
-            log.info("ready to serve client requests on %s", address.url)
+        announce_serving(self._config, self._member)
 
     # --- ending -----------------------------------------------------------------------------
 
@@ -169,7 +166,7 @@ class _Process:
             if self._stop_asked.is_set():
                 log.warning("%s again: ending at once", name)
                 raise SystemExit(1)
-            log.info("%s: stopping", name)
+            announce_signal(name)
             self._stop_asked.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -182,11 +179,12 @@ class _Process:
 
     async def _stop(self) -> None:
         self._health.set_serving(False)
+        announce_closing(self._config, closed=False)
         if self._failure is None:
             await self._stop_member()
         await asyncio.gather(*(one.close(STOP_GRACE_S) for one in self._listeners))
         await self._transport.close()
-        log.info("stopped")
+        announce_closing(self._config, closed=True)
 
     async def _stop_member(self) -> None:
         stopped = asyncio.Event()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
+from raftkv.log_fields import fields, hex_id
 from raftkv.peer.codec import PeerProtocolError
 from raftkv.peer.framing import Answer, Greeting, decode_answer
 from raftkv.scheduler import Scheduler, Timer
@@ -105,7 +106,10 @@ class PeerLink:
     def _complain(self, what: str) -> None:
         if what != self._last_complaint:
             self._last_complaint = what
-            log.warning("peer %x: %s", self.target, what)
+            log.warning("no link to a peer", extra=self._fields(reason=what))
+
+    def _fields(self, **more: str) -> dict[str, dict[str, object]]:
+        return fields(remote_peer_id=hex_id(self.target), **more)
 
     # --- called by the protocol ---------------------------------------------------------
 
@@ -134,13 +138,13 @@ class PeerLink:
         self.open_since = self._scheduler.now()
         self._delay_s = REDIAL_DELAY_MIN_S
         self._last_complaint = ""
-        log.info("peer %x: connected", self.target)
+        log.info("established a link to a peer", extra=self._fields())
 
     def on_lost(self) -> None:
         if self.is_open:
             self.disconnects += 1
             if not self._closed:
-                log.warning("peer %x: connection lost", self.target)
+                log.warning("lost the link to a peer", extra=self._fields())
         self.open_since = None
         self._transport = None
         self._redial()

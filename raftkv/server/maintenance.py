@@ -12,6 +12,7 @@ from raftkv.api.rpc_pb2 import AlarmRequest, AlarmType
 from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
+from raftkv.log_fields import fields, hex_id
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
 from raftkv.server.backup import Backups, Opened
@@ -86,7 +87,10 @@ class Maintenance:
         if self._engine.applier.alarms.is_active(alarm) or alarm in self._raising:
             return
         self._raising.add(alarm)
-        log.warning("raising alarm %s of member %x", alarm.kind.name, alarm.member_id)
+        log.warning(
+            "alarm raised",
+            extra=fields(alarm=alarm.kind.name, raised_member_id=hex_id(alarm.member_id)),
+        )
         request = AlarmRequest(
             action=AlarmRequest.ACTIVATE,
             memberID=alarm.member_id,
@@ -96,7 +100,10 @@ class Maintenance:
         def raised(outcome: bytes | RaftKVError) -> None:
             self._raising.discard(alarm)
             if isinstance(outcome, RaftKVError) and not self._engine.stopped:
-                log.warning("cannot raise alarm %s: %s", alarm.kind.name, outcome)
+                log.warning(
+                    "cannot raise an alarm",
+                    extra=fields(alarm=alarm.kind.name, error=str(outcome)),
+                )
 
         self._propose(RequestKind.ALARM, request.SerializeToString(), raised)
 

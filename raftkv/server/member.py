@@ -17,6 +17,7 @@ from raftkv.apply.membership import MemberInfo, encode_attributes, encode_update
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
+from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
 from raftkv.raft.message import NO_NODE, Message
 from raftkv.scheduler import Scheduler
@@ -281,7 +282,19 @@ class Member:
 
         def told(outcome: bytes | RaftKVError) -> None:
             if isinstance(outcome, RaftKVError) and not self._engine.stopped:
-                log.warning("cannot publish this member's URLs yet: %s", outcome)
+                log.warning(
+                    "cannot publish this member's URLs yet", extra=fields(error=str(outcome))
+                )
                 self._publish()
+            elif not isinstance(outcome, RaftKVError):
+                log.info(
+                    "published local member to cluster through raft",
+                    extra=fields(
+                        local_member_id=hex_id(self.member_id),
+                        local_member_name=config.name,
+                        client_urls=list(config.advertise_client_urls),
+                        cluster_id=hex_id(self.cluster_id),
+                    ),
+                )
 
         self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)
