@@ -16,6 +16,7 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
 from raftkv.server.backup import Backups, Opened
+from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.hashing import CrcDone, HashDone
@@ -58,6 +59,21 @@ class Maintenance:
             is_stopped=lambda: engine.stopped,
             propose=self._propose,
         )
+        self.corruption = CorruptionCheck(
+            me=self._me,
+            first_number=engine.foundation.first_number,
+            store=engine.foundation.store,
+            hashing=self._background.hashing,
+            background=self._background.schedule,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            raise_alarm=self.raise_alarm,
+            scheduler=scheduler,
+            transport=engine.transport,
+            interval_s=config.operations.corrupt_check_interval_s,
+            compact_interval_s=config.operations.compact_hash_check_interval_s,
+        )
         self._backups = Backups(
             backend=backend,
             committer=committer,
@@ -69,6 +85,7 @@ class Maintenance:
     def start(self) -> None:
         self._look()
         self._auto_compactor.start()
+        self.corruption.start()
 
     # --- alarms and the quota -----------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from raftkv.raft.config import RandomSource
 from raftkv.raft.message import NO_NODE, Message
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
+from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
@@ -260,6 +261,8 @@ class Member:
                 self._heard.add(message.sender)
                 if message.type in LEADER_CALLS:
                     self.leases.calls.receive(message)
+                elif message.type in HASH_CALLS:
+                    self.maintenance.corruption.receive(message)
                 else:
                     self.node.step(message)
             self._engine.loop.schedule()
