@@ -23,12 +23,14 @@ from raftkv.cli.announcements import (
     announce_signal,
     announce_start,
 )
+from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
 from raftkv.gateway.metrics import Metrics, MetricsSnapshot
+from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
 from raftkv.peer.transport import PeerTransport
 from raftkv.rpc.health import Health
@@ -63,8 +65,13 @@ async def _run(config: ServerConfig) -> int:
     try:
         joining = None if holds_data(config, disk) else await introduce(config)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
+        if config.operations.initial_corrupt_check and joining is None:
+            await check_against_peers(foundation)
     except (ConfigError, Corrupt, OSError) as e:
-        log.critical("cannot open %s: %s", config.data_dir, e)
+        log.critical(
+            "cannot open the data directory",
+            extra=fields(data_dir=config.data_dir, error=str(e)),
+        )
         return 1
     return await _Process(config, foundation).serve()
 
@@ -103,7 +110,7 @@ class _Process:
         try:
             await self._listen()
         except OSError as e:
-            log.critical("cannot listen: %s", e)
+            log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
         self._member.start()
         self._announce()

@@ -4,8 +4,8 @@ Owns: --corrupt-check-time (all that is readable, at the leader's newest revisio
 --compact-hash-check-time (at the last compaction), one round at a time, and whom a difference
 accuses: who differs from a majority of all members, or, where no hash has one, the member 0, which
 says that nobody knows (as in etcd's CompactHashCheck). Must never do: refuse anything itself: it
-asks for the alarm CORRUPT through the log. Questions are peer messages, so a simulated network can lose
-them; who does not answer in ROUND_MAX_S is left out of the round.
+asks for the alarm CORRUPT through the log. Questions are peer messages, so a simulated network can
+lose them; who does not answer in ROUND_MAX_S is left out of the round.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
 from raftkv.log_fields import fields, hex_id
+from raftkv.mvcc.hash import HashResult
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
 from raftkv.server.backup import Backups, Opened
@@ -21,6 +22,7 @@ from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.hashing import CrcDone, HashDone
 from raftkv.server.leadership import LeaderMove, Moved
+from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
 from raftkv.server.space import Space
 
@@ -130,6 +132,12 @@ class Maintenance:
         """Raises Compacted, FutureRevision and TooManyRequests."""
         self._background.hashing.hash_kv(revision, done)
         self._background.schedule()
+
+    def hash_for_peer(self, question: HashQuestion) -> HashResult | None:
+        """None: ask again."""
+        result = self.corruption.peer_hashes.look(question)
+        self._background.schedule()
+        return result
 
     def hash_backend(self, done: CrcDone) -> None:
         """Raises TooManyRequests."""
