@@ -24,12 +24,13 @@ from raftkv.cli.announcements import (
     announce_start,
 )
 from raftkv.cli.initial_check import check_against_peers
+from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
-from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
-from raftkv.gateway.metrics import Metrics, MetricsSnapshot
+from raftkv.gateway.member_health import MemberHealth
+from raftkv.gateway.pages import MetricsPages
 from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
 from raftkv.peer.transport import PeerTransport
@@ -90,6 +91,7 @@ class _Process:
         self._config = config
         self._foundation = foundation
         self._listeners: list[Listener] = []
+        self._metrics_listeners: list[Listener] = []
         self._failure: BaseException | None = None
 
     async def serve(self) -> int:
@@ -143,24 +145,32 @@ class _Process:
 
     async def _listen(self) -> None:
         config = self._config
-        await self._transport.listen([(a.host, a.port) for a in config.listen_peer])
-        metrics = Metrics(self._snapshot_metrics)
-        self._member.observe(metrics.wal_fsync.observe, metrics.backend_commit.observe)
-        limits = WireLimits(
-            message_bytes_max=config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
+        reuse_port = config.operations.reuse_port
+        await self._transport.listen(
+            [(a.host, a.port) for a in config.listen_peer], reuse_port=reuse_port
         )
+        observation = Observation(self._member, self._transport, self._listeners)
+        message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
+        limits = wire_limits(WireLimits(message_bytes_max=message_bytes_max), config.operations)
         services = services_of(self._member, self._health)
-        http = HttpGateway(MemberHealth(self._member), metrics.render, JsonApi(services))
+        render = observation.metrics.render
+        http = HttpGateway(MemberHealth(self._member), render, JsonApi(services))
         for address in config.listen_client:
-            listener = await listen(services, http, (address.host, address.port), limits)
+            listener = await listen(
+                services,
+                observation.pages(http),
+                (address.host, address.port),
+                limits,
+                calls=observation.calls,
+                reuse_port=reuse_port,
+            )
             self._listeners.append(listener)
-
-    def _snapshot_metrics(self) -> MetricsSnapshot:
-        return metrics_snapshot(
-            self._member,
-            sent=sum(listener.bytes_sent for listener in self._listeners),
-            received=sum(listener.bytes_received for listener in self._listeners),
-        )
+        for address in config.listen_metrics:
+            place = (address.host, address.port)
+            pages = MetricsPages(http)
+            self._metrics_listeners.append(
+                await listen((), pages, place, limits, reuse_port=reuse_port)
+            )
 
     def _announce(self) -> None:
         self._health.set_serving(True)
@@ -189,7 +199,8 @@ class _Process:
         announce_closing(self._config, closed=False)
         if self._failure is None:
             await self._stop_member()
-        await asyncio.gather(*(one.close(STOP_GRACE_S) for one in self._listeners))
+        listeners = (*self._listeners, *self._metrics_listeners)
+        await asyncio.gather(*(one.close(STOP_GRACE_S) for one in listeners))
         await self._transport.close()
         announce_closing(self._config, closed=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 from urllib.parse import urlsplit
@@ -23,6 +24,11 @@ REDIAL_DELAY_MAX_S = 1.0
 DIAL_TIMEOUT_S = 2.0
 TCP_USER_TIMEOUT_MS = 5_000
 """How long the kernel keeps a connection whose peer acknowledges nothing."""
+
+_TCP_INFO_BYTES = 104
+_ROUND_TRIP_AT = 68
+"""tcpi_rtt in Linux's struct tcp_info: after 8 one-byte fields and 15 numbers."""
+_ROUND_TRIP = struct.Struct("=I")
 
 log = logging.getLogger("raftkv.peer")
 
@@ -59,6 +65,16 @@ class PeerLink:
     @property
     def is_open(self) -> bool:
         return self.open_since is not None
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """As the kernel measures it on the open connection."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if not self.is_open or sock is None:
+            return None
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        (microseconds,) = _ROUND_TRIP.unpack_from(info, _ROUND_TRIP_AT)
+        return float(microseconds) / 1e6
 
     def start(self) -> None:
         self._timer = None

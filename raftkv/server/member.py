@@ -9,7 +9,8 @@ enters by ``propose`` or ``linearize`` and leaves by its callback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.member_change import MemberStep
@@ -19,7 +20,7 @@ from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
-from raftkv.raft.message import NO_NODE, Message
+from raftkv.raft.message import NO_NODE, Entry, Message
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
 from raftkv.server.corruption import HASH_CALLS
@@ -35,6 +36,19 @@ from raftkv.server.reconfiguration import Added
 from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
+
+
+class Observer(Protocol):
+    """Who keeps the times of a member."""
+
+    def clock(self) -> float:
+        """Seconds, finer than the scheduler's."""
+
+    def fsync_seconds(self, seconds: float) -> None: ...
+
+    def commit_seconds(self, seconds: float) -> None: ...
+
+    def entry_seconds(self, seconds: float, entry: Entry) -> None: ...
 
 
 class Member:
@@ -185,12 +199,17 @@ class Member:
     def proposals_failed(self) -> int:
         return self._engine.proposals.failed
 
-    def observe(
-        self, fsync_seconds: Callable[[float], None], commit_seconds: Callable[[float], None]
-    ) -> None:
-        """Have the disk's times told to metrics."""
-        self._engine.persister.fsync_seconds = fsync_seconds
-        self._engine.committer.commit_seconds = commit_seconds
+    @property
+    def applied_requests(self) -> Mapping[int, int]:
+        """How many had an effect since the start, by RequestKind."""
+        return self._engine.applier.applied
+
+    def observe(self, observer: Observer) -> None:
+        """Have the times of disk and applying told to metrics."""
+        self._engine.persister.fsync_seconds = observer.fsync_seconds
+        self._engine.committer.commit_seconds = observer.commit_seconds
+        self._engine.queue.entry_seconds = observer.entry_seconds
+        self._engine.queue.clock = observer.clock
 
     # --- who is a member ----------------------------------------------------------------------
 
