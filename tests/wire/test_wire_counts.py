@@ -15,8 +15,8 @@ from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
 from raftkv.wire.routes import Routes
 from tests.wire.raw import RawClient
-from tests.wire.waiting import until
 from tests.wire.services import Held, make_service
+from tests.wire.waiting import until
 
 
 @pytest.fixture
