@@ -88,7 +88,7 @@ _LOGGING = (
         "logger",
         "zap",
         one_of("zap"),
-        "accepted for scripts; there is one logger",
+        "accepted; there is one logger",
         state=State.ACCEPTED,
     ),
     Flag("log-format", "json", one_of("json", "console"), "a JSON object or a text per line"),
@@ -128,7 +128,8 @@ _OBSERVATION = (
         "warning-apply-duration",
         "100ms",
         parse_duration,
-        "warn of an entry that takes longer to apply",
+        "warn of an entry of the log, which holds many requests, that takes longer to apply",
+        state=State.DIFFERS,
     ),
     Flag(
         "warning-unary-request-duration",
@@ -150,7 +151,9 @@ _SOCKETS = (
         "grpc-keepalive-min-time",
         "5s",
         parse_duration,
-        "a client that pings more often loses its connection; 0 is as often as it likes",
+        "a client that pings more often loses its connection, with or without open calls; 0 is as"
+        " often as it likes",
+        state=State.DIFFERS,
     ),
     Flag("grpc-keepalive-interval", "2h", parse_duration, "ping a client that was silent for this"),
     Flag(

@@ -43,7 +43,6 @@ def operations_of(values: Mapping[str, Any]) -> Operations:
         keepalive_interval_s=_above_0(values, "grpc-keepalive-interval"),
         keepalive_timeout_s=_above_0(values, "grpc-keepalive-timeout"),
         reuse_port=bool(values["socket-reuse-port"]),
-        reuse_address=bool(values["socket-reuse-address"]),
         extensive_metrics=values["metrics"] == "extensive",
         serves_profiles=bool(values["enable-pprof"]),
         fsync=not values["unsafe-no-fsync"],

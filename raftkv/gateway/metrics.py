@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from prometheus_client import (
     CollectorRegistry,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -203,6 +204,7 @@ class Metrics:
     """The registry of one member."""
 
     def __init__(self, snapshot: Callable[[], MetricsSnapshot]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(_MemberCollector(snapshot))
         ProcessCollector(registry=self.registry)

@@ -48,7 +48,6 @@ class Operations:
     keepalive_interval_s: float = 7_200.0
     keepalive_timeout_s: float = 20.0
     reuse_port: bool = False
-    reuse_address: bool = False
     extensive_metrics: bool = False
     serves_profiles: bool = False
     fsync: bool = True

@@ -15,6 +15,7 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.member_process import MemberProcess, reserve_ports
 from tests.e2e.program import program_under_test
 from tests.e2e.waiting import wait_until
+from tests.tidy.compatibility_tables import difference, rows_of
 
 # What contrib/mixin of etcd, its dashboard and its alerts, asks for.
 MIXIN = {
@@ -91,6 +92,18 @@ def test_dashboards_find_their_names(cluster: Cluster) -> None:
     for member in cluster.members:
         wait_until(lambda member=member: set(scrape(member)) >= MIXIN, "all names", seconds=20)
         assert len(scrape(member)["etcd_network_peer_sent_bytes_total"]) == 2
+
+
+@pytest.mark.raftkv_only
+def test_the_table_of_metrics_is_right(cluster: Cluster) -> None:
+    """docs/metrics.md has a row for every family that is shown, and tells of no other."""
+    told = rows_of("metrics.md")
+    text = fetch(cluster.leader().addresses.client_port, "/metrics")[1]
+    shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    known = {name: {"yes", "differs"} for name in shown}
+    known |= {name: {"no"} for name in told.keys() - shown}
+    wrong = difference("metrics.md", told, known)
+    assert not wrong, wrong
 
 
 @pytest.mark.raftkv_only
