@@ -12,9 +12,8 @@ import platform
 import sys
 
 from raftkv import ETCD_VERSION, __version__
-from raftkv.log_fields import fields, hex_id
+from raftkv.log_fields import fields
 from raftkv.server.config import Address, ServerConfig
-from raftkv.server.member import Member
 
 log = logging.getLogger("raftkv.server")
 
@@ -55,15 +54,8 @@ def announce_start(config: ServerConfig) -> None:
         log.warning("running with --unsafe-no-fsync: a power cut may lose what was acknowledged")
 
 
-def announce_serving(config: ServerConfig, member: Member) -> None:
-    log.info(
-        "serving",
-        extra=fields(
-            local_member_id=hex_id(member.member_id),
-            cluster_id=hex_id(member.cluster_id),
-            name=config.name,
-        ),
-    )
+def announce_serving(config: ServerConfig) -> None:
+    """Once the cluster knows the member."""
     log.info("ready to serve client requests")
     for address in config.listen_client:
         announce_traffic(address)

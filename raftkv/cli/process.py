@@ -114,8 +114,9 @@ class _Process:
         except OSError as e:
             log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
+        self._member.published = lambda: announce_serving(self._config)
         self._member.start()
-        self._announce()
+        self._health.set_serving(True)
         _calm_the_collector()
         _keep_freed_memory()
         await self._stop_asked.wait()
@@ -171,10 +172,6 @@ class _Process:
             self._metrics_listeners.append(
                 await listen((), pages, place, limits, reuse_port=reuse_port)
             )
-
-    def _announce(self) -> None:
-        self._health.set_serving(True)
-        announce_serving(self._config, self._member)
 
     # --- ending -----------------------------------------------------------------------------
 

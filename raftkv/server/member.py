@@ -83,6 +83,8 @@ class Member:
         self.node = self._engine.node
         self.hub = self._engine.hub
         self.maintenance = Maintenance(self._engine, scheduler)
+        self.published: Callable[[], None] = lambda: None
+        """Called once the cluster knows this member: only then is it ready, as in etcd."""
         self._local_reads = 0
         self._heard: set[int] = set()
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
@@ -318,5 +320,6 @@ class Member:
                         cluster_id=hex_id(self.cluster_id),
                     ),
                 )
+                self.published()
 
         self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)
