@@ -7,6 +7,7 @@ depend on the member it is applied at: only the header of a reply differs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from raftkv.apply.alarm import apply_alarm
@@ -67,6 +68,8 @@ class Applier:
         sequences: Mapping[int, int] | None = None,
     ) -> None:
         self.sequences = dict(sequences or {})
+        self.applied: Counter[int] = Counter()
+        """Requests by kind that had an effect since the start, for metrics."""
         self.members_changed: Callable[[], None] = lambda: None
         self.alarms = AlarmBook(backend)
         self._state = State(store, backend, leases, self.alarms)
@@ -103,6 +106,7 @@ class Applier:
                 continue
             try:
                 outcomes.append(handler(self._state, payload, header))
+                self.applied[kind] += 1
             except Corrupt:
                 raise
             except RaftKVError as error:

@@ -8,66 +8,12 @@ etcd's (server/embed/config.go and etcdmain/config.go).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from raftkv.cli.flag import Flag, Parsed, State, one_of, parse_bool, parse_duration, parse_int
+from raftkv.cli.operation_flags import OPERATION_FLAGS
 from raftkv.errors import ConfigError
 from raftkv.server.config import Address
-
-Parsed = (
-    str | int | bool | float | tuple[Address, ...] | tuple[str, ...] | dict[str, tuple[str, ...]]
-)
-_TRUE = frozenset({"1", "t", "true"})
-_FALSE = frozenset({"0", "f", "false"})
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """``parse`` raises ValueError with the reason."""
-
-    name: str
-    default: str
-    parse: Callable[[str], Parsed]
-    help: str
-    is_boolean: bool = False
-    """Stands for true when it is given without a value."""
-
-    @property
-    def variable(self) -> str:
-        return "ETCD_" + self.name.upper().replace("-", "_")
-
-
-def parse_bool(text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise ValueError("true or false is expected")
-
-
-def parse_int(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("a whole number is expected") from None
-
-
-def parse_duration(text: str) -> float:
-    """Go's durations: 100ms, 1m30s, 10m. In seconds."""
-    rest, total = text, 0.0
-    while rest:
-        digits = len(rest) - len(rest.lstrip("0123456789."))
-        unit_end = digits + len(rest[digits:]) - len(rest[digits:].lstrip("nuµmsh"))
-        unit = rest[digits:unit_end]
-        if not digits or unit not in _UNITS_S:
-            raise ValueError("a duration such as 100ms, 5s or 10m is expected")
-        total += float(rest[:digits]) * _UNITS_S[unit]
-        rest = rest[unit_end:]
-    if not text:
-        raise ValueError("a duration is expected")
-    return total
 
 
 def parse_retention(mode: str, text: str) -> tuple[float, int]:
@@ -131,15 +77,6 @@ def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
     return urls
 
 
-def one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)} is expected")
-        return text
-
-    return parse
-
-
 FLAGS: tuple[Flag, ...] = (
     Flag("name", "default", str, "this member's name, as in --initial-cluster"),
     Flag("data-dir", "", str, "where the data is; ${name}.etcd by default"),
@@ -147,6 +84,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag("listen-client-urls", "http://localhost:2379", parse_listen, "client URLs to listen on"),
     Flag(
         "advertise-client-urls", "http://localhost:2379", parse_urls, "client URLs to tell others"
+    ),
+    Flag(
+        "listen-metrics-urls",
+        "",
+        lambda text: parse_listen(text) if text else (),
+        "more URLs that serve /metrics and the health checks alone",
     ),
     Flag("listen-peer-urls", "http://localhost:2380", parse_listen, "peer URLs to listen on"),
     Flag(
@@ -160,7 +103,13 @@ FLAGS: tuple[Flag, ...] = (
     Flag("initial-cluster-state", "new", one_of("new", "existing"), "new or existing"),
     Flag("heartbeat-interval", "100", parse_int, "milliseconds between a leader's heartbeats"),
     Flag("election-timeout", "1000", parse_int, "milliseconds without a leader until an election"),
-    Flag("snapshot-count", "10000", parse_int, "log entries between cuts of the log"),
+    Flag(
+        "snapshot-count",
+        "10000",
+        parse_int,
+        "log entries between cuts of the log; an entry holds many writes",
+        state=State.DIFFERS,
+    ),
     Flag("snapshot-catchup-entries", "5000", parse_int, "log entries kept for slow followers"),
     Flag("max-request-bytes", "1572864", parse_int, "the largest request"),
     Flag("max-txn-ops", "128", parse_int, "the most operations of one txn"),
@@ -182,18 +131,22 @@ FLAGS: tuple[Flag, ...] = (
         str,
         "how much history to keep: 5 (hours) or 30m, or a number of revisions; 0 is all",
     ),
-    Flag("max-snapshots", "5", parse_int, "accepted; a member keeps no snapshot file for longer"),
-    Flag("max-wals", "5", parse_int, "accepted; a log file goes once the database covers it"),
+    Flag(
+        "max-snapshots",
+        "5",
+        parse_int,
+        "accepted; a snapshot file goes once no follower needs it",
+        state=State.ACCEPTED,
+    ),
+    Flag(
+        "max-wals",
+        "5",
+        parse_int,
+        "accepted; a log file goes once the database covers it",
+        state=State.ACCEPTED,
+    ),
     Flag("pre-vote", "true", parse_bool, "ask first whether an election could be won", True),
     Flag("watch-progress-notify-interval", "10m", parse_duration, "between progress responses"),
-    Flag(
-        "log-level",
-        "info",
-        one_of("debug", "info", "warn", "error", "panic", "fatal"),
-        "what to log",
-    ),
-    Flag("logger", "zap", one_of("zap"), "accepted for scripts; there is one logger"),
-    Flag("log-outputs", "default", one_of("default", "stderr"), "where the log goes"),
     Flag(
         "strict-reconfig-check",
         "true",
@@ -209,19 +162,12 @@ FLAGS: tuple[Flag, ...] = (
         "make this member, with its data, the only one of its cluster",
         True,
     ),
+    *OPERATION_FLAGS,
 )
 """What a member understands."""
 
 NOT_YET: dict[str, str] = {
-    "listen-client-http-urls": "", "listen-metrics-urls": "",
-    "max-concurrent-streams": "4294967295",
-    "grpc-keepalive-min-time": "5s", "grpc-keepalive-interval": "2h",
-    "grpc-keepalive-timeout": "20s", "backend-batch-interval": "0", "backend-batch-limit": "0",
-    "backend-bbolt-freelist-type": "map", "socket-reuse-port": "false",
-    "socket-reuse-address": "false", "enable-grpc-gateway": "true", "feature-gates": "",
-    "memory-mlock": "false", "discovery-endpoints": "", "discovery-token": "",
-    "discovery-srv": "",
-    "unsafe-no-fsync": "false", "cert-file": "", "key-file": "",
+    "listen-client-http-urls": "", "enable-grpc-gateway": "true", "cert-file": "", "key-file": "",
     "trusted-ca-file": "", "client-cert-auth": "false", "client-cert-file": "",
     "client-key-file": "", "client-crl-file": "", "client-cert-allowed-hostname": "",
     "auto-tls": "false", "cipher-suites": "", "tls-min-version": "TLS1.2", "tls-max-version": "",
@@ -230,15 +176,7 @@ NOT_YET: dict[str, str] = {
     "peer-auto-tls": "false", "peer-cert-allowed-cn": "", "peer-cert-allowed-hostname": "",
     "peer-crl-file": "", "peer-client-cert-file": "", "peer-client-key-file": "",
     "peer-skip-client-san-verification": "false", "auth-token": "simple", "auth-token-ttl": "300",
-    "bcrypt-cost": "10", "log-format": "json", "enable-log-rotation": "false",
-    "metrics": "basic", "enable-pprof": "false", "enable-distributed-tracing": "false",
-    "distributed-tracing-address": "localhost:4317", "distributed-tracing-service-name": "etcd",
-    "distributed-tracing-instance-id": "", "distributed-tracing-sampling-rate": "0",
-    "initial-corrupt-check": "false", "corrupt-check-time": "0s", "compact-hash-check-time": "1m",
-    "compact-hash-check-enabled": "false", "compaction-batch-limit": "1000",
-    "compaction-sleep-interval": "10ms", "warning-apply-duration": "100ms",
-    "warning-unary-request-duration": "300ms", "downgrade-check-time": "5s",
-    "enable-v2": "false",
+    "bcrypt-cost": "10",
 }  # fmt: skip
 """etcd's flags that are not served yet, with their defaults: the default is accepted, since it
 asks for nothing, and any other value is refused rather than ignored."""

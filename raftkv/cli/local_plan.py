@@ -78,7 +78,7 @@ def command_of(place: Place, places: tuple[Place, ...], program: tuple[str, ...]
 
 
 def own_program() -> tuple[str, ...]:
-    return (sys.executable, "-m", "raftkv.cli.main", "serve")
+    return (sys.executable, "-m", "raftkv.cli.main", "serve", "--log-format=console")
 
 
 def check_ports(places: tuple[Place, ...]) -> None:

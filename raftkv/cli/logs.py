@@ -1,28 +1,45 @@
-"""The log of a process: one line per event, to standard error.
+"""The log of a process: where its lines go.
 
-Owns: the format and the levels' names. Must never do: decide what is worth a line.
+Owns: the root logger's one handler. Must never do: decide what is worth a line.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
+import time
 
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-    "panic": logging.CRITICAL,
-    "fatal": logging.CRITICAL,
-}
+from raftkv.cli.log_file import LogFile
+from raftkv.cli.log_format import LEVELS, formatter
+from raftkv.cli.log_writer import Descriptor, LogWriter, Output
+from raftkv.errors import ConfigError
+from raftkv.server.operations import STDERR, STDOUT, LogSettings
 
 
-def log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=_LEVELS[level],
-        format="%(asctime)s.%(msecs)03d %(levelname)-8s %(name)-14s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-        force=True,
-    )
+def open_log(settings: LogSettings) -> LogWriter:
+    """From here on everything is logged as ``settings`` say. Raises ConfigError for a path that
+    cannot be written."""
+    try:
+        outputs = [_output(output, settings) for output in settings.outputs]
+    except OSError as e:
+        raise ConfigError(f"cannot open --log-outputs {e.filename}: {e.strerror}") from None
+    writer = LogWriter(outputs)
+    writer.setFormatter(formatter(settings.format))
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    root.addHandler(writer)
+    root.setLevel(LEVELS[settings.level])
+    atexit.register(writer.close)
+    return writer
+
+
+def _output(name: str, settings: LogSettings) -> Output:
+    if name == STDERR:
+        return Descriptor(sys.stderr.fileno(), os.write)
+    if name == STDOUT:
+        return Descriptor(sys.stdout.fileno(), os.write)
+    return LogFile(name, settings.rotation, time.time)

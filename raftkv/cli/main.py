@@ -18,15 +18,17 @@ from raftkv import ETCD_VERSION, __version__
 from raftkv.cli.ctl import ctl
 from raftkv.cli.flags import FLAGS, NOT_YET
 from raftkv.cli.local_plan import BASE_PORT
-from raftkv.cli.logs import log_to_stderr
+from raftkv.cli.logs import open_log
 from raftkv.cli.settings import CONFIG_FILE, read_settings
 from raftkv.errors import ConfigError
+from raftkv.server.operations import LogSettings
 
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 VERSION_TEXT = (
     f"etcd Version: {ETCD_VERSION}\n"
-    f"raftkv Version: {__version__}\n"
-    f"Python Version: {platform.python_version()}\n"
-    f"OS/Arch: {sys.platform}/{platform.machine()}"
+    f"Git SHA: none (raftkv {__version__})\n"
+    f"Go Version: none (Python {platform.python_version()})\n"
+    f"Go OS/Arch: {sys.platform}/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
 )
 
 
@@ -49,13 +51,13 @@ def serve(flags: tuple[str, ...]) -> None:
     if any(flag in ("--version", "-version") for flag in flags):
         click.echo(VERSION_TEXT)
         return
-    log_to_stderr("info")
+    open_log(LogSettings())
     try:
         config = read_settings(flags, os.environ)
+        open_log(config.operations.log)
     except ConfigError as e:
         click.echo(f"raftkv serve: {e}", err=True)
         sys.exit(2)
-    log_to_stderr(config.log_level)
     from raftkv.cli.process import run
 
     sys.exit(run(config))

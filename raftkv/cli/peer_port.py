@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
+from raftkv.cli.initial_check import HASHKV, answer_hash_question
 from raftkv.error_texts import TEXTS
 from raftkv.errors import MemberNotFound, RaftKVError
 from raftkv.peer.http import HttpAnswer, Respond, ask, listen_http
@@ -40,6 +41,8 @@ def respond_for(member: Callable[[], Member]) -> Respond:
     def respond(method: str, path: str, reply: Callable[[HttpAnswer], None]) -> None:
         if (method, path) == ("GET", MEMBERS):
             reply(_view_answer(member().introduce()))
+        elif method == "GET" and path.startswith(HASHKV):
+            reply(answer_hash_question(path, member().maintenance.hash_for_peer))
         elif method == "POST" and path.startswith(PROMOTE):
             _promote(member(), path.removeprefix(PROMOTE), reply)
         else:

@@ -16,14 +16,22 @@ import signal
 
 import uvloop
 
-from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
+from raftkv.cli.announcements import (
+    announce_closing,
+    announce_serving,
+    announce_signal,
+    announce_start,
+)
+from raftkv.cli.initial_check import check_against_peers
+from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
-from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
-from raftkv.gateway.metrics import Metrics, MetricsSnapshot
+from raftkv.gateway.member_health import MemberHealth
+from raftkv.gateway.pages import MetricsPages
+from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
 from raftkv.peer.transport import PeerTransport
 from raftkv.rpc.health import Health
@@ -53,12 +61,18 @@ def run(config: ServerConfig) -> int:
 
 
 async def _run(config: ServerConfig) -> int:
-    disk = OsDisk()
+    announce_start(config)
+    disk = OsDisk(fsync=config.operations.fsync)
     try:
         joining = None if holds_data(config, disk) else await introduce(config)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
+        if config.operations.initial_corrupt_check and joining is None:
+            await check_against_peers(foundation)
     except (ConfigError, Corrupt, OSError) as e:
-        log.critical("cannot open %s: %s", config.data_dir, e)
+        log.critical(
+            "cannot open the data directory",
+            extra=fields(data_dir=config.data_dir, error=str(e)),
+        )
         return 1
     return await _Process(config, foundation).serve()
 
@@ -77,6 +91,7 @@ class _Process:
         self._config = config
         self._foundation = foundation
         self._listeners: list[Listener] = []
+        self._metrics_listeners: list[Listener] = []
         self._failure: BaseException | None = None
 
     async def serve(self) -> int:
@@ -97,10 +112,11 @@ class _Process:
         try:
             await self._listen()
         except OSError as e:
-            log.critical("cannot listen: %s", e)
+            log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
+        self._member.published = lambda: announce_serving(self._config)
         self._member.start()
-        self._announce()
+        self._health.set_serving(True)
         _calm_the_collector()
         _keep_freed_memory()
         await self._stop_asked.wait()
@@ -130,37 +146,32 @@ class _Process:
 
     async def _listen(self) -> None:
         config = self._config
-        await self._transport.listen([(a.host, a.port) for a in config.listen_peer])
-        metrics = Metrics(self._snapshot_metrics)
-        self._member.observe(metrics.wal_fsync.observe, metrics.backend_commit.observe)
-        limits = WireLimits(
-            message_bytes_max=config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
+        reuse_port = config.operations.reuse_port
+        await self._transport.listen(
+            [(a.host, a.port) for a in config.listen_peer], reuse_port=reuse_port
         )
+        observation = Observation(self._member, self._transport, self._listeners)
+        message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
+        limits = wire_limits(WireLimits(message_bytes_max=message_bytes_max), config.operations)
         services = services_of(self._member, self._health)
-        http = HttpGateway(MemberHealth(self._member), metrics.render, JsonApi(services))
+        render = observation.metrics.render
+        http = HttpGateway(MemberHealth(self._member), render, JsonApi(services))
         for address in config.listen_client:
-            listener = await listen(services, http, (address.host, address.port), limits)
+            listener = await listen(
+                services,
+                observation.pages(http),
+                (address.host, address.port),
+                limits,
+                calls=observation.calls,
+                reuse_port=reuse_port,
+            )
             self._listeners.append(listener)
-
-    def _snapshot_metrics(self) -> MetricsSnapshot:
-        return metrics_snapshot(
-            self._member,
-            sent=sum(listener.bytes_sent for listener in self._listeners),
-            received=sum(listener.bytes_received for listener in self._listeners),
-        )
-
-    def _announce(self) -> None:
-        self._health.set_serving(True)
-        log.info(
-            "raftkv %s (etcd API %s) member %s %x of cluster %x",
-            __version__,
-            ETCD_VERSION,
-            self._config.name,
-            self._member.member_id,
-            self._member.cluster_id,
-        )
-        for address in self._config.listen_client:
-            log.info("ready to serve client requests on %s", address.url)
+        for address in config.listen_metrics:
+            place = (address.host, address.port)
+            pages = MetricsPages(http)
+            self._metrics_listeners.append(
+                await listen((), pages, place, limits, reuse_port=reuse_port)
+            )
 
     # --- ending -----------------------------------------------------------------------------
 
@@ -169,7 +180,7 @@ class _Process:
             if self._stop_asked.is_set():
                 log.warning("%s again: ending at once", name)
                 raise SystemExit(1)
-            log.info("%s: stopping", name)
+            announce_signal(name)
             self._stop_asked.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -182,11 +193,13 @@ class _Process:
 
     async def _stop(self) -> None:
         self._health.set_serving(False)
+        announce_closing(self._config, closed=False)
         if self._failure is None:
             await self._stop_member()
-        await asyncio.gather(*(one.close(STOP_GRACE_S) for one in self._listeners))
+        listeners = (*self._listeners, *self._metrics_listeners)
+        await asyncio.gather(*(one.close(STOP_GRACE_S) for one in listeners))
         await self._transport.close()
-        log.info("stopped")
+        announce_closing(self._config, closed=True)
 
     async def _stop_member(self) -> None:
         stopped = asyncio.Event()

@@ -16,14 +16,17 @@ from typing import Any
 
 import yaml
 
-from raftkv.cli.flags import FLAGS, NOT_YET, Flag, flag_named, parse_retention, parse_value
+from raftkv.cli.flag import Flag, parse_duration
+from raftkv.cli.flags import FLAGS, NOT_YET, flag_named, parse_retention, parse_value
+from raftkv.cli.operation_settings import limits_with, operations_of
 from raftkv.errors import ConfigError
+from raftkv.log_fields import fields
 from raftkv.server.config import Limits, ServerConfig
 
 log = logging.getLogger("raftkv.cli")
 
 CONFIG_FILE = Flag("config-file", "", str, "read all settings from this YAML file instead")
-_DURATIONS = frozenset({"watch-progress-notify-interval"})
+_DURATIONS = frozenset(flag.name for flag in FLAGS if flag.parse is parse_duration)
 _NOT_SETTINGS = frozenset({"ETCD_CONFIG_FILE"})
 
 
@@ -71,7 +74,10 @@ def _take_variable(given: dict[str, str], variable: str, text: str) -> None:
         return
     name = variable.removeprefix("ETCD_").lower().replace("_", "-")
     if flag_named(name) is None:
-        log.warning("unrecognized environment variable %s=%s", variable, text)
+        log.warning(
+            "unrecognized environment variable",
+            extra=fields(environment_variable=f"{variable}={text}"),
+        )
     elif name in given:
         raise ConfigError(
             f"conflicting environment variable {variable!r} is shadowed by the flag "
@@ -168,6 +174,7 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         auto_compaction_period_s=period_s,
         auto_compaction_revisions=revisions,
         quota_backend_bytes=values["quota-backend-bytes"],
-        log_level=str(values["log-level"]),
-        limits=limits,
+        listen_metrics=values["listen-metrics-urls"],
+        operations=operations_of(values),
+        limits=limits_with(limits, values),
     )

@@ -7,7 +7,9 @@ member says what it knows, ``http`` says what that means for a probe.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+import resource
+from collections.abc import Mapping, Sequence
 
 from raftkv import ETCD_VERSION
 from raftkv.errors import RaftKVError
@@ -49,7 +51,14 @@ class MemberHealth:
         return ETCD_VERSION
 
 
-def metrics_snapshot(member: Member, *, sent: int, received: int) -> MetricsSnapshot:
+def metrics_snapshot(
+    member: Member,
+    *,
+    sent: int,
+    received: int,
+    watch_streams: int,
+    features: Mapping[str, tuple[bool, str]],
+) -> MetricsSnapshot:
     """``sent`` and ``received`` are the client port's bytes so far."""
     status = member.status()
     return MetricsSnapshot(
@@ -68,9 +77,15 @@ def metrics_snapshot(member: Member, *, sent: int, received: int) -> MetricsSnap
         compact_revision=member.store.compact_revision,
         watchers=member.hub.watcher_count,
         slow_watchers=member.hub.slow_count,
+        watch_streams=watch_streams,
         client_bytes_sent=sent,
         client_bytes_received=received,
         member_id=member.member_id,
         server_version=ETCD_VERSION,
         cluster_version=ETCD_VERSION,
+        applied=member.applied_requests,
+        alarms=[(alarm.member_id, alarm.kind.name) for alarm in member.maintenance.alarms()],
+        features=features,
+        fds_used=len(os.listdir("/proc/self/fd")),
+        fds_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     )

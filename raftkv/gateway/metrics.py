@@ -1,22 +1,29 @@
 """The member's Prometheus metrics, under etcd's names.
 
-Owns: one ``CollectorRegistry`` and the two histograms that are observed as things happen (once
-per fsync, once per commit). Everything else is read from the member when somebody scrapes, so
-the request path pays nothing.
+Owns: one ``CollectorRegistry`` and the numbers that are read from the member when somebody scrapes,
+so that the request path pays nothing. ``member_observer``, ``call_metrics`` and ``peer_metrics``
+add theirs to the registry.
 Must never do: know the member; it is handed a function that returns a ``MetricsSnapshot``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-# etcd's: 1 ms doubled thirteen times.
-_DISK_BUCKETS = tuple(0.001 * 2**power for power in range(14))
+from raftkv.apply.batch import RequestKind
+
+PYTHON = f"python{platform.python_version()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +52,14 @@ class MetricsSnapshot:
     member_id: int = 0
     server_version: str = ""
     cluster_version: str = ""
+    applied: Mapping[int, int] = field(default_factory=dict)
+    """Requests that had an effect, by RequestKind."""
+    alarms: Sequence[tuple[int, str]] = ()
+    """Who has which alarm."""
+    features: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
+    """Gates: whether each is on, and its stage."""
+    fds_used: int = 0
+    fds_limit: int = 0
 
 
 Gauge = tuple[str, str, Callable[[MetricsSnapshot], float]]
@@ -97,6 +112,17 @@ _GAUGES: tuple[Gauge, ...] = (
         lambda s: s.slow_watchers,
     ),
     ("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", lambda s: s.watch_streams),
+    ("os_fd_used", "Open file descriptors.", lambda s: s.fds_used),
+    ("os_fd_limit", "The most file descriptors.", lambda s: s.fds_limit),
+)
+# Requests that were applied, by kind: name, help, kind.
+_APPLIED: tuple[tuple[str, str, RequestKind], ...] = (
+    ("etcd_mvcc_put", "Puts applied, those in txns aside.", RequestKind.PUT),
+    ("etcd_mvcc_delete", "Deletes applied, those in txns aside.", RequestKind.DELETE_RANGE),
+    ("etcd_mvcc_txn", "Txns applied.", RequestKind.TXN),
+    ("etcd_debugging_lease_granted", "Leases granted.", RequestKind.LEASE_GRANT),
+    ("etcd_debugging_lease_revoked", "Leases revoked.", RequestKind.LEASE_REVOKE),
+    ("etcd_debugging_server_lease_expired", "Leases expired.", RequestKind.LEASE_EXPIRY),
 )
 _COUNTERS: tuple[Gauge, ...] = (
     (
@@ -141,6 +167,11 @@ class _MemberCollector(Collector):
         if snapshot.keys is not None:
             text = "Keys in the store."
             yield GaugeMetricFamily("etcd_debugging_mvcc_keys_total", text, value=snapshot.keys)
+        for name, text, kind in _APPLIED:
+            yield CounterMetricFamily(name, text, value=snapshot.applied.get(int(kind), 0))
+        yield _alarms(snapshot.alarms)
+        yield _features(snapshot.features)
+        yield _labelled("etcd_server_go_version", "server_go_version", PYTHON)
         yield _labelled("etcd_server_id", "server_id", f"{snapshot.member_id:x}")
         yield _labelled("etcd_server_version", "server_version", snapshot.server_version)
         yield _labelled("etcd_cluster_version", "cluster_version", snapshot.cluster_version)
@@ -153,22 +184,30 @@ def _labelled(name: str, label: str, value: str) -> Metric:
     return family
 
 
+def _alarms(alarms: Sequence[tuple[int, str]]) -> Metric:
+    labels = ["server_id", "alarm_type"]
+    family = GaugeMetricFamily("etcd_debugging_server_alarms", "Raised alarms.", labels=labels)
+    for member_id, kind in alarms:
+        family.add_metric([f"{member_id:x}", kind], 1)
+    return family
+
+
+def _features(features: Mapping[str, tuple[bool, str]]) -> Metric:
+    labels = ["name", "stage"]
+    family = GaugeMetricFamily("etcd_server_feature_enabled", "Feature gates.", labels=labels)
+    for name, (is_on, stage) in features.items():
+        family.add_metric([name, stage], is_on)
+    return family
+
+
 class Metrics:
     """The registry of one member."""
 
     def __init__(self, snapshot: Callable[[], MetricsSnapshot]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(_MemberCollector(snapshot))
         ProcessCollector(registry=self.registry)
-        self.wal_fsync = self._histogram(
-            "etcd_disk_wal_fsync_duration_seconds", "How long the log's fsync took."
-        )
-        self.backend_commit = self._histogram(
-            "etcd_disk_backend_commit_duration_seconds", "How long the database's commit took."
-        )
-
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, registry=self.registry, buckets=_DISK_BUCKETS)
 
     def render(self) -> bytes:
         """The text exposition format."""

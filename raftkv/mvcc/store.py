@@ -14,7 +14,7 @@ from raftkv.backend.ordered_keys import OrderedKeys
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import Compacted, FutureRevision
 from raftkv.mvcc.codec import decode_row
-from raftkv.mvcc.compaction import Compaction
+from raftkv.mvcc.compaction import NEVER, Compaction
 from raftkv.mvcc.hash import HashResult, HistoryHash
 from raftkv.mvcc.heads import Heads
 from raftkv.mvcc.history import History
@@ -95,10 +95,14 @@ class Store:
             pass
         return running.result
 
-    def begin_hash(self, revision: int) -> HistoryHash:
-        """The same in steps. Void once ``generation`` or the compacted revision change."""
+    def begin_hash(self, revision: int, compacted: int = NEVER) -> HistoryHash:
+        """The same in steps, as if compacted at ``compacted`` at least, to compare with a store
+        that is. Void once ``generation`` or the compacted revision change."""
         self._check_readable(revision)
-        return HistoryHash(self.history, revision, self.compact_revision, self._compaction.finished)
+        compacted = max(compacted, self.compact_revision)
+        if revision < compacted:
+            raise Compacted(compacted)
+        return HistoryHash(self.history, revision, compacted, self._compaction.finished)
 
     def _check_readable(self, revision: int) -> None:
         if revision > self.current_revision:

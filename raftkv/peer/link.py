@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
+from raftkv.log_fields import fields, hex_id
 from raftkv.peer.codec import PeerProtocolError
 from raftkv.peer.framing import Answer, Greeting, decode_answer
 from raftkv.scheduler import Scheduler, Timer
@@ -22,6 +24,11 @@ REDIAL_DELAY_MAX_S = 1.0
 DIAL_TIMEOUT_S = 2.0
 TCP_USER_TIMEOUT_MS = 5_000
 """How long the kernel keeps a connection whose peer acknowledges nothing."""
+
+_TCP_INFO_BYTES = 104
+_ROUND_TRIP_AT = 68
+"""tcpi_rtt in Linux's struct tcp_info: after 8 one-byte fields and 15 numbers."""
+_ROUND_TRIP = struct.Struct("=I")
 
 log = logging.getLogger("raftkv.peer")
 
@@ -58,6 +65,16 @@ class PeerLink:
     @property
     def is_open(self) -> bool:
         return self.open_since is not None
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """As the kernel measures it on the open connection."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if not self.is_open or sock is None:
+            return None
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        (microseconds,) = _ROUND_TRIP.unpack_from(info, _ROUND_TRIP_AT)
+        return float(microseconds) / 1e6
 
     def start(self) -> None:
         self._timer = None
@@ -105,7 +122,10 @@ class PeerLink:
     def _complain(self, what: str) -> None:
         if what != self._last_complaint:
             self._last_complaint = what
-            log.warning("peer %x: %s", self.target, what)
+            log.warning("no link to a peer", extra=self._fields(reason=what))
+
+    def _fields(self, **more: str) -> dict[str, dict[str, object]]:
+        return fields(remote_peer_id=hex_id(self.target), **more)
 
     # --- called by the protocol ---------------------------------------------------------
 
@@ -134,13 +154,13 @@ class PeerLink:
         self.open_since = self._scheduler.now()
         self._delay_s = REDIAL_DELAY_MIN_S
         self._last_complaint = ""
-        log.info("peer %x: connected", self.target)
+        log.info("established a link to a peer", extra=self._fields())
 
     def on_lost(self) -> None:
         if self.is_open:
             self.disconnects += 1
             if not self._closed:
-                log.warning("peer %x: connection lost", self.target)
+                log.warning("lost the link to a peer", extra=self._fields())
         self.open_since = None
         self._transport = None
         self._redial()

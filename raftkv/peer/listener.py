@@ -55,11 +55,14 @@ class MessageSink:
         self,
         deliver: Callable[[list[Message]], None],
         frame_bytes_max: int,
+        received: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._deliver = deliver
+        self._received = received
         self._frames = FrameReader(frame_bytes_max)
 
     def feed(self, data: bytes) -> None:
+        self._received(len(data))
         messages = [decode_message(body) for body in self._frames.feed(data)]
         if messages:
             self._deliver(messages)

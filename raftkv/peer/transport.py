@@ -8,7 +8,9 @@ unreachable, which is what Raft expects of a network.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from raftkv.error_texts import error_of_text
@@ -23,6 +25,19 @@ from raftkv.raft.message import Message
 from raftkv.scheduler import Scheduler, Worker
 
 FRAME_OVERHEAD_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatistics:
+    """Since this member started. ``round_trip_s`` is the kernel's, None while there is no link."""
+
+    peer: int
+    is_open: bool
+    bytes_sent: int
+    bytes_received: int
+    sent_failures: int
+    disconnects: int
+    round_trip_s: float | None
 
 
 class PeerTransport:
@@ -57,13 +72,19 @@ class PeerTransport:
         self._links: dict[int, PeerLink] = {}
         self._servers: list[asyncio.Server] = []
         self._accepted: set[PeerProtocol] = set()
+        self._sent_failures: Counter[int] = Counter()
+        self._received: Counter[int] = Counter()
         self._streams: set[asyncio.Task[None] | asyncio.Task[HttpAnswer | None]] = set()
 
-    async def listen(self, addresses: Sequence[tuple[str, int]]) -> None:
+    async def listen(
+        self, addresses: Sequence[tuple[str, int]], *, reuse_port: bool = False
+    ) -> None:
         """Accept peers on every (host, port). Raises OSError when one cannot be bound."""
         loop = asyncio.get_running_loop()
         for host, port in addresses:
-            server = await loop.create_server(self._accept, host, port)
+            server = await loop.create_server(
+                self._accept, host, port, reuse_port=reuse_port or None
+            )
             self._servers.append(server)
 
     def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
@@ -89,6 +110,7 @@ class PeerTransport:
         for peer, parts in frames.items():
             link = self._links.get(peer)
             if link is None or not link.send(b"".join(parts)):
+                self._sent_failures[peer] += len(parts)
                 self._unreachable(peer)
 
     def send_snapshot(
@@ -132,9 +154,20 @@ class PeerTransport:
             return None
         return self._scheduler.now() - link.open_since
 
-    @property
-    def connected_peers(self) -> int:
-        return sum(link.is_open for link in self._links.values())
+    def statistics(self) -> list[PeerStatistics]:
+        """One row per peer that this member has now."""
+        return [
+            PeerStatistics(
+                peer=peer,
+                is_open=link.is_open,
+                bytes_sent=link.bytes_sent,
+                bytes_received=self._received[peer],
+                sent_failures=self._sent_failures[peer],
+                disconnects=link.disconnects,
+                round_trip_s=link.round_trip_s,
+            )
+            for peer, link in self._links.items()
+        ]
 
     async def close(self) -> None:
         for task in self._streams:
@@ -179,7 +212,12 @@ class PeerTransport:
                 self._open_snapshot(),
                 lambda message: self._deliver([message]),
             )
-        return MessageSink(self._deliver, self._frame_bytes_max)
+        received, sender = self._received, greeting.sender
+
+        def count(size: int) -> None:
+            received[sender] += size
+
+        return MessageSink(self._deliver, self._frame_bytes_max, count)
 
 
 def _promoted(answer: HttpAnswer | None) -> RaftKVError | None:

@@ -88,8 +88,10 @@ class MessageType(IntEnum):
     READ_INDEX_RESP = 12
     TRANSFER_LEADER = 13
     TIMEOUT_NOW = 14
-    ASK = 15  # of the servers around the core, which never sees these two
+    ASK = 15  # of the servers around the core, which never sees these four
     ANSWER = 16
+    HASH_ASK = 17
+    HASH_ANSWER = 18
 
 
 @dataclass(frozen=True, slots=True)

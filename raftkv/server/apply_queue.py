@@ -19,6 +19,9 @@ STEP_BYTES_MAX = 512 * 1024
 """One turn applies entries up to this many bytes, then lets the loop breathe."""
 
 
+Clock = Callable[[], float]
+
+
 class ApplyQueue:
     """``applied_index`` is the last entry whose effect every read sees."""
 
@@ -39,6 +42,9 @@ class ApplyQueue:
         self.applied_term = applied_term
         self.queued_index = applied_index
         self.is_open = True
+        self.clock: Clock | None = None
+        """For metrics: without one, applying is not timed."""
+        self.entry_seconds: Callable[[float, Entry], None] = lambda seconds, entry: None
 
     @property
     def backlog(self) -> int:
@@ -58,7 +64,10 @@ class ApplyQueue:
         done = 0
         while self._entries and done < STEP_BYTES_MAX:
             entry = self._entries.popleft()
-            self._apply(entry)
+            if self.clock is None:
+                self._apply(entry)
+            else:
+                self._apply_timed(entry, self.clock)
             done += len(entry.data) + 1
         return done
 
@@ -79,6 +88,11 @@ class ApplyQueue:
             self._apply_batch(entry)
         self.applied_index = entry.index
         self.applied_term = entry.term
+
+    def _apply_timed(self, entry: Entry, clock: Clock) -> None:
+        began = clock()
+        self._apply(entry)
+        self.entry_seconds(clock() - began, entry)
 
     def _apply_batch(self, entry: Entry) -> None:
         batch = decode_batch(entry.data)

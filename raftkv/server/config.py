@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from raftkv.errors import ConfigError
+from raftkv.server.operations import Operations
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -93,7 +94,8 @@ class ServerConfig:
     """What history to keep: by time or by number; 0 is for ever."""
     quota_backend_bytes: int = 0
     """0: etcd's default of 2 GiB; below 0: none."""
-    log_level: str = "info"
+    listen_metrics: tuple[Address, ...] = ()
+    operations: Operations = field(default_factory=Operations)
     limits: Limits = Limits()
 
     def validate(self) -> None:

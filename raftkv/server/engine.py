@@ -13,6 +13,7 @@ from typing import Protocol
 
 from raftkv.apply.applier import Applier
 from raftkv.errors import MemberRemoved, RaftKVError, Stopped
+from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import Config, RandomSource
 from raftkv.raft.message import NO_NODE, Message, Ready, Role, SoftState
@@ -300,10 +301,10 @@ class Engine:
             self._leader_lost_at = self.scheduler.now()
         if soft.leader_id != NO_NODE:
             self.leader_changes += 1
-            what = "this member" if soft.role is Role.LEADER else f"{soft.leader_id:x}"
-            log.info("leader is %s at term %d", what, self.node.status().term)
+            told = {"leader_id": hex_id(soft.leader_id), "term": self.node.term}
+            log.info("elected leader", extra=fields(**told, is_local=soft.role is Role.LEADER))
         else:
-            log.warning("no leader: lost %x", self.leader_id)
+            log.warning("lost leader", extra=fields(leader_id=hex_id(self.leader_id)))
         self.leader_id = soft.leader_id
 
     def _after_turn(self) -> None:
@@ -324,7 +325,7 @@ class Engine:
         self.node.compact(cut)
         self.persister.mark(marker)
         self._snapshots.purge()
-        log.info("log is durable in the database up to %d, kept from %d", marker.index, cut + 1)
+        log.info("compacted the raft log", extra=fields(durable=marker.index, first_kept=cut + 1))
 
     def _reopened(self) -> None:
         self.loop.schedule()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from raftkv.backend.environment import Backend
 from raftkv.errors import RaftKVError, TooManyRequests
+from raftkv.mvcc.compaction import NEVER
 from raftkv.mvcc.hash import BackendHash, HashResult, HistoryHash
 from raftkv.mvcc.store import Store
 
@@ -30,12 +31,12 @@ class Hashing:
     def is_waiting(self) -> bool:
         return bool(self._jobs)
 
-    def hash_kv(self, revision: int, done: HashDone) -> None:
-        """The hash at ``revision``, at the current one with 0 or less. Raises Compacted,
-        FutureRevision and TooManyRequests."""
+    def hash_kv(self, revision: int, done: HashDone, compacted: int = NEVER) -> None:
+        """The hash at ``revision``, at the current one with 0 or less, as if compacted at
+        ``compacted`` at least. Raises Compacted, FutureRevision and TooManyRequests."""
         self._check_bound()
         revision = revision if revision > 0 else self._store.current_revision
-        self._jobs.append(_HistoryJob(self._store, revision, done))
+        self._jobs.append(_HistoryJob(self._store, revision, compacted, done))
 
     def hash_backend(self, done: CrcDone) -> None:
         """Raises TooManyRequests."""
@@ -59,22 +60,22 @@ class Hashing:
 class _HistoryJob:
     """Made anew until no compaction and no snapshot came in between."""
 
-    def __init__(self, store: Store, revision: int, done: HashDone) -> None:
+    def __init__(self, store: Store, revision: int, compacted: int, done: HashDone) -> None:
         self.done = done
         self._store = store
         self._revision = revision
+        self._compacted = compacted
         self._begin()
 
     def _begin(self) -> HistoryHash:
-        self._generation = self._store.generation
-        self._run = self._store.begin_hash(self._revision)
+        self._seen = (self._store.generation, self._store.compact_revision)
+        self._run = self._store.begin_hash(self._revision, self._compacted)
         return self._run
 
     def step(self, records_max: int) -> bool:
         """True once it is answered."""
         run, store = self._run, self._store
-        seen = (self._generation, run.compact_revision)
-        if seen != (store.generation, store.compact_revision):
+        if self._seen != (store.generation, store.compact_revision):
             try:
                 run = self._begin()
             except RaftKVError as error:

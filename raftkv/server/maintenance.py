@@ -12,13 +12,17 @@ from raftkv.api.rpc_pb2 import AlarmRequest, AlarmType
 from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.errors import RaftKVError
+from raftkv.log_fields import fields, hex_id
+from raftkv.mvcc.hash import HashResult
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
 from raftkv.server.backup import Backups, Opened
+from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.hashing import CrcDone, HashDone
 from raftkv.server.leadership import LeaderMove, Moved
+from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
 from raftkv.server.space import Space
 
@@ -57,6 +61,21 @@ class Maintenance:
             is_stopped=lambda: engine.stopped,
             propose=self._propose,
         )
+        self.corruption = CorruptionCheck(
+            me=self._me,
+            first_number=engine.foundation.first_number,
+            store=engine.foundation.store,
+            hashing=self._background.hashing,
+            background=self._background.schedule,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            raise_alarm=self.raise_alarm,
+            scheduler=scheduler,
+            transport=engine.transport,
+            interval_s=config.operations.corrupt_check_interval_s,
+            compact_interval_s=config.operations.compact_hash_check_interval_s,
+        )
         self._backups = Backups(
             backend=backend,
             committer=committer,
@@ -68,6 +87,7 @@ class Maintenance:
     def start(self) -> None:
         self._look()
         self._auto_compactor.start()
+        self.corruption.start()
 
     # --- alarms and the quota -----------------------------------------------------------------
 
@@ -86,7 +106,10 @@ class Maintenance:
         if self._engine.applier.alarms.is_active(alarm) or alarm in self._raising:
             return
         self._raising.add(alarm)
-        log.warning("raising alarm %s of member %x", alarm.kind.name, alarm.member_id)
+        log.warning(
+            "alarm raised",
+            extra=fields(alarm=alarm.kind.name, raised_member_id=hex_id(alarm.member_id)),
+        )
         request = AlarmRequest(
             action=AlarmRequest.ACTIVATE,
             memberID=alarm.member_id,
@@ -96,7 +119,10 @@ class Maintenance:
         def raised(outcome: bytes | RaftKVError) -> None:
             self._raising.discard(alarm)
             if isinstance(outcome, RaftKVError) and not self._engine.stopped:
-                log.warning("cannot raise alarm %s: %s", alarm.kind.name, outcome)
+                log.warning(
+                    "cannot raise an alarm",
+                    extra=fields(alarm=alarm.kind.name, error=str(outcome)),
+                )
 
         self._propose(RequestKind.ALARM, request.SerializeToString(), raised)
 
@@ -106,6 +132,12 @@ class Maintenance:
         """Raises Compacted, FutureRevision and TooManyRequests."""
         self._background.hashing.hash_kv(revision, done)
         self._background.schedule()
+
+    def hash_for_peer(self, question: HashQuestion) -> HashResult | None:
+        """None: ask again."""
+        result = self.corruption.peer_hashes.look(question)
+        self._background.schedule()
+        return result
 
     def hash_backend(self, done: CrcDone) -> None:
         """Raises TooManyRequests."""

@@ -9,7 +9,8 @@ enters by ``propose`` or ``linearize`` and leaves by its callback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.member_change import MemberStep
@@ -17,10 +18,12 @@ from raftkv.apply.membership import MemberInfo, encode_attributes, encode_update
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
+from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
-from raftkv.raft.message import NO_NODE, Message
+from raftkv.raft.message import NO_NODE, Entry, Message
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
+from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
@@ -33,6 +36,19 @@ from raftkv.server.reconfiguration import Added
 from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
+
+
+class Observer(Protocol):
+    """Who keeps the times of a member."""
+
+    def clock(self) -> float:
+        """Seconds, finer than the scheduler's."""
+
+    def fsync_seconds(self, seconds: float) -> None: ...
+
+    def commit_seconds(self, seconds: float) -> None: ...
+
+    def entry_seconds(self, seconds: float, entry: Entry) -> None: ...
 
 
 class Member:
@@ -67,6 +83,8 @@ class Member:
         self.node = self._engine.node
         self.hub = self._engine.hub
         self.maintenance = Maintenance(self._engine, scheduler)
+        self.published: Callable[[], None] = lambda: None
+        """Called once the cluster knows this member: only then is it ready, as in etcd."""
         self._local_reads = 0
         self._heard: set[int] = set()
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
@@ -183,12 +201,17 @@ class Member:
     def proposals_failed(self) -> int:
         return self._engine.proposals.failed
 
-    def observe(
-        self, fsync_seconds: Callable[[float], None], commit_seconds: Callable[[float], None]
-    ) -> None:
-        """Have the disk's times told to metrics."""
-        self._engine.persister.fsync_seconds = fsync_seconds
-        self._engine.committer.commit_seconds = commit_seconds
+    @property
+    def applied_requests(self) -> Mapping[int, int]:
+        """How many had an effect since the start, by RequestKind."""
+        return self._engine.applier.applied
+
+    def observe(self, observer: Observer) -> None:
+        """Have the times of disk and applying told to metrics."""
+        self._engine.persister.fsync_seconds = observer.fsync_seconds
+        self._engine.committer.commit_seconds = observer.commit_seconds
+        self._engine.queue.entry_seconds = observer.entry_seconds
+        self._engine.queue.clock = observer.clock
 
     # --- who is a member ----------------------------------------------------------------------
 
@@ -259,6 +282,8 @@ class Member:
                 self._heard.add(message.sender)
                 if message.type in LEADER_CALLS:
                     self.leases.calls.receive(message)
+                elif message.type in HASH_CALLS:
+                    self.maintenance.corruption.receive(message)
                 else:
                     self.node.step(message)
             self._engine.loop.schedule()
@@ -281,7 +306,20 @@ class Member:
 
         def told(outcome: bytes | RaftKVError) -> None:
             if isinstance(outcome, RaftKVError) and not self._engine.stopped:
-                log.warning("cannot publish this member's URLs yet: %s", outcome)
+                log.warning(
+                    "cannot publish this member's URLs yet", extra=fields(error=str(outcome))
+                )
                 self._publish()
+            elif not isinstance(outcome, RaftKVError):
+                log.info(
+                    "published local member to cluster through raft",
+                    extra=fields(
+                        local_member_id=hex_id(self.member_id),
+                        local_member_name=config.name,
+                        client_urls=list(config.advertise_client_urls),
+                        cluster_id=hex_id(self.cluster_id),
+                    ),
+                )
+                self.published()
 
         self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)

@@ -13,6 +13,7 @@ from random import Random
 
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.introduction import Answers, ClusterView
+from raftkv.server.operations import Operations
 from raftkv.server.status import MemberInfo
 from raftkv.simulation.clock import Callback
 from raftkv.simulation.machine import Machine, MemberProcess, RealStorage, Storage, VirtualStorage
@@ -38,6 +39,7 @@ class SimulatedCluster:
         election_timeout_ms: int = 1000,
         pre_vote: bool = True,
         quota_backend_bytes: int = 0,
+        operations: Operations | None = None,
     ) -> None:
         self.scheduler = VirtualScheduler()
         self.random = Random(f"{seed}/cluster")
@@ -52,6 +54,7 @@ class SimulatedCluster:
             election_timeout_ms=election_timeout_ms,
             pre_vote=pre_vote,
             quota_backend_bytes=quota_backend_bytes,
+            operations=operations or Operations(),
             limits=limits or Limits(),
         )
         self.machines = [self._machine(name) for name in names]

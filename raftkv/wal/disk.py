@@ -67,9 +67,12 @@ class Disk(Protocol):
 
 
 class OsFile:
-    def __init__(self, fd: int, position: int) -> None:
+    """``fsync`` is False where --unsafe-no-fsync gave the promise up."""
+
+    def __init__(self, fd: int, position: int, *, fsync: bool = True) -> None:
         self._fd = fd
         self._position = position
+        self._fsync = fsync
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -79,7 +82,8 @@ class OsFile:
             view = view[written:]
 
     def sync(self) -> None:
-        os.fdatasync(self._fd)
+        if self._fsync:
+            os.fdatasync(self._fd)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
@@ -91,6 +95,9 @@ class OsFile:
 
 class OsDisk:
     """``Disk`` on the operating system's file system."""
+
+    def __init__(self, *, fsync: bool = True) -> None:
+        self._fsync = fsync
 
     def make_dir(self, path: str) -> None:
         if os.path.isdir(path):
@@ -122,10 +129,11 @@ class OsDisk:
         fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)
         if allocate:
             os.posix_fallocate(fd, 0, allocate)
-        return OsFile(fd, 0)
+        return OsFile(fd, 0, fsync=self._fsync)
 
     def open(self, path: str, position: int) -> OsFile:
-        return OsFile(os.open(path, os.O_RDWR | os.O_CLOEXEC), position)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return OsFile(fd, position, fsync=self._fsync)
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)
@@ -137,6 +145,8 @@ class OsDisk:
             os.unlink(path)
 
     def sync_dir(self, path: str) -> None:
+        if not self._fsync:
+            return
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(fd)

@@ -50,6 +50,7 @@ class StreamCall(TaskCall):
 
     def __init__(self, connection: Connection, stream_id: int, head: Head) -> None:
         super().__init__(connection, stream_id, head)
+        head.counts.started += 1
         self._messages: deque[bytes] = deque()
         self._messages_bytes = 0
         self._ended = False
@@ -71,6 +72,7 @@ class StreamCall(TaskCall):
     def _finish(self, status: Status) -> None:
         if not self.done:
             self.done = True
+            self.count(status.code, 0)
             self.connection.output.finish(self, status)
 
     # --- the handler's side (service.Stream) -------------------------------------------------
@@ -96,6 +98,7 @@ class StreamCall(TaskCall):
 
     def send(self, message: bytes) -> None:
         if not self.done:
+            self.head.counts.stream_messages_sent += 1
             self.connection.output.send(self, message)
 
     @property
@@ -122,6 +125,7 @@ class StreamCall(TaskCall):
     def receive(self, data: bytes) -> None:
         assert self.reader is not None, f"stream {self.stream_id} receives after its end"
         for message in self.reader.feed(data):
+            self.head.counts.stream_messages_received += 1
             self._messages.append(message)
             self._messages_bytes += len(message) + PREFIX_BYTES
         self._wake()

@@ -57,7 +57,7 @@ class Connection:
         self.next_deadline = _NEVER
         self._decoder: HeaderDecoder[Meaning] = HeaderDecoder(limits, routes.meaning)
         self._owner = owner
-        self._now = 0.0
+        self.now = 0.0
         self._partial = b""
         # A header block still being continued: its stream, whether that ends, its fragments.
         self._block: tuple[int, bool, list[bytes]] | None = None
@@ -80,7 +80,7 @@ class Connection:
         """Serve everything in ``data``. A peer's fault ends up in ``failure`` and a GOAWAY."""
         if self.failure is not None:
             return
-        self._now = now
+        self.now = now
         try:
             self._receive_frames(self._partial + data if self._partial else data)
         except ConnectionFailure as failure:
@@ -153,7 +153,7 @@ class Connection:
             elif kind == frames.CONTINUATION:
                 self._on_continuation(flags, stream_id, payload)
             else:
-                self.control.on_frame(kind, flags, stream_id, payload, self._now)
+                self.control.on_frame(kind, flags, stream_id, payload, self.now)
         except StreamFailure as failure:
             self._reset(stream_id, failure.code)
 
@@ -168,13 +168,13 @@ class Connection:
             if stream_id == 0 or stream_id > self.control.last_stream_id:
                 reason = f"DATA on idle stream {stream_id}"
                 raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
-            self.control.flood.idle_frames.take(self._now)
+            self.control.flood.idle_frames.take(self.now)
             return
         if stream.remote_closed:
             raise StreamFailure(ErrorCode.STREAM_CLOSED, "DATA after END_STREAM")
         ended = bool(flags & frames.END_STREAM)
         if not data and not ended:
-            self.control.flood.idle_frames.take(self._now)
+            self.control.flood.idle_frames.take(self.now)
         # A call that is over already takes no more; its RST_STREAM is on the way.
         stream.remote_closed = ended
         if not stream.done:
@@ -241,7 +241,7 @@ class Connection:
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
         if stream_id <= self.control.last_stream_id:
             # Ours to close or the peer's: either way nobody listens there any more.
-            self.control.flood.idle_frames.take(self._now)
+            self.control.flood.idle_frames.take(self.now)
             return
         self.control.last_stream_id = stream_id
         if stream_id > self.control.last_accepted_id:
@@ -272,7 +272,7 @@ class Connection:
 
     def _reset(self, stream_id: int, code: ErrorCode) -> None:
         """RST_STREAM for the peer's fault; a peer that keeps at it is a flood."""
-        self.control.flood.resets.take(self._now)
+        self.control.flood.resets.take(self.now)
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
             self._abandon(stream)
@@ -321,7 +321,7 @@ class Connection:
     # --- deadlines -------------------------------------------------------------------------------
 
     def _set_deadline(self, stream: StreamState, timeout: float) -> None:
-        stream.deadline = deadline = self._now + timeout
+        stream.deadline = deadline = self.now + timeout
         if deadline < self.next_deadline:
             self.next_deadline = deadline
 

@@ -39,6 +39,9 @@ class Control:
         self._streams = streams
         self._abandon = abandon
         self._answers_at_ping = 0
+        self._pinged_at = float("-inf")
+        self._ping_strikes = 0
+        self._limits = limits
         self._methods: dict[int, Callable[[int, int, bytes, float], None]] = {
             frames.PRIORITY: self._on_priority,
             frames.RST_STREAM: self._on_rst_stream,
@@ -108,8 +111,18 @@ class Control:
         # A client may ping at every answer to measure the path; only pings for nothing count.
         if self._output.answers == self._answers_at_ping:
             self.flood.pings.take(now)
+            self._strike(now)
+        else:
+            self._ping_strikes = 0
         self._answers_at_ping = self._output.answers
+        self._pinged_at = now
         self._output.control(frames.ping(payload, ack=True))
+
+    def _strike(self, now: float) -> None:
+        if now - self._pinged_at < self._limits.ping_interval_seconds_min:
+            self._ping_strikes += 1
+            if self._ping_strikes > self._limits.ping_strikes_max:
+                raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes, now: float) -> None:
         frames.read_word("RST_STREAM", payload)

@@ -58,6 +58,10 @@ class WireLimits:
     # --- floods: a burst, then so many a second, then GOAWAY ENHANCE_YOUR_CALM -----
     resets_burst: int = 1_000
     resets_per_second: float = 200.0
+    # As grpc-go: who pings more often than this while nothing was sent to it, more than
+    # ping_strikes_max times, is told "too_many_pings". 0: only the burst below counts.
+    ping_interval_seconds_min: float = 0.0
+    ping_strikes_max: int = 2
     pings_burst: int = 200
     pings_per_second: float = 10.0
     settings_burst: int = 50

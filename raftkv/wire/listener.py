@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from raftkv.wire import frames
+from raftkv.wire.calls import CallBook
 from raftkv.wire.http1 import Http1Protocol
 from raftkv.wire.http2 import Http2Protocol
 from raftkv.wire.limits import WireLimits
@@ -206,16 +207,25 @@ async def listen(
     limits: WireLimits | None = None,
     *,
     tls: ssl.SSLContext | None = None,
+    calls: CallBook | None = None,
+    reuse_port: bool = False,
 ) -> Listener:
     """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address.
 
+    ``calls`` is told what came of every call.
     ``tls`` needs ``set_alpn_protocols(["h2", "http/1.1"])`` on its side. Raises OSError when the
     address cannot be bound.
     """
     limits = limits or WireLimits()
-    hub = Hub(Routes(services, limits, http), http, limits)
+    hub = Hub(Routes(services, limits, http, calls), http, limits)
     host, port = address
     server = await hub.loop.create_server(
-        lambda: Doorway(hub), host, port, ssl=tls, backlog=1024, reuse_address=True
+        lambda: Doorway(hub),
+        host,
+        port,
+        ssl=tls,
+        backlog=1024,
+        reuse_address=True,
+        reuse_port=reuse_port,
     )
     return Listener(hub, server)

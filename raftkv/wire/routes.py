@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from raftkv.wire.calls import CallBook, MethodCounts
 from raftkv.wire.grpc import (
     CONTENT_TYPE,
     INTERNAL,
@@ -53,6 +54,10 @@ def _no_status(error: BaseException) -> Status:
     return Status(INTERNAL, str(error))
 
 
+# Where calls of no method of a service end up: plain HTTP requests.
+_UNCOUNTED = CallBook().counts("", "", is_stream=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """A request head, understood."""
@@ -66,6 +71,7 @@ class Head:
     encoding: bytes = b""
     refusal: bytes = b""
     http_method: bytes = b""
+    counts: MethodCounts = _UNCOUNTED
 
 
 # A head and its grpc-timeout in seconds, kept apart since the timeout varies from call to call.
@@ -78,9 +84,14 @@ class Routes:
     """The one path table of a listener, and the heads already understood."""
 
     def __init__(
-        self, services: Sequence[Service], limits: WireLimits, http: HttpHandler | None = None
+        self,
+        services: Sequence[Service],
+        limits: WireLimits,
+        http: HttpHandler | None = None,
+        calls: CallBook | None = None,
     ) -> None:
         self._http = http
+        self._calls = calls or CallBook()
         self._heads_max = limits.request_heads_cached_max
         self._heads: dict[tuple[Field, ...], Head] = {}
         self._services = {service.name for service in services}
@@ -94,7 +105,8 @@ class Routes:
     def _add(self, service: Service, name: str, head: Head) -> None:
         path = f"/{service.name}/{name}".encode()
         assert path not in self._methods, f"{path!r} is served twice"
-        self._methods[path] = replace(head, path=path, status_of=service.status_of)
+        counts = self._calls.counts(service.name, name, is_stream=head.kind == Kind.STREAM)
+        self._methods[path] = replace(head, path=path, status_of=service.status_of, counts=counts)
 
     def meaning(self, fields: list[Field]) -> Meaning:
         """Never raises: a wrong request has a Head that says how it is answered."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from raftkv.wire.grpc import INTERNAL, OK, CallFailure, MessageReader
+from raftkv.wire.grpc import CANCELLED, INTERNAL, OK, CallFailure, MessageReader
 from raftkv.wire.routes import Head
 from raftkv.wire.service import Status
 
@@ -23,6 +23,7 @@ class StreamState:
     """What is known of an open stream, whatever it carries."""
 
     __slots__ = (
+        "began",
         "cancelled",
         "connection",
         "deadline",
@@ -43,6 +44,7 @@ class StreamState:
         self.connection = connection
         self.stream_id = stream_id
         self.head = head
+        self.began = connection.now
         self.deadline: float | None = None
         # The handler has answered, or nobody wants an answer any more.
         self.done = False
@@ -95,12 +97,21 @@ class StreamState:
         """Some of ``queue`` has left."""
 
     def cancel(self) -> None:
-        """The client went away, or its deadline passed."""
+        """The client went away."""
+        if not self.done:
+            self.count(CANCELLED, 0)
         self.cancelled = True
         self.done = True
 
+    def count(self, code: int, response_bytes: int) -> None:
+        """The call is over; said once, before ``done``."""
+        self.head.counts.answered(code, self.began, self.connection.peer, response_bytes)
+
     def end(self, status: Status) -> None:
         """Answer instead of the handler: a deadline passed, the request is wrong, a shutdown."""
+        if not self.done:
+            self.count(status.code, 0)
+            self.done = True
         self.cancel()
         output = self.connection.output
         output.drop(self)
@@ -114,6 +125,7 @@ class UnaryRequest(StreamState):
 
     def __init__(self, connection: Connection, stream_id: int, head: Head) -> None:
         super().__init__(connection, stream_id, head)
+        head.counts.started += 1
         # The request, between its last byte and the client's half-close.
         self.message: bytes | None = None
 
@@ -124,17 +136,20 @@ class UnaryRequest(StreamState):
     def reply(self, message: bytes) -> None:
         if not self.done:
             self.done = True
+            self.count(OK, len(message))
             self.connection.output.reply(self, message)
 
     def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
         if not self.done:
             self.done = True
+            self.count(OK, sum(map(len, pieces)))
             self.connection.output.reply_in_pieces(self, pieces)
 
     def fail(self, status: Status) -> None:
         if not self.done:
             assert status.code != OK, "a unary call cannot fail with OK"
             self.done = True
+            self.count(status.code, 0)
             self.connection.output.finish(self, status)
 
     def receive(self, data: bytes) -> None:

@@ -1,0 +1,54 @@
+"""What an operator sets beside the cluster: checks, the log, metrics, sockets, warnings.
+
+Owns: Operations, which ``config.ServerConfig`` carries. Must never do: parse; ``raftkv.cli`` does.
+Defaults are etcd's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+STDERR = "stderr"
+STDOUT = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """When a log file is followed by a new one, and which old ones stay: 0 is without limit."""
+
+    bytes_max: int = 100 << 20
+    age_days_max: int = 0
+    backups_max: int = 0
+    local_time: bool = False
+    compress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """``outputs`` are STDERR, STDOUT or paths. Without ``rotation`` a file just grows."""
+
+    level: str = "info"
+    format: str = "json"
+    outputs: tuple[str, ...] = (STDERR,)
+    rotation: Rotation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Times are seconds; 0 switches a check off."""
+
+    log: LogSettings = LogSettings()
+    initial_corrupt_check: bool = False
+    corrupt_check_interval_s: float = 0.0
+    compact_hash_check_interval_s: float = 0.0
+    warning_apply_s: float = 0.1
+    warning_unary_request_s: float = 0.3
+    concurrent_streams_max: int = 4_294_967_295
+    keepalive_min_time_s: float = 5.0
+    keepalive_interval_s: float = 7_200.0
+    keepalive_timeout_s: float = 20.0
+    reuse_port: bool = False
+    extensive_metrics: bool = False
+    serves_profiles: bool = False
+    fsync: bool = True
+    feature_gates: dict[str, bool] = field(default_factory=dict)
