@@ -8,12 +8,14 @@ etcd's (server/embed/config.go and etcdmain/config.go).
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from raftkv.errors import ConfigError
 from raftkv.server.config import Address
+from raftkv.wire.unix_socket import PATH_BYTES_MAX
 
 Parsed = (
     str | int | bool | float | tuple[Address, ...] | tuple[str, ...] | dict[str, tuple[str, ...]]
@@ -84,12 +86,15 @@ def parse_retention(mode: str, text: str) -> tuple[float, int]:
 
 
 def parse_address(url: str) -> Address:
-    """A URL to listen on: http, a host that is an IP or localhost, and a port."""
+    """A URL: http or https, a host and a port; or unix or unixs and a path."""
     parts = urlsplit(url)
+    if parts.scheme in ("unix", "unixs"):
+        return Address(_unix_path(url, parts.netloc + parts.path), 0, parts.scheme)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{url!r}: a URL such as http://127.0.0.1:2379 is expected")
-    if parts.scheme == "https":
-        raise ValueError(f"{url!r}: TLS is not served yet, use http")
+        raise ValueError(
+            f"{url!r}: a URL such as http://127.0.0.1:2379 is expected; its scheme must be http, "
+            f"https, unix, or unixs"
+        )
     try:
         host, port = parts.hostname, parts.port
     except ValueError as e:
@@ -101,10 +106,22 @@ def parse_address(url: str) -> Address:
     return Address(host, port, parts.scheme)
 
 
+def _unix_path(url: str, path: str) -> str:
+    """etcd takes host and path together as one path, relative to the working directory."""
+    size = len(os.fsencode(path))
+    if not path:
+        raise ValueError(f"{url!r}: the path of a socket is expected")
+    if size > PATH_BYTES_MAX:
+        raise ValueError(
+            f"{url!r}: the path of a unix socket has at most {PATH_BYTES_MAX} bytes, not {size}"
+        )
+    return path
+
+
 def parse_listen(text: str) -> tuple[Address, ...]:
     addresses = tuple(parse_address(url.strip()) for url in text.split(","))
     for address in addresses:
-        if address.host != "localhost":
+        if address.host != "localhost" and not address.is_unix:
             try:
                 ipaddress.ip_address(address.host)
             except ValueError:
@@ -118,6 +135,29 @@ def parse_urls(text: str) -> tuple[str, ...]:
     return tuple(parse_address(url.strip()).url for url in text.split(","))
 
 
+def parse_peer_listen(text: str) -> tuple[Address, ...]:
+    addresses = parse_listen(text)
+    for address in addresses:
+        _refuse_unix(address)
+    return addresses
+
+
+def parse_peer_urls(text: str) -> tuple[str, ...]:
+    for url in text.split(","):
+        _refuse_unix(parse_address(url.strip()))
+    return parse_urls(text)
+
+
+def _refuse_unix(address: Address) -> None:
+    if address.is_unix:
+        raise ValueError(f"{address.url!r}: peers are called over http or https only")
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Separated by commas; none at all is ()."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
 def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
     """name=url,name=url; a name may stand several times, once per URL."""
     urls: dict[str, tuple[str, ...]] = {}
@@ -125,7 +165,7 @@ def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
         name, equals, url = pair.strip().partition("=")
         if not equals or not name:
             raise ValueError(f"{pair!r}: name=URL is expected")
-        urls[name] = (*urls.get(name, ()), parse_address(url).url)
+        urls[name] = (*urls.get(name, ()), *parse_peer_urls(url))
     if not urls:
         raise ValueError("at least one name=URL is expected")
     return urls
@@ -140,6 +180,42 @@ def one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _tls_flags(prefix: str, port: str) -> tuple[Flag, ...]:
+    """One port's TLS flags; the same ones begin with peer- on the peer port."""
+    crl = "peer-crl-file" if prefix else "client-crl-file"
+    hostname = "peer-cert-allowed-hostname" if prefix else "client-cert-allowed-hostname"
+    return (
+        Flag(f"{prefix}cert-file", "", str, f"the {port} port's certificate, PEM"),
+        Flag(f"{prefix}key-file", "", str, f"the {port} port's private key, PEM"),
+        Flag(f"{prefix}client-cert-file", "", str, "certificate for calls that this member makes"),
+        Flag(f"{prefix}client-key-file", "", str, "the private key of the former"),
+        Flag(
+            f"{prefix}trusted-ca-file", "", str, "the CA of client certificates; makes them needed"
+        ),
+        Flag(f"{prefix}client-cert-auth", "false", parse_bool, "need client certificates", True),
+        Flag(crl, "", str, "revocation list of client certificates, PEM or DER"),
+        Flag(hostname, "", parse_names, "host names, one of which a certificate must be for"),
+        Flag(f"{prefix}auto-tls", "false", parse_bool, "TLS with a self-signed certificate", True),
+    )
+
+
+_TLS_FLAGS: tuple[Flag, ...] = (
+    *_tls_flags("", "client"),
+    *_tls_flags("peer-", "peer"),
+    Flag("peer-cert-allowed-cn", "", parse_names, "CNs, one of which a peer must have"),
+    Flag(
+        "peer-skip-client-san-verification",
+        "false",
+        parse_bool,
+        "do not compare a peer's address with its certificate",
+        True,
+    ),
+    Flag("self-signed-cert-validity", "1", parse_int, "years, of the certificates of auto-tls"),
+    Flag("cipher-suites", "", parse_names, "suites for TLS 1.2, by Go's names, comma-separated"),
+    Flag("tls-min-version", "TLS1.2", str, "TLS1.2 or TLS1.3"),
+    Flag("tls-max-version", "", str, "TLS1.2 or TLS1.3; none by default"),
+)
+
 FLAGS: tuple[Flag, ...] = (
     Flag("name", "default", str, "this member's name, as in --initial-cluster"),
     Flag("data-dir", "", str, "where the data is; ${name}.etcd by default"),
@@ -148,11 +224,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "advertise-client-urls", "http://localhost:2379", parse_urls, "client URLs to tell others"
     ),
-    Flag("listen-peer-urls", "http://localhost:2380", parse_listen, "peer URLs to listen on"),
+    Flag("listen-peer-urls", "http://localhost:2380", parse_peer_listen, "peer URLs to listen on"),
     Flag(
         "initial-advertise-peer-urls",
         "http://localhost:2380",
-        parse_urls,
+        parse_peer_urls,
         "peer URLs to tell the other members",
     ),
     Flag("initial-cluster", "", parse_cluster, "all members of a new cluster: name=URL,name=URL"),
@@ -209,6 +285,7 @@ FLAGS: tuple[Flag, ...] = (
         "make this member, with its data, the only one of its cluster",
         True,
     ),
+    *_TLS_FLAGS,
 )
 """What a member understands."""
 
@@ -221,15 +298,8 @@ NOT_YET: dict[str, str] = {
     "socket-reuse-address": "false", "enable-grpc-gateway": "true", "feature-gates": "",
     "memory-mlock": "false", "discovery-endpoints": "", "discovery-token": "",
     "discovery-srv": "",
-    "unsafe-no-fsync": "false", "cert-file": "", "key-file": "",
-    "trusted-ca-file": "", "client-cert-auth": "false", "client-cert-file": "",
-    "client-key-file": "", "client-crl-file": "", "client-cert-allowed-hostname": "",
-    "auto-tls": "false", "cipher-suites": "", "tls-min-version": "TLS1.2", "tls-max-version": "",
-    "self-signed-cert-validity": "1", "cors": "*", "host-whitelist": "*", "peer-cert-file": "",
-    "peer-key-file": "", "peer-trusted-ca-file": "", "peer-client-cert-auth": "false",
-    "peer-auto-tls": "false", "peer-cert-allowed-cn": "", "peer-cert-allowed-hostname": "",
-    "peer-crl-file": "", "peer-client-cert-file": "", "peer-client-key-file": "",
-    "peer-skip-client-san-verification": "false", "auth-token": "simple", "auth-token-ttl": "300",
+    "unsafe-no-fsync": "false", "cors": "*", "host-whitelist": "*",
+    "auth-token": "simple", "auth-token-ttl": "300",
     "bcrypt-cost": "10", "log-format": "json", "enable-log-rotation": "false",
     "metrics": "basic", "enable-pprof": "false", "enable-distributed-tracing": "false",
     "distributed-tracing-address": "localhost:4317", "distributed-tracing-service-name": "etcd",

@@ -19,12 +19,14 @@ import uvloop
 from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
 from raftkv.cli.peer_port import introduce, respond_for
+from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
 from raftkv.gateway.metrics import Metrics, MetricsSnapshot
 from raftkv.peer.listener import Identity
+from raftkv.peer.sockets import PeerSockets
 from raftkv.peer.transport import PeerTransport
 from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
@@ -32,6 +34,9 @@ from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation, holds_data, open_foundation
 from raftkv.server.member import Member
+from raftkv.tls.contexts import ALPN_CLIENT_PORT
+from raftkv.tls.credentials import Credentials
+from raftkv.tls.errors import TlsError
 from raftkv.wal.disk import OsDisk
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
@@ -55,12 +60,15 @@ def run(config: ServerConfig) -> int:
 async def _run(config: ServerConfig) -> int:
     disk = OsDisk()
     try:
-        joining = None if holds_data(config, disk) else await introduce(config)
+        config = with_own_pairs(config)
+        client_tls = Credentials(config.client_tls, ALPN_CLIENT_PORT)
+        sockets = PeerSockets(Credentials(config.peer_tls))
+        joining = None if holds_data(config, disk) else await introduce(config, sockets)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
-    except (ConfigError, Corrupt, OSError) as e:
+    except (ConfigError, Corrupt, OSError, TlsError) as e:
         log.critical("cannot open %s: %s", config.data_dir, e)
         return 1
-    return await _Process(config, foundation).serve()
+    return await _Process(config, foundation, client_tls, sockets).serve()
 
 
 class _Threads:
@@ -73,8 +81,16 @@ class _Threads:
 
 
 class _Process:
-    def __init__(self, config: ServerConfig, foundation: Foundation) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        foundation: Foundation,
+        client_tls: Credentials,
+        sockets: PeerSockets,
+    ) -> None:
         self._config = config
+        self._client_tls = client_tls
+        self._sockets = sockets
         self._foundation = foundation
         self._listeners: list[Listener] = []
         self._failure: BaseException | None = None
@@ -115,6 +131,7 @@ class _Process:
         identity = Identity(self._foundation.cluster_id, self._foundation.member_id)
         return PeerTransport(
             identity=identity,
+            sockets=self._sockets,
             scheduler=AsyncioScheduler(loop),
             snapshot_worker=self._threads.snapshot,
             queue_bytes_max=limits.peer_queue_bytes_max,
@@ -130,7 +147,7 @@ class _Process:
 
     async def _listen(self) -> None:
         config = self._config
-        await self._transport.listen([(a.host, a.port) for a in config.listen_peer])
+        await self._transport.listen([address.url for address in config.listen_peer])
         metrics = Metrics(self._snapshot_metrics)
         self._member.observe(metrics.wal_fsync.observe, metrics.backend_commit.observe)
         limits = WireLimits(
@@ -139,7 +156,8 @@ class _Process:
         services = services_of(self._member, self._health)
         http = HttpGateway(MemberHealth(self._member), metrics.render, JsonApi(services))
         for address in config.listen_client:
-            listener = await listen(services, http, (address.host, address.port), limits)
+            tls = self._client_tls if address.is_tls else None
+            listener = await listen(services, http, address.place, limits, tls=tls)
             self._listeners.append(listener)
 
     def _snapshot_metrics(self) -> MetricsSnapshot:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from raftkv.cli.flags import FLAGS, NOT_YET, Flag, flag_named, parse_retention, parse_value
+from raftkv.cli.tls_settings import check_ports, client_tls, flatten, peer_tls
 from raftkv.errors import ConfigError
 from raftkv.server.config import Limits, ServerConfig
 
@@ -90,7 +91,7 @@ def _from_file(path: str) -> dict[str, str]:
     if not isinstance(settings, dict):
         raise ConfigError(f"--config-file {path} holds no settings of the form name: value")
     given = {}
-    for name, value in settings.items():
+    for name, value in flatten(path, settings).items():
         flag = flag_named(str(name))
         if flag is None:
             raise ConfigError(f"--config-file {path}: unknown setting {name}{_suggestion(name)}")
@@ -121,6 +122,7 @@ def _config(given: Mapping[str, str]) -> ServerConfig:
     )
     config = _build(values)
     config.validate()
+    check_ports(config)
     return config
 
 
@@ -168,6 +170,8 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         auto_compaction_period_s=period_s,
         auto_compaction_revisions=revisions,
         quota_backend_bytes=values["quota-backend-bytes"],
+        client_tls=client_tls(values),
+        peer_tls=peer_tls(values),
         log_level=str(values["log-level"]),
         limits=limits,
     )

@@ -9,7 +9,6 @@ A new context is asked for at each handshake, so that files may change under a r
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -24,6 +23,7 @@ from raftkv.tls.rate import Ration
 _log = logging.getLogger(__name__)
 
 _NO_TLS = frozenset({"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "HTTPS_PROXY_REQUEST"})
+_ACCEPTED_PER_TURN_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,9 @@ class TlsServer:
         self._ration = Ration(limit.log_lines_burst, limit.log_lines_per_second, self._loop.time)
         # By age, since a dictionary keeps the order of entry: task to when it began.
         self._under_way: dict[asyncio.Task[None], float] = {}
-        self._room = asyncio.Event()
+        self._pause: asyncio.TimerHandle | None = None
         self._closing = False
-        self._accepting = [self._loop.create_task(self._accept(one)) for one in self.sockets]
-        for task, one in zip(self._accepting, self.sockets, strict=True):
-            task.add_done_callback(lambda _, one=one: one.close())  # type: ignore[misc]
+        self._watch()
 
     @property
     def handshakes(self) -> int:
@@ -78,38 +76,52 @@ class TlsServer:
     def close(self) -> None:
         """Accept nothing more and cut the handshakes; verified connections go on."""
         self._closing = True
-        for task in (*self._accepting, *self._under_way):
+        if self._pause is not None:
+            self._pause.cancel()
+        for one in self.sockets:
+            self._loop.remove_reader(one)
+            one.close()
+        for task in self._under_way:
             task.cancel()
 
     # --- accepting ----------------------------------------------------------------------------
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            await self._wait_for_room()
+    def _watch(self) -> None:
+        """Accept from now on, until there is no room."""
+        self._pause = None
+        for one in self.sockets:
+            self._loop.add_reader(one, self._accept, one)
+
+    def _wait(self, seconds: float) -> None:
+        """Accept nothing for so long, or until there is room."""
+        for one in self.sockets:
+            self._loop.remove_reader(one)
+        self._pause = self._loop.call_later(seconds, self._go_on)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(0 if self._pause is not None else _ACCEPTED_PER_TURN_MAX):
+            if len(self._under_way) >= self._limits.handshakes_max:
+                began = next(iter(self._under_way.values()))
+                self._wait(max(0.0, began + self._limits.patience_seconds - self._loop.time()))
+                return
             try:
-                accepted, address = await self._loop.sock_accept(listening)
+                accepted, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return  # nobody is waiting, or no longer
             except OSError as e:
-                if e.errno != errno.ECONNABORTED:
-                    _log.error("cannot accept on a TLS port: %s", e)
-                    await asyncio.sleep(self._limits.accept_retry_seconds)
-                continue
+                _log.error("cannot accept on a TLS port: %s", e)
+                self._wait(self._limits.accept_retry_seconds)
+                return
+            accepted.setblocking(False)
             self._begin(accepted, _name_of(address))
 
-    async def _wait_for_room(self) -> None:
-        """Return when one more handshake may begin; cuts the oldest if that has had its time."""
-        while len(self._under_way) >= self._limits.handshakes_max:
-            oldest, began = next(iter(self._under_way.items()))
-            left = began + self._limits.patience_seconds - self._loop.time()
-            if left <= 0:
-                self._under_way.pop(oldest)
-                oldest.cancel()
-                continue
-            self._room.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._room.wait()
-            except TimeoutError:
-                continue  # the oldest has had its time by now
+    def _go_on(self) -> None:
+        """The wait is over; if there is still no room, the oldest has had its time."""
+        if len(self._under_way) >= self._limits.handshakes_max:
+            oldest = next(iter(self._under_way))
+            del self._under_way[oldest]
+            oldest.cancel()
+        self._watch()
 
     def _begin(self, accepted: socket.socket, peer: str) -> None:
         task = self._loop.create_task(self._handshake(accepted, peer))
@@ -117,15 +129,18 @@ class TlsServer:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        was_full = len(self._under_way) >= self._limits.handshakes_max
         self._under_way.pop(task, None)
-        self._room.set()
+        if was_full and self._pause is not None and not self._closing:
+            self._pause.cancel()
+            self._watch()
         if not task.cancelled() and task.exception() is not None:
             _log.error("a TLS handshake failed by our fault", exc_info=task.exception())
 
     # --- one handshake ----------------------------------------------------------------------------
 
     async def _handshake(self, accepted: socket.socket, peer: str) -> None:
-        threshold = _Threshold()
+        threshold = Threshold()
         limits = self._limits
         try:
             async with asyncio.timeout(limits.handshake_seconds_max):
@@ -158,7 +173,7 @@ class TlsServer:
             else:
                 threshold.enter(self._factory())
 
-    async def _object(self, threshold: _Threshold, bundle: Bundle) -> str:
+    async def _object(self, threshold: Threshold, bundle: Bundle) -> str:
         transport = threshold.transport
         assert transport is not None, "a handshake without a connection"
         chain = verified_chain(transport.get_extra_info("ssl_object"))
@@ -176,7 +191,7 @@ class TlsServer:
             _log.warning("rejected connection from %s on a TLS port: %s%s", peer, reason, more)
 
 
-class _Threshold(asyncio.Protocol):
+class Threshold(asyncio.Protocol):
     """Holds a connection whose handshake is done until its checks are: what comes meanwhile waits,
     one read of it, since reading stops."""
 
@@ -220,13 +235,20 @@ class _Threshold(asyncio.Protocol):
 def _words(error: BaseException, limits: HandshakeLimits) -> str:
     if isinstance(error, TimeoutError | ConnectionAbortedError):
         return f"no handshake within {limits.handshake_seconds_max:g} s"
+    if isinstance(error, ssl.SSLError):
+        return reason_of(error)
+    return str(error) or "it closed the connection"
+
+
+def reason_of(error: ssl.SSLError) -> str:
+    """OpenSSL's reason in words, without its file and line."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        if error.reason in _NO_TLS:
-            return "it speaks no TLS: use https on this port"
-        return (error.reason or str(error)).replace("_", " ").lower()
-    return str(error) or "it closed the connection"
+    if error.reason in _NO_TLS:
+        return "it speaks no TLS, which this port wants: use https"
+    words = (error.reason or str(error)).replace("_", " ").lower()
+    _, alert, told = words.partition(" alert ")
+    return f"it ended the handshake: {told}" if alert else words
 
 
 def _name_of(address: object) -> str:

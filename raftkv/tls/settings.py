@@ -89,3 +89,7 @@ class TlsSettings:
                 f"{self.flag(given)} and {self.flag(missing)} must both be present: "
                 f"{self.flag(given)} is {values[given]}, {self.flag(missing)} is not given"
             )
+
+
+NO_CLIENT_TLS = TlsSettings()
+NO_PEER_TLS = TlsSettings(prefix="peer-", checks_client_address=True)

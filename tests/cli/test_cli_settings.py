@@ -136,7 +136,7 @@ def test_a_file_replaces_everything_else(tmp_path: Path) -> None:
         (("--election-timeout=60000",), "too long"),
         (("--max-txn-ops=0",), "--max-txn-ops must be above 0"),
         (("--initial-cluster=oops",), "name=URL is expected"),
-        (("--cert-file=x",), "not served yet"),
+        (("--memory-mlock",), "not served yet"),
         (("--config-file=/nowhere",), "cannot read --config-file /nowhere"),
     ],
 )

@@ -257,7 +257,7 @@ def test_plaintext_on_a_tls_port(
     play(scenario)
     lines = [r.getMessage() for r in caplog.records if "rejected connection" in r.getMessage()]
     assert len(lines) == 2
-    assert "it speaks no TLS: use https" in lines[0]
+    assert "it speaks no TLS, which this port wants: use https" in lines[0]
 
 
 def test_tls_on_a_plaintext_port(
