@@ -45,15 +45,10 @@ class Connection:
     """One peer's HTTP/2 connection, after its preface."""
 
     def __init__(
-        self,
-        routes: Routes,
-        limits: WireLimits,
-        owner: Owner,
-        peer: str,
-        peer_common_name: str = "",
+        self, routes: Routes, limits: WireLimits, owner: Owner, peer: str, common_name: str = ""
     ) -> None:
         self.peer = peer
-        self.peer_common_name = peer_common_name
+        self.peer_common_name = common_name
         self.limits = limits
         self.streams: dict[int, StreamState] = {}
         self.output = Output(limits, self.streams, owner.wake)
