@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from raftkv.tls.contexts import caller_context, server_context
@@ -46,12 +47,14 @@ class Credentials:
         # The last state of the files that was tried, good or bad.
         self._tried = self._stamp
         self._checking: asyncio.Future[None] | None = None
+        # Its own, so that nobody's slow DNS look-up holds up a handshake.
+        self._worker = ThreadPoolExecutor(1, "certificates")
 
     async def current(self) -> Bundle:
         """What the files say now, or what they said when they last made sense."""
         if self._checking is None:
             loop = asyncio.get_running_loop()
-            self._checking = loop.run_in_executor(None, self._check)
+            self._checking = loop.run_in_executor(self._worker, self._check)
             self._checking.add_done_callback(self._checked)
         # A caller that is cut off must not take the check away from the others.
         await asyncio.shield(self._checking)

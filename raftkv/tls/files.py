@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -100,7 +101,7 @@ def _bytes(flag: str, path: str) -> bytes:
 def _parsed(flag: str, path: str, what: str, parse: Callable[[], Read]) -> Read:
     try:
         return parse()
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as e:
         # cryptography appends a link to its own documents.
         reason = " ".join(str(e).split(" See https")[0].split())
         raise TlsError(f"{flag} {path} holds no {what}: {reason}") from None

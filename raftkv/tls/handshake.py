@@ -141,37 +141,35 @@ class TlsServer:
 
     async def _handshake(self, accepted: socket.socket, peer: str) -> None:
         threshold = Threshold()
-        limits = self._limits
+        reason = "its handshake was cut: there are too many under way"
         try:
-            async with asyncio.timeout(limits.handshake_seconds_max):
-                if accepted.family != socket.AF_UNIX:
-                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                bundle = await self._credentials.current()
-                assert bundle.server is not None, "a TLS port without a certificate"
-                await self._loop.connect_accepted_socket(
-                    lambda: threshold,
-                    accepted,
-                    ssl=bundle.server,
-                    ssl_handshake_timeout=limits.handshake_seconds_max,
-                    ssl_shutdown_timeout=limits.shutdown_seconds_max,
-                )
-                reason = await self._object(threshold, bundle)
-        except (OSError, TimeoutError) as e:
-            threshold.abort()
-            accepted.close()
-            self._reject(peer, _words(e, limits))
-        except asyncio.CancelledError:
-            threshold.abort()
-            accepted.close()
-            if not self._closing:
-                self._reject(peer, "its handshake was cut: there are too many under way")
-            raise
-        else:
+            async with asyncio.timeout(self._limits.handshake_seconds_max):
+                reason = await self._verify(accepted, threshold)
+        except (OSError, TimeoutError, ValueError) as e:
+            reason = _words(e, self._limits)
+        finally:
             if reason:
                 threshold.abort()
+                accepted.close()
                 self._reject(peer, reason)
-            else:
-                threshold.enter(self._factory())
+        if not reason:
+            threshold.enter(self._factory())
+
+    async def _verify(self, accepted: socket.socket, threshold: Threshold) -> str:
+        """Why the connection will not do; "" when ``threshold`` holds a good one. Raises OSError,
+        and ValueError for a certificate that cannot be read."""
+        if accepted.family != socket.AF_UNIX:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bundle = await self._credentials.current()
+        assert bundle.server is not None, "a TLS port without a certificate"
+        await self._loop.connect_accepted_socket(
+            lambda: threshold,
+            accepted,
+            ssl=bundle.server,
+            ssl_handshake_timeout=self._limits.handshake_seconds_max,
+            ssl_shutdown_timeout=self._limits.shutdown_seconds_max,
+        )
+        return await self._object(threshold, bundle)
 
     async def _object(self, threshold: Threshold, bundle: Bundle) -> str:
         transport = threshold.transport
@@ -185,6 +183,8 @@ class TlsServer:
         return await address_objection(chain[0], name[0]) if isinstance(name, tuple) else ""
 
     def _reject(self, peer: str, reason: str) -> None:
+        if self._closing:
+            return
         said, unsaid = self._ration.ask()
         if said:
             more = f" ({unsaid} more not logged)" if unsaid else ""
@@ -220,12 +220,14 @@ class Threshold(asyncio.Protocol):
             return
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+        if transport.is_closing():
+            return
+        # First, for the protocol may want to stop reading again; what comes by it comes later.
+        transport.resume_reading()
         early = b"".join(self._early)
         self._early.clear()
         if early:
             protocol.data_received(early)
-        if not transport.is_closing():
-            transport.resume_reading()
 
     def abort(self) -> None:
         if self.transport is not None:
