@@ -46,6 +46,7 @@ class PeerLink:
         self._queue_bytes_max = queue_bytes_max
         self._told_removed = told_removed
         self._transport: asyncio.Transport | None = None
+        self._is_greeting = False
         self.open_since: float | None = None
         self._closed = False
         self._dials = 0
@@ -111,10 +112,12 @@ class PeerLink:
             return
         keep_alive(transport)
         self._transport = transport
+        self._is_greeting = True
         transport.write(self._greeting.encode())
 
     def on_answer(self, data: bytes) -> None:
         assert self._transport is not None, "an answer without a connection"
+        self._is_greeting = False
         try:
             answer = decode_answer(data)
         except PeerProtocolError as e:
@@ -137,7 +140,7 @@ class PeerLink:
             self.disconnects += 1
             if not self._closed:
                 log.warning("peer %x: connection lost", self.target)
-        elif self._transport is not None and not self._transport.is_closing():
+        elif self._is_greeting and not self._closed:
             self._complain("ended the connection before it answered; does it speak TLS, or not?")
         self.open_since = None
         self._transport = None

@@ -36,8 +36,8 @@ class HandshakeLimits:
     """Under way at once; one more has to wait, unless one has had ``patience_seconds``."""
     patience_seconds: float = 1.0
     """With ``handshakes_max`` under way, the oldest is cut once it has had this long."""
-    shutdown_seconds_max: float = 1.0
-    """How long the other side may take to confirm the end of a connection."""
+    shutdown_seconds_max: float = 60.0
+    """How long the other side may take to read what was sent last and to confirm the end."""
     accept_retry_seconds: float = 1.0
     """After the process ran out of descriptors or memory."""
     log_lines_burst: int = 10
@@ -238,7 +238,8 @@ def _words(error: BaseException, limits: HandshakeLimits) -> str:
     if isinstance(error, TimeoutError | ConnectionAbortedError):
         return f"no handshake within {limits.handshake_seconds_max:g} s"
     if isinstance(error, ssl.SSLError):
-        return reason_of(error)
+        wanted = ", which this port wants: use https" if error.reason in _NO_TLS else ""
+        return reason_of(error) + wanted
     return str(error) or "it closed the connection"
 
 
@@ -247,7 +248,7 @@ def reason_of(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
     if error.reason in _NO_TLS:
-        return "it speaks no TLS, which this port wants: use https"
+        return "it speaks no TLS"
     words = (error.reason or str(error)).replace("_", " ").lower()
     _, alert, told = words.partition(" alert ")
     return f"it ended the handshake: {told}" if alert else words

@@ -26,6 +26,9 @@ FLAGS_OF_ETCD = """
     initial-cluster initial-cluster-state initial-cluster-token advertise-client-urls
     discovery-srv strict-reconfig-check pre-vote auto-compaction-mode auto-compaction-retention
     force-new-cluster unsafe-no-fsync cert-file key-file trusted-ca-file client-cert-auth
+    client-cert-file client-key-file client-crl-file client-cert-allowed-hostname
+    self-signed-cert-validity tls-max-version peer-client-cert-file peer-client-key-file
+    peer-crl-file peer-cert-allowed-hostname peer-skip-client-san-verification
     auto-tls cipher-suites tls-min-version cors host-whitelist peer-cert-file peer-key-file
     peer-trusted-ca-file peer-client-cert-auth peer-auto-tls peer-cert-allowed-cn auth-token
     auth-token-ttl bcrypt-cost logger log-outputs log-level log-format metrics enable-pprof

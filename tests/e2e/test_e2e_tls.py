@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ def as_client(ca: Path, pair: Pair | None = None) -> list[str]:
 
 def refused(ctl: Etcdctl, *flags: str) -> bool:
     """Whether a put gets no answer with these flags."""
-    outcome = ctl.run("put", "k", "v", "--command-timeout=1s", "--dial-timeout=1s", *flags)
+    outcome = ctl.run("put", "k", "v", "--command-timeout=500ms", "--dial-timeout=1s", *flags)
     return outcome.status != 0
 
 
@@ -124,6 +125,40 @@ def test_curl(
     )
     assert done.returncode == 0, done
     assert "etcdserver" in done.stdout
+
+
+@pytest.mark.raftkv_only
+def test_raftkv_ctl(
+    mutual: tuple[MemberProcess, Path], authority: Authority, client: Pair, tmp_path: Path
+) -> None:
+    """etcdctl's options for `raftkv ctl`, by flag and by variable; without them it is refused."""
+    member, _ = mutual
+    save = ["snapshot", "save", str(tmp_path / "saved")]
+    url = f"--endpoints={member.addresses.client_url}"
+    ended = [
+        ctl_ended(url, *as_client(authority.ca, client), *save),
+        ctl_ended(url, *save, ETCDCTL_CACERT=authority.ca, **variables(client)),
+        ctl_ended(url, "--insecure-skip-tls-verify", *save, **variables(client)),
+    ]
+    assert [each.returncode for each in ended] == [0, 0, 0], ended
+    assert ctl_ended(url, f"--cacert={authority.ca}", *save).returncode == 1
+    half = ctl_ended(url, f"--cert={client.cert}", *save)
+    assert (half.returncode, "needs its key" in half.stderr) == (2, True)
+
+
+def variables(pair: Pair) -> dict[str, Path]:
+    return {"ETCDCTL_CERT": pair.cert, "ETCDCTL_KEY": pair.key}
+
+
+def ctl_ended(*arguments: str, **environment: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "raftkv.cli.main", "ctl", *arguments],
+        env=PROGRAM.environment() | {name: str(path) for name, path in environment.items()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def ask_peer(port: int, ca: Path, pair: Pair | None) -> bytes:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
+from raftkv.peer.framing import Greeting, Purpose
 from raftkv.peer.http import HttpAnswer, ask, listen_http
+from raftkv.peer.link import PeerLink
+from raftkv.peer.listener import Identity, MessageSink, PeerProtocol
 from raftkv.peer.sockets import PeerSockets
+from raftkv.server.asyncio_runtime import AsyncioScheduler
 from raftkv.tls.credentials import Credentials
 from raftkv.tls.handshake import TlsServer
+from raftkv.tls.rate import Ration
 from raftkv.tls.settings import NO_PEER_TLS, TlsSettings
 from tests.certificates import Authority, Pair
 
 SECONDS = 10
+GREETING = Greeting(cluster_id=1, sender=1, target=2, purpose=Purpose.MESSAGES)
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +127,67 @@ async def test_a_link_is_checked_before_it_is_used(
     assert len(made) == 1
     made[0].close()
     listening.close()
+
+
+@asynccontextmanager
+async def linked(url: str, sockets: PeerSockets) -> AsyncIterator[PeerLink]:
+    """A link from member 1 to member 2, who is at ``url``."""
+    link = PeerLink(
+        greeting=GREETING,
+        urls=[url],
+        sockets=sockets,
+        scheduler=AsyncioScheduler(asyncio.get_running_loop()),
+        queue_bytes_max=1 << 20,
+        told_removed=lambda: None,
+    )
+    link.start()
+    yield link
+    link.close()
+
+
+@asynccontextmanager
+async def listening_at(url: str, sockets: PeerSockets) -> AsyncIterator[str]:
+    """Member 2's port; its URL."""
+
+    def accept() -> PeerProtocol:
+        return PeerProtocol(
+            Identity(cluster_id=1, member_id=2),
+            AsyncioScheduler(asyncio.get_running_loop()),
+            set(),
+            lambda greeting, transport: MessageSink(lambda messages: None, 1 << 20),
+            has_removed=lambda member: False,
+            respond=respond,
+            complaints=Ration(1, 0, asyncio.get_running_loop().time),
+        )
+
+    server = await sockets.listen(f"{url}:0", accept)
+    yield f"{url}:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - the condition is the link's, no event of ours
+            await asyncio.sleep(0)
+
+
+async def test_a_link_under_tls(mutual: TlsSettings) -> None:
+    """It comes up, and counts what it sends."""
+    sockets = PeerSockets(Credentials(mutual))
+    async with listening_at("https://127.0.0.1", sockets) as url, linked(url, sockets) as link:
+        await until(lambda: link.is_open)
+        assert link.send(b"")
+
+
+async def test_tls_on_one_side_only(mutual: TlsSettings, caplog: pytest.LogCaptureFixture) -> None:
+    """Either way both members say in one line what the other speaks."""
+    sockets = PeerSockets(Credentials(mutual))
+    async with listening_at("https://127.0.0.1", sockets) as url:
+        async with linked(url.replace("https", "http"), sockets):
+            await until(lambda: "does it speak TLS, or not?" in caplog.text)
+        assert "it speaks no TLS, which this port wants: use https" in caplog.text
+    caplog.clear()
+    async with listening_at("http://127.0.0.1", sockets) as url:
+        async with linked(url.replace("http", "https"), sockets):
+            await until(lambda: "cannot reach https://" in caplog.text)
+        assert "it speaks TLS, this port is plain: use http" in caplog.text
