@@ -45,7 +45,9 @@ class Authority:
         self._name = _named(name)
         basic = x509.BasicConstraints(ca=True, path_length=None)
         builder = self._builder(self._name, self._key, days=10).add_extension(basic, critical=True)
-        self.ca.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        signed = builder.sign(self._key, hashes.SHA256())
+        self.serial = signed.serial_number
+        self.ca.write_bytes(signed.public_bytes(Encoding.PEM))
 
     def issue(
         self,
@@ -70,7 +72,7 @@ class Authority:
         pair.key.write_bytes(key.private_bytes(*shape))
         return pair
 
-    def revoke(self, path: Path, *pairs: Pair, encoding: Encoding = Encoding.PEM) -> Path:
+    def revoke(self, path: Path, *serials: int, encoding: Encoding = Encoding.PEM) -> Path:
         """Write the list of exactly these to ``path``."""
         now = datetime.now(UTC)
         builder = (
@@ -79,10 +81,8 @@ class Authority:
             .last_update(now)
             .next_update(now + timedelta(days=10))
         )
-        for pair in pairs:
-            revoked = (
-                x509.RevokedCertificateBuilder().serial_number(pair.serial).revocation_date(now)
-            )
+        for serial in serials:
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
             builder = builder.add_revoked_certificate(revoked.build())
         fresh = path.with_suffix(".new")
         fresh.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(encoding))

@@ -114,10 +114,9 @@ class PeerProtocol(asyncio.Protocol):
             if self._sink is not None and data:
                 self._sink.feed(data)
         except PeerProtocolError as e:
-            said, unsaid = self._complaints.ask()
-            if said:
+            more = self._complaints.ask()
+            if more is not None:
                 peer = self.transport.get_extra_info("peername")
-                more = f" ({unsaid} more not logged)" if unsaid else ""
                 log.warning("closing a connection from %s on the peer port: %s%s", peer, e, more)
             self.transport.abort()
 

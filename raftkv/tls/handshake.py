@@ -185,9 +185,8 @@ class TlsServer:
     def _reject(self, peer: str, reason: str) -> None:
         if self._closing:
             return
-        said, unsaid = self._ration.ask()
-        if said:
-            more = f" ({unsaid} more not logged)" if unsaid else ""
+        more = self._ration.ask()
+        if more is not None:
             _log.warning("rejected connection from %s on a TLS port: %s%s", peer, reason, more)
 
 

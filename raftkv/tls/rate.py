@@ -19,14 +19,15 @@ class Ration:
         self._asked_at = time()
         self._unsaid = 0
 
-    def ask(self) -> tuple[bool, int]:
-        """Whether to say it, and how often it was not said since the last time that it was."""
+    def ask(self) -> str | None:
+        """None when it must not be said; else what to add of how often it was not, since it last
+        was."""
         now = self._time()
         self._left = min(self._left + (now - self._asked_at) * self._per_second, self._burst)
         self._asked_at = now
         if self._left < 1:
             self._unsaid += 1
-            return False, self._unsaid
+            return None
         self._left -= 1
         unsaid, self._unsaid = self._unsaid, 0
-        return True, unsaid
+        return f" ({unsaid} more not logged)" if unsaid else ""

@@ -149,9 +149,8 @@ class Doorway(asyncio.Protocol):
     def _refuse_tls(self) -> None:
         transport = self._transport
         assert transport is not None, "data before the connection was made"
-        said, unsaid = self._hub.strangers.ask()
-        if said:
-            more = f" ({unsaid} more not logged)" if unsaid else ""
+        more = self._hub.strangers.ask()
+        if more is not None:
             text = "rejected connection from %s: it speaks TLS, this port is plain: use http%s"
             _log.warning(text, _peer_of(transport), more)
         transport.close()

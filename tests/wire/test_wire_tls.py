@@ -222,18 +222,20 @@ async def test_revoked_certificates(
     files: Files, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who is in the list is refused from the next handshake on, and let in once the list says so;
-    a list that cannot be read leaves the last one in force."""
+    a list that cannot be read leaves the last one in force. An issuer in the list counts too."""
     other = authority.issue("wire-other", cn="bob", hosts=())
-    crl = authority.revoke(tmp_path / "list.pem", other)
+    crl = authority.revoke(tmp_path / "list.pem", other.serial)
     listener = await serving(replace(files.mutual, crl_file=str(crl)))
     assert await is_refused(listener, files.caller(other))
     assert f"serial {other.serial:x} revoked" in caplog.text
     assert await get(listener, files.caller(files.client))
     crl.write_bytes(b"half a li")
     assert await is_refused(listener, files.caller(other))
-    authority.revoke(crl, files.client)
+    authority.revoke(crl, files.client.serial)
     assert await get(listener, files.caller(other))
     assert await is_refused(listener, files.caller(files.client))
+    authority.revoke(crl, authority.serial)
+    assert await is_refused(listener, files.caller(other))
     await listener.close(0)
 
 
