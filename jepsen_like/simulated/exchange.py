@@ -34,6 +34,7 @@ class _Call:
     metadata: Mapping[str, str] = {}
     deadline: float | None = None
     peer = "client"
+    peer_common_name = ""
     cancelled = False
 
     def __init__(self, answered: Callable[[bytes | Status], None]) -> None:

@@ -62,15 +62,15 @@ def announce_serving(config: ServerConfig) -> None:
 
 
 def announce_traffic(address: Address) -> None:
-    if address.scheme == "http":
+    if not address.is_tls:
         log.info(
             "serving client traffic insecurely; this is strongly discouraged!",
-            extra=fields(traffic="grpc+http", address=f"{address.host}:{address.port}"),
+            extra=fields(traffic="grpc+http", address=_place(address)),
         )
     else:
         log.info(
             "serving client traffic securely",
-            extra=fields(traffic="grpc+http", address=f"{address.host}:{address.port}"),
+            extra=fields(traffic="grpc+http", address=_place(address)),
         )
 
 
@@ -88,3 +88,7 @@ def announce_closing(config: ServerConfig, *, closed: bool) -> None:
             advertise_client_urls=list(config.advertise_client_urls),
         ),
     )
+
+
+def _place(address: Address) -> str:
+    return address.host if address.is_unix else f"{address.host}:{address.port}"

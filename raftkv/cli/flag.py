@@ -104,3 +104,8 @@ def only(default: str, reason: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Separated by commas; none at all is ()."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))

@@ -8,12 +8,15 @@ etcd's (server/embed/config.go and etcdmain/config.go).
 from __future__ import annotations
 
 import ipaddress
+import os
 from urllib.parse import urlsplit
 
 from raftkv.cli.flag import Flag, Parsed, State, one_of, parse_bool, parse_duration, parse_int
 from raftkv.cli.operation_flags import OPERATION_FLAGS
+from raftkv.cli.tls_flags import TLS_FLAGS
 from raftkv.errors import ConfigError
 from raftkv.server.config import Address
+from raftkv.wire.unix_socket import PATH_BYTES_MAX
 
 
 def parse_retention(mode: str, text: str) -> tuple[float, int]:
@@ -30,12 +33,15 @@ def parse_retention(mode: str, text: str) -> tuple[float, int]:
 
 
 def parse_address(url: str) -> Address:
-    """A URL to listen on: http, a host that is an IP or localhost, and a port."""
+    """A URL: http or https, a host and a port; or unix or unixs and a path."""
     parts = urlsplit(url)
+    if parts.scheme in ("unix", "unixs"):
+        return Address(_unix_path(url, parts.netloc + parts.path), 0, parts.scheme)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{url!r}: a URL such as http://127.0.0.1:2379 is expected")
-    if parts.scheme == "https":
-        raise ValueError(f"{url!r}: TLS is not served yet, use http")
+        raise ValueError(
+            f"{url!r}: a URL such as http://127.0.0.1:2379 is expected; its scheme must be http, "
+            f"https, unix, or unixs"
+        )
     try:
         host, port = parts.hostname, parts.port
     except ValueError as e:
@@ -47,10 +53,22 @@ def parse_address(url: str) -> Address:
     return Address(host, port, parts.scheme)
 
 
+def _unix_path(url: str, path: str) -> str:
+    """etcd takes host and path together as one path, relative to the working directory."""
+    size = len(os.fsencode(path))
+    if not path:
+        raise ValueError(f"{url!r}: the path of a socket is expected")
+    if size > PATH_BYTES_MAX:
+        raise ValueError(
+            f"{url!r}: the path of a unix socket has at most {PATH_BYTES_MAX} bytes, not {size}"
+        )
+    return path
+
+
 def parse_listen(text: str) -> tuple[Address, ...]:
     addresses = tuple(parse_address(url.strip()) for url in text.split(","))
     for address in addresses:
-        if address.host != "localhost":
+        if address.host != "localhost" and not address.is_unix:
             try:
                 ipaddress.ip_address(address.host)
             except ValueError:
@@ -64,6 +82,24 @@ def parse_urls(text: str) -> tuple[str, ...]:
     return tuple(parse_address(url.strip()).url for url in text.split(","))
 
 
+def parse_peer_listen(text: str) -> tuple[Address, ...]:
+    addresses = parse_listen(text)
+    for address in addresses:
+        _refuse_unix(address)
+    return addresses
+
+
+def parse_peer_urls(text: str) -> tuple[str, ...]:
+    for url in text.split(","):
+        _refuse_unix(parse_address(url.strip()))
+    return parse_urls(text)
+
+
+def _refuse_unix(address: Address) -> None:
+    if address.is_unix:
+        raise ValueError(f"{address.url!r}: peers are called over http or https only")
+
+
 def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
     """name=url,name=url; a name may stand several times, once per URL."""
     urls: dict[str, tuple[str, ...]] = {}
@@ -71,7 +107,7 @@ def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
         name, equals, url = pair.strip().partition("=")
         if not equals or not name:
             raise ValueError(f"{pair!r}: name=URL is expected")
-        urls[name] = (*urls.get(name, ()), parse_address(url).url)
+        urls[name] = (*urls.get(name, ()), *parse_peer_urls(url))
     if not urls:
         raise ValueError("at least one name=URL is expected")
     return urls
@@ -91,11 +127,11 @@ FLAGS: tuple[Flag, ...] = (
         lambda text: parse_listen(text) if text else (),
         "more URLs that serve /metrics and the health checks alone",
     ),
-    Flag("listen-peer-urls", "http://localhost:2380", parse_listen, "peer URLs to listen on"),
+    Flag("listen-peer-urls", "http://localhost:2380", parse_peer_listen, "peer URLs to listen on"),
     Flag(
         "initial-advertise-peer-urls",
         "http://localhost:2380",
-        parse_urls,
+        parse_peer_urls,
         "peer URLs to tell the other members",
     ),
     Flag("initial-cluster", "", parse_cluster, "all members of a new cluster: name=URL,name=URL"),
@@ -163,20 +199,14 @@ FLAGS: tuple[Flag, ...] = (
         True,
     ),
     *OPERATION_FLAGS,
+    *TLS_FLAGS,
 )
 """What a member understands."""
 
 NOT_YET: dict[str, str] = {
-    "listen-client-http-urls": "", "enable-grpc-gateway": "true", "cert-file": "", "key-file": "",
-    "trusted-ca-file": "", "client-cert-auth": "false", "client-cert-file": "",
-    "client-key-file": "", "client-crl-file": "", "client-cert-allowed-hostname": "",
-    "auto-tls": "false", "cipher-suites": "", "tls-min-version": "TLS1.2", "tls-max-version": "",
-    "self-signed-cert-validity": "1", "cors": "*", "host-whitelist": "*", "peer-cert-file": "",
-    "peer-key-file": "", "peer-trusted-ca-file": "", "peer-client-cert-auth": "false",
-    "peer-auto-tls": "false", "peer-cert-allowed-cn": "", "peer-cert-allowed-hostname": "",
-    "peer-crl-file": "", "peer-client-cert-file": "", "peer-client-key-file": "",
-    "peer-skip-client-san-verification": "false", "auth-token": "simple", "auth-token-ttl": "300",
-    "bcrypt-cost": "10",
+    "listen-client-http-urls": "", "enable-grpc-gateway": "true", "cors": "*",
+    "host-whitelist": "*",
+    "auth-token": "simple", "auth-token-ttl": "300", "bcrypt-cost": "10",
 }  # fmt: skip
 """etcd's flags that are not served yet, with their defaults: the default is accepted, since it
 asks for nothing, and any other value is refused rather than ignored."""

@@ -21,6 +21,7 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.hash import HashResult
 from raftkv.mvcc.store import Store
 from raftkv.peer.http import HttpAnswer, ask
+from raftkv.peer.sockets import PeerSockets
 from raftkv.server.foundation import Foundation
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.status import MemberInfo
@@ -35,7 +36,7 @@ Look = Callable[[HashQuestion], HashResult | None]
 log = logging.getLogger("raftkv.server")
 
 
-async def check_against_peers(foundation: Foundation) -> None:
+async def check_against_peers(foundation: Foundation, sockets: PeerSockets) -> None:
     """Raises Corrupt when a peer's hash is another than this member's."""
     me = foundation.member_id
     peers = [row for row in read_members(foundation.backend) if row.id != me]
@@ -45,7 +46,7 @@ async def check_against_peers(foundation: Foundation) -> None:
         "starting initial corruption check",
         extra=fields(local_member_id=hex_id(me), revision=question.revision),
     )
-    answers = await asyncio.gather(*(_answer_of(peer, question) for peer in peers))
+    answers = await asyncio.gather(*(_answer_of(peer, question, sockets) for peer in peers))
     for peer, theirs in zip(peers, answers, strict=True):
         if theirs is None:
             log.warning(
@@ -101,11 +102,13 @@ def _compare(store: Store, me: int, peer: MemberInfo, theirs: HashResult) -> Non
         )
 
 
-async def _answer_of(peer: MemberInfo, question: HashQuestion) -> HashResult | None:
+async def _answer_of(
+    peer: MemberInfo, question: HashQuestion, sockets: PeerSockets
+) -> HashResult | None:
     path = f"{HASHKV}?revision={question.revision}&compacted={question.compact_revision}"
     try:
         async with asyncio.timeout(CHECK_MAX_S):
-            while (answer := await ask("GET", peer.peer_urls[0], path)) is not None:
+            while (answer := await ask("GET", peer.peer_urls[0], path, sockets)) is not None:
                 if answer.status != HTTPStatus.ACCEPTED:
                     return _read(answer)
                 await asyncio.sleep(ASK_AGAIN_S)

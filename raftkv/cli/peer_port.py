@@ -15,6 +15,7 @@ from raftkv.cli.initial_check import HASHKV, answer_hash_question
 from raftkv.error_texts import TEXTS
 from raftkv.errors import MemberNotFound, RaftKVError
 from raftkv.peer.http import HttpAnswer, Respond, ask, listen_http
+from raftkv.peer.sockets import PeerSockets
 from raftkv.server.config import ServerConfig
 from raftkv.server.introduction import (
     Answers,
@@ -51,16 +52,16 @@ def respond_for(member: Callable[[], Member]) -> Respond:
     return respond
 
 
-async def introduce(config: ServerConfig) -> Joining | None:
+async def introduce(config: ServerConfig, sockets: PeerSockets) -> Joining | None:
     """Returns when this member may begin. Raises ConfigError when it may not, OSError."""
     if config.initial_cluster_state == "existing":
-        return judge_existing(config, await _ask_all(config))
+        return judge_existing(config, await _ask_all(config, sockets))
     if len(config.initial_cluster) == 1:
         return None
-    servers = await listen_http([(a.host, a.port) for a in config.listen_peer], _stranger)
+    servers = await listen_http(sockets, [a.url for a in config.listen_peer], _stranger)
     try:
         said = ""
-        while reason := judge_new(config, await _ask_all(config)):
+        while reason := judge_new(config, await _ask_all(config, sockets)):
             if reason != said:
                 log.warning("cannot begin yet: %s", reason)
                 said = reason
@@ -75,15 +76,15 @@ def _stranger(method: str, path: str, reply: Callable[[HttpAnswer], None]) -> No
     reply(_view_answer(ClusterView()))
 
 
-async def _ask_all(config: ServerConfig) -> Answers:
+async def _ask_all(config: ServerConfig, sockets: PeerSockets) -> Answers:
     others = {name: urls for name, urls in config.initial_cluster.items() if name != config.name}
-    views = await asyncio.gather(*(_ask_one(urls) for urls in others.values()))
+    views = await asyncio.gather(*(_ask_one(sockets, urls) for urls in others.values()))
     return dict(zip(others, views, strict=True))
 
 
-async def _ask_one(urls: tuple[str, ...]) -> ClusterView | None:
+async def _ask_one(sockets: PeerSockets, urls: tuple[str, ...]) -> ClusterView | None:
     for url in urls:
-        answer = await ask("GET", url, MEMBERS)
+        answer = await ask(sockets, "GET", url, MEMBERS)
         if answer is not None and answer.status == HTTPStatus.OK:
             headers = answer.headers
             return ClusterView.decode(

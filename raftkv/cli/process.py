@@ -26,6 +26,7 @@ from raftkv.cli.announcements import (
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
+from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
@@ -33,6 +34,7 @@ from raftkv.gateway.member_health import MemberHealth
 from raftkv.gateway.pages import MetricsPages
 from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
+from raftkv.peer.sockets import PeerSockets
 from raftkv.peer.transport import PeerTransport
 from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
@@ -40,6 +42,9 @@ from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation, holds_data, open_foundation
 from raftkv.server.member import Member
+from raftkv.tls.contexts import ALPN_CLIENT_PORT
+from raftkv.tls.credentials import Credentials
+from raftkv.tls.errors import TlsError
 from raftkv.wal.disk import OsDisk
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
@@ -64,17 +69,20 @@ async def _run(config: ServerConfig) -> int:
     announce_start(config)
     disk = OsDisk(fsync=config.operations.fsync)
     try:
-        joining = None if holds_data(config, disk) else await introduce(config)
+        config = with_own_pairs(config)
+        client_tls = Credentials(config.client_tls, ALPN_CLIENT_PORT)
+        sockets = PeerSockets(Credentials(config.peer_tls))
+        joining = None if holds_data(config, disk) else await introduce(config, sockets)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
         if config.operations.initial_corrupt_check and joining is None:
-            await check_against_peers(foundation)
-    except (ConfigError, Corrupt, OSError) as e:
+            await check_against_peers(foundation, sockets)
+    except (ConfigError, Corrupt, OSError, TlsError) as e:
         log.critical(
             "cannot open the data directory",
             extra=fields(data_dir=config.data_dir, error=str(e)),
         )
         return 1
-    return await _Process(config, foundation).serve()
+    return await _Process(config, foundation, client_tls, sockets).serve()
 
 
 class _Threads:
@@ -87,8 +95,16 @@ class _Threads:
 
 
 class _Process:
-    def __init__(self, config: ServerConfig, foundation: Foundation) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        foundation: Foundation,
+        client_tls: Credentials,
+        sockets: PeerSockets,
+    ) -> None:
         self._config = config
+        self._client_tls = client_tls
+        self._sockets = sockets
         self._foundation = foundation
         self._listeners: list[Listener] = []
         self._metrics_listeners: list[Listener] = []
@@ -131,6 +147,7 @@ class _Process:
         identity = Identity(self._foundation.cluster_id, self._foundation.member_id)
         return PeerTransport(
             identity=identity,
+            sockets=self._sockets,
             scheduler=AsyncioScheduler(loop),
             snapshot_worker=self._threads.snapshot,
             queue_bytes_max=limits.peer_queue_bytes_max,
@@ -148,7 +165,7 @@ class _Process:
         config = self._config
         reuse_port = config.operations.reuse_port
         await self._transport.listen(
-            [(a.host, a.port) for a in config.listen_peer], reuse_port=reuse_port
+            [address.url for address in config.listen_peer], reuse_port=reuse_port
         )
         observation = Observation(self._member, self._transport, self._listeners)
         message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
@@ -160,18 +177,23 @@ class _Process:
             listener = await listen(
                 services,
                 observation.pages(http),
-                (address.host, address.port),
+                address.place,
                 limits,
+                tls=self._client_tls if address.is_tls else None,
                 calls=observation.calls,
                 reuse_port=reuse_port,
             )
             self._listeners.append(listener)
         for address in config.listen_metrics:
-            place = (address.host, address.port)
-            pages = MetricsPages(http)
-            self._metrics_listeners.append(
-                await listen((), pages, place, limits, reuse_port=reuse_port)
+            listener = await listen(
+                (),
+                MetricsPages(http),
+                address.place,
+                limits,
+                tls=self._client_tls if address.is_tls else None,
+                reuse_port=reuse_port,
             )
+            self._metrics_listeners.append(listener)
 
     # --- ending -----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import yaml
 from raftkv.cli.flag import Flag, parse_duration
 from raftkv.cli.flags import FLAGS, NOT_YET, flag_named, parse_retention, parse_value
 from raftkv.cli.operation_settings import limits_with, operations_of
+from raftkv.cli.tls_settings import check_ports, client_tls, flatten, peer_tls
 from raftkv.errors import ConfigError
 from raftkv.log_fields import fields
 from raftkv.server.config import Limits, ServerConfig
@@ -96,7 +97,7 @@ def _from_file(path: str) -> dict[str, str]:
     if not isinstance(settings, dict):
         raise ConfigError(f"--config-file {path} holds no settings of the form name: value")
     given = {}
-    for name, value in settings.items():
+    for name, value in flatten(path, settings).items():
         flag = flag_named(str(name))
         if flag is None:
             raise ConfigError(f"--config-file {path}: unknown setting {name}{_suggestion(name)}")
@@ -127,6 +128,7 @@ def _config(given: Mapping[str, str]) -> ServerConfig:
     )
     config = _build(values)
     config.validate()
+    check_ports(config)
     return config
 
 
@@ -177,4 +179,6 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         listen_metrics=values["listen-metrics-urls"],
         operations=operations_of(values),
         limits=limits_with(limits, values),
+        client_tls=client_tls(values),
+        peer_tls=peer_tls(values),
     )

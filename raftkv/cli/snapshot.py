@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -21,8 +21,8 @@ from rich.table import Table
 
 from raftkv.backend.environment import LmdbBackend
 from raftkv.backend.schema import Table as Rows
+from raftkv.cli.connection import Connection
 from raftkv.cli.flags import parse_cluster, parse_urls
-from raftkv.client.client import Client
 from raftkv.errors import ConfigError, RaftKVError
 from raftkv.mvcc.store import Store
 from raftkv.server.config import ServerConfig
@@ -39,12 +39,15 @@ def snapshot() -> None:
 
 @snapshot.command("save")
 @click.argument("path", type=_FILE)
-@click.option("--endpoint", default="127.0.0.1:2379", show_default=True, help="the one to ask")
-def save_command(path: str, endpoint: str) -> None:
+@click.option("--endpoint", default="", help="the one to ask; the first of ctl's --endpoints")
+@click.pass_obj
+def save_command(connection: Connection, path: str, endpoint: str) -> None:
     """Save the database of one member to PATH."""
+    if endpoint:
+        connection = replace(connection, endpoints=(endpoint,))
 
     async def save(told: Callable[[int, int], None]) -> int:
-        async with Client([endpoint]) as client:
+        async with connection.client() as client:
             return await client.snapshot(path, progress=told)
 
     columns = (TextColumn("saving"), BarColumn(), DownloadColumn())

@@ -21,6 +21,7 @@ from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.endpoints import Endpoints
 from raftkv.client.lease import KeptLease
 from raftkv.client.snapshot import save
+from raftkv.client.tls import Tls
 from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Watch
 
@@ -31,21 +32,25 @@ _LEASE = "/etcdserverpb.Lease/"
 
 
 class Client:
-    """Use it as an async context manager, from one event loop."""
+    """Use it as an async context manager, from one event loop. Endpoints are host:port or URLs
+    (http, https, unix, unixs); with ``tls`` host:port is under TLS. Raises OSError for its files.
+    """
 
     def __init__(
         self,
         endpoints: Sequence[str],
         *,
+        tls: Tls | None = None,
         policy: RetryPolicy | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._endpoints = Endpoints(endpoints)
+        self._endpoints = Endpoints(endpoints, tls)
         self._policy = policy or RetryPolicy()
         self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance)
 
     async def __aenter__(self) -> Client:
+        await self._endpoints.prepare()
         return self
 
     async def __aexit__(

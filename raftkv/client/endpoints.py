@@ -6,9 +6,13 @@ Owns: channels, which endpoint is in use, and moving to the next. Must never do:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import grpc
+
+from raftkv.client.tls import Tls
 
 MESSAGE_BYTES_MAX = 2**31 - 1
 """Answers may be as large as gRPC allows: a list has no bound of its own."""
@@ -18,17 +22,57 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+_SCHEMES = {"http": False, "https": True, "unix": False, "unixs": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One member's: ``name`` is what errors call it."""
+
+    name: str
+    is_secure: bool
+    is_unix: bool
+
+    @staticmethod
+    def parse(text: str, *, has_tls: bool) -> Endpoint:
+        """host:port, under TLS if the client has settings for it, or a URL that says so itself."""
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            return Endpoint(text, has_tls, False)
+        if scheme not in _SCHEMES:
+            raise ValueError(f"{text}: the scheme must be one of {', '.join(_SCHEMES)}")
+        return Endpoint(rest.rstrip("/"), _SCHEMES[scheme], scheme.startswith("unix"))
+
+    @property
+    def target(self) -> str:
+        """In gRPC's words."""
+        return f"unix:{self.name}" if self.is_unix else self.name
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        if self.is_unix:
+            return self.name
+        host, _, port = self.name.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 class Endpoints:
-    """``host:port`` each; the first is used until it fails."""
+    """The first is used until it fails. Raises ValueError and, for files of ``tls``, OSError."""
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
+    def __init__(self, endpoints: Sequence[str], tls: Tls | None = None) -> None:
         if not endpoints:
             raise ValueError("a client needs at least one endpoint, host:port")
-        self._names = [name.removeprefix("http://") for name in endpoints]
+        parsed = [Endpoint.parse(text, has_tls=tls is not None) for text in endpoints]
+        self._known = {endpoint.name: endpoint for endpoint in parsed}
+        self._names = [endpoint.name for endpoint in parsed]
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._at = 0
+        self._tls = tls or Tls()
+        self._credentials: grpc.ChannelCredentials | None = None
+        if any(endpoint.is_secure for endpoint in parsed):
+            self._credentials = self._tls.credentials()
+        # With verification off: what each showed when the client was opened.
+        self._shown: dict[str, tuple[bytes, str]] = {}
 
     def __len__(self) -> int:
         return len(self._names)
@@ -37,14 +81,42 @@ class Endpoints:
     def current(self) -> str:
         return self._names[self._at]
 
+    async def prepare(self) -> None:
+        """With verification off gRPC must be told what to trust: ask each what it shows."""
+        if not self._tls.insecure_skip_verify:
+            return
+        for endpoint in self._known.values():
+            if endpoint.is_secure and endpoint.name not in self._shown:
+                try:
+                    shown = await asyncio.to_thread(self._tls.shown_by, endpoint.address)
+                except OSError:
+                    continue  # it is down: a call says so
+                self._shown[endpoint.name] = shown
+
     def channel(self, name: str | None = None) -> grpc.aio.Channel:
         """The channel to ``name``, or to the endpoint in use."""
         name = name or self.current
         channel = self._channels.get(name)
         if channel is None:
-            channel = grpc.aio.insecure_channel(name, _OPTIONS)
+            channel = self._open(self._known[name])
             self._channels[name] = channel
         return channel
+
+    def _open(self, endpoint: Endpoint) -> grpc.aio.Channel:
+        options: list[tuple[str, int | str]] = list(_OPTIONS)
+        if endpoint.is_unix:
+            options.append(("grpc.default_authority", "localhost"))
+        if not endpoint.is_secure:
+            return grpc.aio.insecure_channel(endpoint.target, options)
+        credentials = self._credentials
+        assert credentials is not None, "a TLS endpoint without credentials"
+        name = self._tls.server_name
+        if endpoint.name in self._shown:
+            trusted, name = self._shown[endpoint.name]
+            credentials = self._tls.credentials(trusted)
+        if name:
+            options.append(("grpc.ssl_target_name_override", name))
+        return grpc.aio.secure_channel(endpoint.target, credentials, options)
 
     def move_on(self, failed: str) -> None:
         """``failed`` did not answer: use the next one, unless somebody has moved on already."""

@@ -8,18 +8,22 @@ read a body: there is none in what we ask.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
 from raftkv.peer.codec import PeerProtocolError
-from raftkv.peer.link import host_and_port
+from raftkv.peer.sockets import PeerSockets, host_and_port
+from raftkv.tls.handshake import TlsServer
 
 HEAD_BYTES_MAX = 8 * 1024
 BODY_BYTES_MAX = 1024 * 1024
 ASK_TIMEOUT_S = 2.0
 METHODS = (b"GET ", b"POST")
+
+log = logging.getLogger("raftkv.peer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +97,35 @@ class _Waiting(asyncio.Protocol):
 
 
 async def listen_http(
-    addresses: Sequence[tuple[str, int]], respond: Respond
-) -> list[asyncio.Server]:
+    sockets: PeerSockets, urls: Sequence[str], respond: Respond
+) -> list[asyncio.Server | TlsServer]:
     """Answer on the peer port before there is a member. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    return [
-        await loop.create_server(lambda: _Waiting(respond), host, port) for host, port in addresses
-    ]
+    return [await sockets.listen(url, lambda: _Waiting(respond)) for url in urls]
 
 
-async def ask(method: str, url: str, path: str) -> HttpAnswer | None:
+async def ask(sockets: PeerSockets, method: str, url: str, path: str) -> HttpAnswer | None:
     """The answer of whoever listens at ``url``; None when nobody does, or makes no sense."""
-    host, port = host_and_port(url)
+    host, _ = host_and_port(url)
     try:
         async with asyncio.timeout(ASK_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await sockets.open(url)
             try:
                 writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                return _parse(await reader.read(BODY_BYTES_MAX))
+                return _parse(await _read_all(reader))
             finally:
                 writer.close()
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError) as e:
+        if isinstance(e, ConnectionError) and not isinstance(e, ConnectionRefusedError):
+            log.warning("cannot ask %s for %s: %s", url, path, e or "it closed the connection")
         return None
+
+
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    """Until the other side ends, which it does after its answer."""
+    data = bytearray()
+    while len(data) < BODY_BYTES_MAX and (more := await reader.read(BODY_BYTES_MAX - len(data))):
+        data += more
+    return bytes(data)
 
 
 def _parse(data: bytes) -> HttpAnswer | None:

@@ -12,18 +12,16 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from typing import cast
-from urllib.parse import urlsplit
 
 from raftkv.log_fields import fields, hex_id
 from raftkv.peer.codec import PeerProtocolError
 from raftkv.peer.framing import Answer, Greeting, decode_answer
+from raftkv.peer.sockets import PeerSockets, keep_alive
 from raftkv.scheduler import Scheduler, Timer
 
 REDIAL_DELAY_MIN_S = 0.05
 REDIAL_DELAY_MAX_S = 1.0
 DIAL_TIMEOUT_S = 2.0
-TCP_USER_TIMEOUT_MS = 5_000
-"""How long the kernel keeps a connection whose peer acknowledges nothing."""
 
 _TCP_INFO_BYTES = 104
 _ROUND_TRIP_AT = 68
@@ -41,6 +39,7 @@ class PeerLink:
         *,
         greeting: Greeting,
         urls: Sequence[str],
+        sockets: PeerSockets,
         scheduler: Scheduler,
         queue_bytes_max: int,
         told_removed: Callable[[], None],
@@ -50,10 +49,12 @@ class PeerLink:
         self.bytes_sent = 0
         self.disconnects = 0
         self._greeting = greeting
+        self._sockets = sockets
         self._scheduler = scheduler
         self._queue_bytes_max = queue_bytes_max
         self._told_removed = told_removed
         self._transport: asyncio.Transport | None = None
+        self._is_greeting = False
         self.open_since: float | None = None
         self._closed = False
         self._dials = 0
@@ -102,13 +103,10 @@ class PeerLink:
 
     async def _dial(self) -> None:
         url = self.urls[self._dials % len(self.urls)]
-        host, port = host_and_port(url)
         self._dials += 1
         try:
             async with asyncio.timeout(DIAL_TIMEOUT_S):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: _LinkProtocol(self), host, port
-                )
+                await self._sockets.dial(url, lambda: _LinkProtocol(self))
         except (OSError, TimeoutError) as e:
             self._complain(f"cannot reach {url}: {e or 'no answer in time'}")
             self._redial()
@@ -135,10 +133,12 @@ class PeerLink:
             return
         keep_alive(transport)
         self._transport = transport
+        self._is_greeting = True
         transport.write(self._greeting.encode())
 
     def on_answer(self, data: bytes) -> None:
         assert self._transport is not None, "an answer without a connection"
+        self._is_greeting = False
         try:
             answer = decode_answer(data)
         except PeerProtocolError as e:
@@ -161,6 +161,8 @@ class PeerLink:
             self.disconnects += 1
             if not self._closed:
                 log.warning("lost the link to a peer", extra=self._fields())
+        elif self._is_greeting and not self._closed:
+            self._complain("ended the connection before it answered; does it speak TLS, or not?")
         self.open_since = None
         self._transport = None
         self._redial()
@@ -180,24 +182,3 @@ class _LinkProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._link.on_lost()
-
-
-def host_and_port(url: str) -> tuple[str, int]:
-    """The dialling address of a peer URL, which the configuration has checked."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None, url
-    assert parts.port is not None, url
-    return parts.hostname, parts.port
-
-
-def keep_alive(transport: asyncio.Transport) -> None:
-    """Have the kernel end a connection whose other side is gone without a word."""
-    sock: socket.socket | None = transport.get_extra_info("socket")
-    if sock is None:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

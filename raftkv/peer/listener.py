@@ -23,9 +23,10 @@ from raftkv.peer.framing import (
     encode_answer,
 )
 from raftkv.peer.http import METHODS, HttpSink, Respond
-from raftkv.peer.link import keep_alive
+from raftkv.peer.sockets import TLS_HANDSHAKE_RECORD, keep_alive
 from raftkv.raft.message import Message
 from raftkv.scheduler import Scheduler, Timer
+from raftkv.tls.rate import Ration
 
 GREETING_TIMEOUT_S = 5.0
 CONNECTIONS_MAX = 256
@@ -83,11 +84,13 @@ class PeerProtocol(asyncio.Protocol):
         *,
         has_removed: Callable[[int], bool],
         respond: Respond,
+        complaints: Ration,
     ) -> None:
         self.sender = 0
         self._identity = identity
         self._has_removed = has_removed
         self._respond = respond
+        self._complaints = complaints
         self._scheduler = scheduler
         self._connections = connections
         self._open_sink = open_sink
@@ -114,8 +117,10 @@ class PeerProtocol(asyncio.Protocol):
             if self._sink is not None and data:
                 self._sink.feed(data)
         except PeerProtocolError as e:
-            peer = self.transport.get_extra_info("peername")
-            log.warning("closing a connection from %s on the peer port: %s", peer, e)
+            more = self._complaints.ask()
+            if more is not None:
+                peer = self.transport.get_extra_info("peername")
+                log.warning("closing a connection from %s on the peer port: %s%s", peer, e, more)
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -135,6 +140,8 @@ class PeerProtocol(asyncio.Protocol):
             self._timer = self._scheduler.call_later(GREETING_TIMEOUT_S, self.transport.abort)
             self._sink = HttpSink(self.transport, self._respond)
             return self._greeting
+        if self._greeting.startswith(TLS_HANDSHAKE_RECORD):
+            raise PeerProtocolError("it speaks TLS, this port is plain: use http")
         if len(self._greeting) < GREETING_SIZE:
             return b""
         greeting = Greeting.decode(self._greeting[:GREETING_SIZE])

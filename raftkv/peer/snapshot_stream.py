@@ -24,6 +24,7 @@ from raftkv.peer.framing import (
     encode_answer,
     encode_frame,
 )
+from raftkv.peer.sockets import PeerSockets
 from raftkv.raft.message import Message, MessageType
 from raftkv.scheduler import Worker
 
@@ -36,11 +37,11 @@ log = logging.getLogger("raftkv.peer")
 
 
 async def send_snapshot(
-    address: tuple[str, int], greeting: Greeting, message: Message, path: str
+    sockets: PeerSockets, url: str, greeting: Greeting, message: Message, path: str
 ) -> None:
     """Return once the receiver has the file durably. Raises OSError or PeerProtocolError."""
     async with asyncio.timeout(CHUNK_TIMEOUT_S):
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await sockets.open(url)
     try:
         writer.write(greeting.encode())
         await _expect_ok(reader)

@@ -1,4 +1,4 @@
-"""Member-to-member messages over TCP: one outgoing link per peer, one listener for all.
+"""Member-to-member messages over TCP or TLS: one outgoing link per peer, one listener for all.
 
 Owns: who the peers are and where, batching per call, and the counters that metrics show.
 Must never do: know Raft's rules. A message that cannot leave is dropped and its target reported
@@ -18,13 +18,18 @@ from raftkv.errors import NoLeader, RaftKVError, RequestTimeout
 from raftkv.peer.codec import encode_message
 from raftkv.peer.framing import Greeting, Purpose, encode_frame
 from raftkv.peer.http import HttpAnswer, Respond, ask
-from raftkv.peer.link import PeerLink, host_and_port
+from raftkv.peer.link import PeerLink
 from raftkv.peer.listener import FrameSink, Identity, MessageSink, PeerProtocol
 from raftkv.peer.snapshot_stream import SnapshotFile, SnapshotSink, send_snapshot
+from raftkv.peer.sockets import PeerSockets
 from raftkv.raft.message import Message
 from raftkv.scheduler import Scheduler, Worker
+from raftkv.tls.handshake import TlsServer
+from raftkv.tls.rate import Ration
 
 FRAME_OVERHEAD_MAX = 64 * 1024
+COMPLAINTS_BURST = 10
+COMPLAINTS_PER_SECOND = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class PeerTransport:
         self,
         *,
         identity: Identity,
+        sockets: PeerSockets,
         scheduler: Scheduler,
         snapshot_worker: Worker,
         queue_bytes_max: int,
@@ -59,6 +65,7 @@ class PeerTransport:
         respond: Respond,
     ) -> None:
         self._identity = identity
+        self._sockets = sockets
         self._scheduler = scheduler
         self._snapshot_worker = snapshot_worker
         self._queue_bytes_max = queue_bytes_max
@@ -70,21 +77,17 @@ class PeerTransport:
         self._told_removed = told_removed
         self._respond = respond
         self._links: dict[int, PeerLink] = {}
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsServer] = []
+        self._complaints = Ration(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND, scheduler.now)
         self._accepted: set[PeerProtocol] = set()
         self._sent_failures: Counter[int] = Counter()
         self._received: Counter[int] = Counter()
         self._streams: set[asyncio.Task[None] | asyncio.Task[HttpAnswer | None]] = set()
 
-    async def listen(
-        self, addresses: Sequence[tuple[str, int]], *, reuse_port: bool = False
-    ) -> None:
-        """Accept peers on every (host, port). Raises OSError when one cannot be bound."""
-        loop = asyncio.get_running_loop()
-        for host, port in addresses:
-            server = await loop.create_server(
-                self._accept, host, port, reuse_port=reuse_port or None
-            )
+    async def listen(self, urls: Sequence[str], *, reuse_port: bool = False) -> None:
+        """Accept peers at every URL. Raises OSError when one cannot be bound."""
+        for url in urls:
+            server = await self._sockets.listen(url, self._accept, reuse_port=reuse_port)
             self._servers.append(server)
 
     def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
@@ -122,7 +125,7 @@ class PeerTransport:
             done(ConnectionError(f"no link to peer {message.to:x}"))
             return
         greeting = self._greeting(message.to, Purpose.SNAPSHOT)
-        work = send_snapshot(host_and_port(link.urls[0]), greeting, message, path)
+        work = send_snapshot(self._sockets, link.urls[0], greeting, message, path)
         task = asyncio.get_running_loop().create_task(work)
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
@@ -139,7 +142,7 @@ class PeerTransport:
             done(NoLeader(f"there is no link to the leader {leader:x}"))
             return
         task = asyncio.get_running_loop().create_task(
-            ask("POST", link.urls[0], f"/members/promote/{learner}")
+            ask(self._sockets, "POST", link.urls[0], f"/members/promote/{learner}")
         )
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
@@ -187,6 +190,7 @@ class PeerTransport:
         link = PeerLink(
             greeting=self._greeting(peer, Purpose.MESSAGES),
             urls=urls,
+            sockets=self._sockets,
             scheduler=self._scheduler,
             queue_bytes_max=self._queue_bytes_max,
             told_removed=self._told_removed,
@@ -202,6 +206,7 @@ class PeerTransport:
             self._open_sink,
             has_removed=self._has_removed,
             respond=self._respond,
+            complaints=self._complaints,
         )
 
     def _open_sink(self, greeting: Greeting, transport: asyncio.Transport) -> FrameSink | None:

@@ -11,6 +11,7 @@ from math import ceil
 
 from raftkv.errors import ConfigError
 from raftkv.server.operations import Operations
+from raftkv.tls.settings import NO_CLIENT_TLS, NO_PEER_TLS, TlsSettings
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -20,14 +21,30 @@ ELECTION_TIMEOUT_MS_MAX = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen or to call: ``scheme`` is http or https, ``host`` a name or an IP."""
+    """Where to listen or to call: ``scheme`` is http or https, ``host`` a name or an IP. With unix
+    or unixs (TLS) ``host`` is the socket's path and ``port`` 0."""
 
     host: str
     port: int
     scheme: str = "http"
 
     @property
+    def is_unix(self) -> bool:
+        return self.scheme in ("unix", "unixs")
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme in ("https", "unixs")
+
+    @property
+    def place(self) -> tuple[str, int] | str:
+        """Host and port, or a unix socket's path."""
+        return self.host if self.is_unix else (self.host, self.port)
+
+    @property
     def url(self) -> str:
+        if self.is_unix:
+            return f"{self.scheme}://{self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
@@ -96,6 +113,8 @@ class ServerConfig:
     """0: etcd's default of 2 GiB; below 0: none."""
     listen_metrics: tuple[Address, ...] = ()
     operations: Operations = field(default_factory=Operations)
+    client_tls: TlsSettings = NO_CLIENT_TLS
+    peer_tls: TlsSettings = NO_PEER_TLS
     limits: Limits = Limits()
 
     def validate(self) -> None:

@@ -180,6 +180,7 @@ class HttpCall(TaskCall):
             target=self.head.path.decode("latin-1"),
             headers=self.head.metadata,
             body=bytes(self._body),
+            peer_common_name=self.peer_common_name,
         )
         self._task = asyncio.get_running_loop().create_task(self._serve(request))
 

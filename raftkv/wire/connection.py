@@ -44,8 +44,11 @@ class Owner(Protocol):
 class Connection:
     """One peer's HTTP/2 connection, after its preface."""
 
-    def __init__(self, routes: Routes, limits: WireLimits, owner: Owner, peer: str) -> None:
+    def __init__(
+        self, routes: Routes, limits: WireLimits, owner: Owner, peer: str, common_name: str = ""
+    ) -> None:
         self.peer = peer
+        self.peer_common_name = common_name
         self.limits = limits
         self.streams: dict[int, StreamState] = {}
         self.output = Output(limits, self.streams, owner.wake)

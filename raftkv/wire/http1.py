@@ -26,11 +26,13 @@ _NEVER = float("inf")
 class Http1Protocol(asyncio.Protocol):
     """One HTTP/1.1 connection."""
 
-    def __init__(self, hub: Hub, transport: asyncio.Transport, peer: str) -> None:
+    def __init__(
+        self, hub: Hub, transport: asyncio.Transport, peer: str, peer_common_name: str = ""
+    ) -> None:
         self._hub = hub
         self._limits = hub.limits
         self._transport = transport
-        self._peer = peer
+        self._peer_common_name = peer_common_name
         self._h11 = self._new_h11()
         self._request: h11.Request | None = None
         self._body = bytearray()
@@ -135,6 +137,7 @@ class Http1Protocol(asyncio.Protocol):
             target=request.target.decode("latin-1"),
             headers=headers,
             body=body,
+            peer_common_name=self._peer_common_name,
         )
 
     async def _serve(self, request: HttpRequest) -> None:

@@ -34,7 +34,9 @@ _STOPPED = Status(UNAVAILABLE, "the server is stopping")
 class Http2Protocol(asyncio.Protocol):
     """One connection, its transport and its clock."""
 
-    def __init__(self, hub: Hub, transport: asyncio.Transport, peer: str) -> None:
+    def __init__(
+        self, hub: Hub, transport: asyncio.Transport, peer: str, peer_common_name: str = ""
+    ) -> None:
         self._hub = hub
         self._limits = hub.limits
         self._transport = transport
@@ -43,7 +45,7 @@ class Http2Protocol(asyncio.Protocol):
         self._closed = False
         # Once closing: when the peer has had long enough to read what was sent last.
         self._linger_until: float | None = None
-        self.connection = Connection(hub.routes, hub.limits, self, peer)
+        self.connection = Connection(hub.routes, hub.limits, self, peer, peer_common_name)
         now = self._time()
         self.wake_at = now
         self._settings_due = now + self._limits.preface_seconds_max

@@ -2,17 +2,22 @@
 
 Owns: the listening sockets, all open connections, the one timer that serves them and the one
 callback a loop turn that writes for all of them, and the graceful end.
-Must never do: parse beyond the preface.
+Must never do: parse beyond the preface, or see a byte of TLS: ``raftkv.tls`` hands over
+connections whose handshake is done and checked, with a transport like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from raftkv.tls.certificate_check import peer_common_name
+from raftkv.tls.credentials import Credentials
+from raftkv.tls.handshake import HandshakeLimits, TlsServer
+from raftkv.tls.listening import bound
+from raftkv.tls.rate import Ration
 from raftkv.wire import frames
 from raftkv.wire.calls import CallBook
 from raftkv.wire.http1 import Http1Protocol
@@ -20,11 +25,15 @@ from raftkv.wire.http2 import Http2Protocol
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.routes import Routes
 from raftkv.wire.service import HttpHandler, Service
+from raftkv.wire.unix_socket import UnixSocket
 
 _log = logging.getLogger(__name__)
 _NEVER = float("inf")
 # Part of a graceful close that a client gets to see the first GOAWAY and answer its ping.
 _DRAIN_PING_SECONDS = 0.25
+_TLS_HANDSHAKE_RECORD = b"\x16"
+_LOG_LINES_BURST = 10
+_LOG_LINES_PER_SECOND = 1.0
 
 
 class Conversation(Protocol):
@@ -54,6 +63,7 @@ class Hub:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.conversations: set[Conversation] = set()
+        self.strangers = Ration(_LOG_LINES_BURST, _LOG_LINES_PER_SECOND, self.loop.time)
         self._awake: list[Conversation] = []
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
@@ -122,6 +132,8 @@ class Doorway(asyncio.Protocol):
         seen = self._seen
         if seen.startswith(frames.PREFACE):
             self._enter(Http2Protocol, seen[len(frames.PREFACE) :])
+        elif seen.startswith(_TLS_HANDSHAKE_RECORD):
+            self._refuse_tls()
         elif not frames.PREFACE.startswith(seen):
             self._enter(Http1Protocol, seen)
 
@@ -129,11 +141,20 @@ class Doorway(asyncio.Protocol):
         transport = self._transport
         assert transport is not None, "data before the connection was made"
         self._hub.bytes_received += len(self._seen) - len(data)
-        protocol = kind(self._hub, transport, _peer_of(transport))
+        protocol = kind(self._hub, transport, _peer_of(transport), peer_common_name(transport))
         self._hub.join(protocol)
         self._hub.forget(self)
         transport.set_protocol(protocol)
         protocol.data_received(data)
+
+    def _refuse_tls(self) -> None:
+        transport = self._transport
+        assert transport is not None, "data before the connection was made"
+        more = self._hub.strangers.ask()
+        if more is not None:
+            text = "rejected connection from %s: it speaks TLS, this port is plain: use http%s"
+            _log.warning(text, _peer_of(transport), more)
+        transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hub.forget(self)
@@ -165,12 +186,15 @@ def _peer_of(transport: asyncio.Transport) -> str:
 
 
 class Listener:
-    """A listening server. ``close`` ends it gracefully."""
+    """A listening server. ``close`` ends it gracefully. ``port`` is 0 for a unix socket."""
 
-    def __init__(self, hub: Hub, server: asyncio.Server) -> None:
+    def __init__(
+        self, hub: Hub, server: asyncio.Server | TlsServer, unix: UnixSocket | None = None
+    ) -> None:
         self._hub = hub
         self._server = server
-        self.port: int = server.sockets[0].getsockname()[1] if server.sockets else 0
+        self._unix = unix
+        self.port: int = 0 if unix is not None else server.sockets[0].getsockname()[1]
 
     @property
     def bytes_received(self) -> int:
@@ -184,10 +208,17 @@ class Listener:
     def connections(self) -> int:
         return len(self._hub.conversations)
 
+    @property
+    def handshakes(self) -> int:
+        """TLS handshakes under way."""
+        return self._server.handshakes if isinstance(self._server, TlsServer) else 0
+
     async def close(self, grace_seconds: float = 5.0) -> None:
         """Stop accepting, announce it, wait for what is in flight, then end the rest."""
         hub = self._hub
         self._server.close()
+        if self._unix is not None:
+            self._unix.remove()
         for conversation in list(hub.conversations):
             conversation.begin_drain()
         until = hub.loop.time() + grace_seconds
@@ -203,29 +234,37 @@ class Listener:
 async def listen(
     services: Sequence[Service],
     http: HttpHandler | None,
-    address: tuple[str, int],
+    address: tuple[str, int] | str,
     limits: WireLimits | None = None,
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: Credentials | None = None,
+    handshakes: HandshakeLimits | None = None,
     calls: CallBook | None = None,
     reuse_port: bool = False,
 ) -> Listener:
-    """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address.
-
-    ``calls`` is told what came of every call.
-    ``tls`` needs ``set_alpn_protocols(["h2", "http/1.1"])`` on its side. Raises OSError when the
-    address cannot be bound.
+    """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address: host and port, or the
+    path of a unix socket. With ``tls`` on TLS only. ``calls`` is told what came of every call.
+    Raises OSError when it cannot listen there.
     """
     limits = limits or WireLimits()
     hub = Hub(Routes(services, limits, http, calls), http, limits)
+    server: asyncio.Server | TlsServer
+
+    def doorway() -> Doorway:
+        return Doorway(hub)
+
+    if isinstance(address, str):
+        unix = UnixSocket(address)
+        if tls is not None:
+            server = TlsServer([unix.socket], tls, doorway, handshakes)
+        else:
+            server = await hub.loop.create_unix_server(doorway, sock=unix.socket)
+        return Listener(hub, server, unix)
     host, port = address
-    server = await hub.loop.create_server(
-        lambda: Doorway(hub),
-        host,
-        port,
-        ssl=tls,
-        backlog=1024,
-        reuse_address=True,
-        reuse_port=reuse_port,
-    )
+    if tls is not None:
+        server = TlsServer(await bound(host, port, reuse_port=reuse_port), tls, doorway, handshakes)
+    else:
+        server = await hub.loop.create_server(
+            doorway, host, port, backlog=1024, reuse_address=True, reuse_port=reuse_port or None
+        )
     return Listener(hub, server)

@@ -35,6 +35,10 @@ class Call(Protocol):
     def peer(self) -> str:
         """The client's address as ``host:port``."""
 
+    @property
+    def peer_common_name(self) -> str:
+        """The CN of the client's certificate, which TLS has verified; "" when it showed none."""
+
 
 class UnaryCall(Call, Protocol):
     """One request that wants exactly one answer, now or later, on the loop's thread.
@@ -100,6 +104,8 @@ class HttpRequest:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    peer_common_name: str = ""
+    """As ``Call.peer_common_name``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,10 @@ class StreamState:
     def peer(self) -> str:
         return self.connection.peer
 
+    @property
+    def peer_common_name(self) -> str:
+        return self.connection.peer_common_name
+
     # --- what the connection tells it --------------------------------------------------------
 
     @property

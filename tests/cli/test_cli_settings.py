@@ -6,12 +6,14 @@ import logging
 from pathlib import Path
 
 import pytest
+import yaml
 
 from raftkv.cli.flags import FLAGS, NOT_YET, parse_duration
 from raftkv.cli.local_plan import command_of, plan
 from raftkv.cli.settings import read_settings
 from raftkv.errors import ConfigError
 from raftkv.server.config import Address
+from tests.certificates import Authority
 
 # The flags that users of etcd set, by its documentation.
 FLAGS_OF_ETCD = """
@@ -24,6 +26,9 @@ FLAGS_OF_ETCD = """
     initial-cluster initial-cluster-state initial-cluster-token advertise-client-urls
     discovery-srv strict-reconfig-check pre-vote auto-compaction-mode auto-compaction-retention
     force-new-cluster unsafe-no-fsync cert-file key-file trusted-ca-file client-cert-auth
+    client-cert-file client-key-file client-crl-file client-cert-allowed-hostname
+    self-signed-cert-validity tls-max-version peer-client-cert-file peer-client-key-file
+    peer-crl-file peer-cert-allowed-hostname peer-skip-client-san-verification
     auto-tls cipher-suites tls-min-version cors host-whitelist peer-cert-file peer-key-file
     peer-trusted-ca-file peer-client-cert-auth peer-auto-tls peer-cert-allowed-cn auth-token
     auth-token-ttl bcrypt-cost logger log-outputs log-level log-format metrics enable-pprof
@@ -125,6 +130,43 @@ def test_a_file_replaces_everything_else(tmp_path: Path) -> None:
     assert config.watch_progress_notify_interval_s == 5.0
 
 
+def test_tls_of_both_ports(authority: Authority, tmp_path: Path) -> None:
+    """From flags, and the same from etcd's sections of a config file."""
+    pair = authority.issue("cli-pair")
+    files = {"cert-file": str(pair.cert), "key-file": str(pair.key)}
+    flags = [f"--{name}={value}" for name, value in files.items()]
+    flags += [f"--peer-{name}={value}" for name, value in files.items()]
+    flags += [f"--peer-trusted-ca-file={authority.ca}", "--peer-cert-allowed-cn=a,b"]
+    urls = {
+        "listen-client-urls": "https://localhost:1,unix://run/me:1",
+        "advertise-client-urls": "https://localhost:1",
+    }
+    given = read_settings([*flags, *(f"--{name}={value}" for name, value in urls.items())], {})
+    path = tmp_path / "etcd.yaml"
+    sections = {
+        "client-transport-security": files,
+        "peer-transport-security": files
+        | {"trusted-ca-file": str(authority.ca), "allowed-cn": ["a", "b"]},
+    }
+    path.write_text(yaml.safe_dump(urls | sections))
+    filed = read_settings([f"--config-file={path}"], {})
+    assert (filed.client_tls, filed.peer_tls) == (given.client_tls, given.peer_tls)
+    assert given.peer_tls.allowed_names == ("a", "b")
+    assert given.peer_tls.verifies_clients
+    assert not given.client_tls.verifies_clients
+    assert [a.place for a in given.listen_client] == [("localhost", 1), "run/me:1"]
+    assert given.listen_client[1].url == "unix://run/me:1"
+
+
+def test_a_section_with_an_unknown_setting(tmp_path: Path) -> None:
+    """Refused with what it may hold."""
+    path = tmp_path / "etcd.yaml"
+    path.write_text("peer-transport-security: {crt-file: x}\n")
+    assert "unknown setting crt-file in peer-transport-security; it may hold" in refused(
+        f"--config-file={path}"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -137,8 +179,16 @@ def test_a_file_replaces_everything_else(tmp_path: Path) -> None:
         (("--election-timeout=60000",), "too long"),
         (("--max-txn-ops=0",), "--max-txn-ops must be above 0"),
         (("--initial-cluster=oops",), "name=URL is expected"),
-        (("--cert-file=x",), "not served yet"),
+        (("--memory-mlock",), "not served yet"),
         (("--config-file=/nowhere",), "cannot read --config-file /nowhere"),
+        (("--cert-file=/nowhere", "--key-file=/nowhere"), "cannot read --cert-file /nowhere"),
+        (("--peer-key-file=x",), "--peer-key-file and --peer-cert-file must both be present"),
+        (("--listen-peer-urls=https://127.0.0.1:1",), "TLS key/cert (--peer-cert-file"),
+        (("--listen-peer-urls=unix://x",), "peers are called over http or https only"),
+        (("--listen-client-urls=unix://" + "x" * 108,), "at most 107 bytes, not 108"),
+        (("--listen-client-urls=ftp://x:1",), "must be http, https, unix, or unixs"),
+        (("--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"), "greater than max version"),
+        (("--cipher-suites=ROT13",), "unexpected TLS cipher suite 'ROT13'; known are"),
     ],
 )
 def test_mistakes_are_named(arguments: tuple[str, ...], says: str) -> None:

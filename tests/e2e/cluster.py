@@ -25,14 +25,25 @@ class Cluster:
     """``members`` processes that form one cluster; a context manager that ends them all."""
 
     def __init__(
-        self, program: Program, directory: Path, *, members: int = 3, flags: Sequence[str] = ()
+        self,
+        program: Program,
+        directory: Path,
+        *,
+        members: int = 3,
+        flags: Sequence[str] = (),
+        peer_scheme: str = "http",
     ) -> None:
         self.program = program
         self.directory = directory
         self._flags = flags
         ports = reserve_ports(2 * members)
         places = [
-            Addresses(f"m{number}", ports[2 * number], ports[2 * number + 1])
+            Addresses(
+                f"m{number}",
+                ports[2 * number],
+                ports[2 * number + 1],
+                peer_scheme=peer_scheme,
+            )
             for number in range(members)
         ]
         initial = ",".join(f"{place.name}={place.peer_url}" for place in places)

@@ -63,10 +63,14 @@ def new_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     with ExitStack() as stack:
         made: list[Cluster] = []
 
-        def start(*, members: int = 3, flags: Sequence[str] = ()) -> Cluster:
+        def start(
+            *, members: int = 3, flags: Sequence[str] = (), peer_scheme: str = "http"
+        ) -> Cluster:
             directory = tmp_path / f"cluster{len(made)}"
             directory.mkdir()
-            cluster = Cluster(PROGRAM, directory, members=members, flags=flags)
+            cluster = Cluster(
+                PROGRAM, directory, members=members, flags=flags, peer_scheme=peer_scheme
+            )
             made.append(cluster)
             _STARTED.append(cluster)
             return stack.enter_context(cluster)

@@ -29,6 +29,8 @@ class Addresses:
     name: str
     client_port: int
     peer_port: int
+    client_scheme: str = "http"
+    peer_scheme: str = "http"
 
     @property
     def endpoint(self) -> str:
@@ -36,11 +38,11 @@ class Addresses:
 
     @property
     def client_url(self) -> str:
-        return f"http://127.0.0.1:{self.client_port}"
+        return f"{self.client_scheme}://127.0.0.1:{self.client_port}"
 
     @property
     def peer_url(self) -> str:
-        return f"http://127.0.0.1:{self.peer_port}"
+        return f"{self.peer_scheme}://127.0.0.1:{self.peer_port}"
 
 
 class MemberProcess:
@@ -56,7 +58,9 @@ class MemberProcess:
         *,
         by_environment: bool = False,
         state: str = "new",
+        last: Sequence[str] = (),
     ) -> None:
+        """``last`` are flags that replace those of the same name."""
         self.addresses = addresses
         self.data_dir = directory / f"{addresses.name}.etcd"
         self.log_path = directory / f"{addresses.name}.log"
@@ -77,6 +81,7 @@ class MemberProcess:
             self._environment |= {variable(name): value for name, value in settings.items()}
         else:
             self._command += [f"--{name}={value}" for name, value in settings.items()]
+        self._command += last
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 

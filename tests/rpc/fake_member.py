@@ -35,6 +35,7 @@ class FakeCall:
         self.metadata = metadata or {}
         self.deadline: float | None = None
         self.peer = "127.0.0.1:1"
+        self.peer_common_name = ""
         self.cancelled = False
         self.answers: list[bytes | Status] = []
 

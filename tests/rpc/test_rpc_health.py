@@ -25,6 +25,7 @@ class FakeStream:
         self.metadata: dict[str, str] = {}
         self.deadline: float | None = None
         self.peer = "127.0.0.1:1"
+        self.peer_common_name = ""
         self.backlog = 0
         self.sent: asyncio.Queue[bytes] = asyncio.Queue()
 

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import ssl
-import subprocess
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import grpc
 import hpack
 import pytest
-from grpc import aio
 
 from raftkv.wire import frames
 from raftkv.wire.frames import ErrorCode
@@ -234,55 +227,3 @@ async def test_plain_http_over_http2(listener: Listener, path: str, status: str)
         body += payload
     assert len(body) == int(headers["content-length"])
     peer.writer.close()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key)),
-            *("-addext", "subjectAltName=DNS:localhost", "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return key, cert
-
-
-@pytest.fixture
-async def tls_listener(certificate: tuple[Path, Path]) -> AsyncIterator[Listener]:
-    key, cert = certificate
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    address = ("127.0.0.1", 0)
-    listener = await listen([make_service()], http_echo, address, tls=context)
-    yield listener
-    await listener.close(0)
-
-
-async def test_tls(tls_listener: Listener, certificate: tuple[Path, Path]) -> None:
-    """gRPC over TLS, with messages larger than a TLS record and a graceful close."""
-    credentials = grpc.ssl_channel_credentials(certificate[1].read_bytes())
-    options = [("grpc.max_receive_message_length", -1)]
-    target = f"localhost:{tls_listener.port}"
-    async with aio.secure_channel(target, credentials, options) as channel:
-        data = os.urandom(1_000_000)
-        echo = channel.unary_unary("/test.Service/Echo")
-        assert await asyncio.wait_for(echo(data), SECONDS) == data
-        await asyncio.wait_for(tls_listener.close(grace_seconds=1), SECONDS)
-
-
-async def test_tls_http1(tls_listener: Listener, certificate: tuple[Path, Path]) -> None:
-    """HTTP/1.1 over TLS on the same port."""
-    context = ssl.create_default_context(cafile=str(certificate[1]))
-    context.set_alpn_protocols(["http/1.1"])
-    reader, writer = await asyncio.open_connection("localhost", tls_listener.port, ssl=context)
-    writer.write(b"GET /t HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(SECONDS):
-        assert (await reader.read()).endswith(b"GET /t 0\n")
-    writer.close()

@@ -1,0 +1,1 @@
+"""TLS for the client port, the peer port, and calls between members; see docs/tls.md."""
