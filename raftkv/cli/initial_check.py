@@ -108,7 +108,7 @@ async def _answer_of(
     path = f"{HASHKV}?revision={question.revision}&compacted={question.compact_revision}"
     try:
         async with asyncio.timeout(CHECK_MAX_S):
-            while (answer := await ask("GET", peer.peer_urls[0], path, sockets)) is not None:
+            while (answer := await ask(sockets, "GET", peer.peer_urls[0], path)) is not None:
                 if answer.status != HTTPStatus.ACCEPTED:
                     return _read(answer)
                 await asyncio.sleep(ASK_AGAIN_S)
