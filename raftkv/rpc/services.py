@@ -6,6 +6,9 @@ mount of the tests.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from raftkv.rpc.api_version import vet_api_version
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.health import Health
 from raftkv.rpc.kv import kv_service
@@ -17,7 +20,7 @@ from raftkv.wire.service import Service
 
 
 def services_of(member: Member, health: Health) -> tuple[Service, ...]:
-    return (
+    services = (
         kv_service(member),
         watch_service(member),
         lease_service(member),
@@ -25,3 +28,4 @@ def services_of(member: Member, health: Health) -> tuple[Service, ...]:
         cluster_service(member),
         health.service(),
     )
+    return tuple(replace(service, vet=vet_api_version) for service in services)

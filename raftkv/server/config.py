@@ -132,11 +132,14 @@ class ServerConfig:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")
 
     @property
+    def election_timeout_ticks(self) -> int:
+        return self.election_timeout_ms // self.heartbeat_interval_ms
+
+    @property
     def lease_ttl_min_s(self) -> int:
         """The shortest lease: etcd's one and a half election timeouts, in whole seconds. A shorter
         one would end while the cluster finds a new leader."""
-        ticks = self.election_timeout_ms // self.heartbeat_interval_ms
-        return ceil(3 * ticks // 2 * self.heartbeat_interval_ms / 1000)
+        return ceil(3 * self.election_timeout_ticks // 2 * self.heartbeat_interval_ms / 1000)
 
     @property
     def request_timeout_s(self) -> float:

@@ -66,6 +66,7 @@ class Member:
         )
         self.node = self._engine.node
         self.hub = self._engine.hub
+        self.leader_loss = self._engine.leader_loss
         self.maintenance = Maintenance(self._engine, scheduler)
         self._local_reads = 0
         self._heard: set[int] = set()

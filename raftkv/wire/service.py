@@ -76,6 +76,11 @@ class Stream(Call, Protocol):
 UnaryMethod = Callable[[bytes, UnaryCall], None]
 StreamMethod = Callable[[Stream], Awaitable[None]]
 StatusOf = Callable[[BaseException], Status]
+Vet = Callable[[Mapping[str, str]], Status | None]
+
+
+def _accept(metadata: Mapping[str, str]) -> Status | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,15 @@ class Service:
     """One gRPC service: ``name`` is the full one (``etcdserverpb.KV``).
 
     A method that raises is answered with ``status_of(error)``. A unary handler that wants to
-    wait keeps its call and answers it later; it never blocks.
+    wait keeps its call and answers it later; it never blocks. ``vet`` is asked once for all calls
+    with the same metadata, and may refuse them.
     """
 
     name: str
     status_of: StatusOf
     unary: Mapping[str, UnaryMethod] = field(default_factory=dict)
     streams: Mapping[str, StreamMethod] = field(default_factory=dict)
+    vet: Vet = _accept
 
 
 @dataclass(frozen=True, slots=True)
