@@ -13,6 +13,7 @@ def test_a_member_cut_off_tells_after_three_election_timeouts(tmp_path: Path) ->
     cluster = SimulatedCluster(tmp_path, seed=7)
     cluster.start_all()
     leader = cluster.wait_for_leader()
+    cluster.settle()
     alone, other = [each for each in cluster.machines if each is not leader]
     told: list[str] = []
     alone.running.member.leader_loss.tell(lambda: told.append("alone"))
