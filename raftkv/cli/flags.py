@@ -16,7 +16,14 @@ from raftkv.errors import ConfigError
 from raftkv.server.config import Address
 
 Parsed = (
-    str | int | bool | float | tuple[Address, ...] | tuple[str, ...] | dict[str, tuple[str, ...]]
+    str
+    | int
+    | bool
+    | float
+    | tuple[Address, ...]
+    | tuple[str, ...]
+    | dict[str, tuple[str, ...]]
+    | frozenset[str]
 )
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -118,6 +125,15 @@ def parse_urls(text: str) -> tuple[str, ...]:
     return tuple(parse_address(url.strip()).url for url in text.split(","))
 
 
+def parse_listen_if_any(text: str) -> tuple[Address, ...]:
+    return parse_listen(text) if text else ()
+
+
+def parse_names(text: str) -> frozenset[str]:
+    """A list with commas. None of them is all of them, as in etcd."""
+    return frozenset(name.strip() for name in text.split(",") if name.strip()) or frozenset("*")
+
+
 def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
     """name=url,name=url; a name may stand several times, once per URL."""
     urls: dict[str, tuple[str, ...]] = {}
@@ -148,6 +164,15 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "advertise-client-urls", "http://localhost:2379", parse_urls, "client URLs to tell others"
     ),
+    Flag(
+        "listen-client-http-urls",
+        "",
+        parse_listen_if_any,
+        "URLs for HTTP alone; --listen-client-urls then serve gRPC alone",
+    ),
+    Flag("enable-grpc-gateway", "true", parse_bool, "serve the JSON gateway under /v3/", True),
+    Flag("cors", "*", parse_names, "origins of web pages that may read what HTTP answers"),
+    Flag("host-whitelist", "*", parse_names, "names in Host that plain HTTP answers to"),
     Flag("listen-peer-urls", "http://localhost:2380", parse_listen, "peer URLs to listen on"),
     Flag(
         "initial-advertise-peer-urls",
@@ -213,19 +238,19 @@ FLAGS: tuple[Flag, ...] = (
 """What a member understands."""
 
 NOT_YET: dict[str, str] = {
-    "listen-client-http-urls": "", "listen-metrics-urls": "",
+    "listen-metrics-urls": "",
     "max-concurrent-streams": "4294967295",
     "grpc-keepalive-min-time": "5s", "grpc-keepalive-interval": "2h",
     "grpc-keepalive-timeout": "20s", "backend-batch-interval": "0", "backend-batch-limit": "0",
     "backend-bbolt-freelist-type": "map", "socket-reuse-port": "false",
-    "socket-reuse-address": "false", "enable-grpc-gateway": "true", "feature-gates": "",
+    "socket-reuse-address": "false", "feature-gates": "",
     "memory-mlock": "false", "discovery-endpoints": "", "discovery-token": "",
     "discovery-srv": "",
     "unsafe-no-fsync": "false", "cert-file": "", "key-file": "",
     "trusted-ca-file": "", "client-cert-auth": "false", "client-cert-file": "",
     "client-key-file": "", "client-crl-file": "", "client-cert-allowed-hostname": "",
     "auto-tls": "false", "cipher-suites": "", "tls-min-version": "TLS1.2", "tls-max-version": "",
-    "self-signed-cert-validity": "1", "cors": "*", "host-whitelist": "*", "peer-cert-file": "",
+    "self-signed-cert-validity": "1", "peer-cert-file": "",
     "peer-key-file": "", "peer-trusted-ca-file": "", "peer-client-cert-auth": "false",
     "peer-auto-tls": "false", "peer-cert-allowed-cn": "", "peer-cert-allowed-hostname": "",
     "peer-crl-file": "", "peer-client-cert-file": "", "peer-client-key-file": "",

@@ -18,10 +18,9 @@ import uvloop
 
 from raftkv import ETCD_VERSION, __version__
 from raftkv.backend.environment import LmdbBackend
+from raftkv.cli.client_ports import client_ports
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
-from raftkv.gateway.http import HttpGateway
-from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth, metrics_snapshot
 from raftkv.gateway.metrics import Metrics, MetricsSnapshot
 from raftkv.peer.listener import Identity
@@ -137,9 +136,15 @@ class _Process:
             message_bytes_max=config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
         )
         services = services_of(self._member, self._health)
-        http = HttpGateway(MemberHealth(self._member), metrics.render, JsonApi(services))
-        for address in config.listen_client:
-            listener = await listen(services, http, (address.host, address.port), limits)
+        source = MemberHealth(self._member)
+        for port in client_ports(config, services, source, metrics.render):
+            listener = await listen(
+                port.services,
+                port.http,
+                (port.address.host, port.address.port),
+                limits,
+                http_streams=port.http_streams,
+            )
             self._listeners.append(listener)
 
     def _snapshot_metrics(self) -> MetricsSnapshot:

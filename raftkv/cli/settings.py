@@ -169,5 +169,9 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         auto_compaction_revisions=revisions,
         quota_backend_bytes=values["quota-backend-bytes"],
         log_level=str(values["log-level"]),
+        listen_client_http=values["listen-client-http-urls"],
+        grpc_gateway=bool(values["enable-grpc-gateway"]),
+        cors=values["cors"],
+        host_whitelist=values["host-whitelist"],
         limits=limits,
     )

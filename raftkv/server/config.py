@@ -94,6 +94,12 @@ class ServerConfig:
     quota_backend_bytes: int = 0
     """0: etcd's default of 2 GiB; below 0: none."""
     log_level: str = "info"
+    listen_client_http: tuple[Address, ...] = ()
+    """Where HTTP is served; none: on the ports of gRPC."""
+    grpc_gateway: bool = True
+    cors: frozenset[str] = frozenset("*")
+    host_whitelist: frozenset[str] = frozenset("*")
+    """Names in Host that plain HTTP answers to."""
     limits: Limits = Limits()
 
     def validate(self) -> None:

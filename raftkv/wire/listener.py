@@ -18,7 +18,7 @@ from raftkv.wire.http1 import Http1Protocol
 from raftkv.wire.http2 import Http2Protocol
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.routes import Routes
-from raftkv.wire.service import HttpHandler, Service
+from raftkv.wire.service import HttpHandler, HttpStreams, Service
 
 _log = logging.getLogger(__name__)
 _NEVER = float("inf")
@@ -45,9 +45,16 @@ class Conversation(Protocol):
 class Hub:
     """What the connections of one listener share."""
 
-    def __init__(self, routes: Routes, http: HttpHandler | None, limits: WireLimits) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        http: HttpHandler | None,
+        limits: WireLimits,
+        http_streams: HttpStreams | None = None,
+    ) -> None:
         self.routes = routes
         self.http = http
+        self.http_streams: HttpStreams = http_streams or (lambda head: None)
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.bytes_received = 0
@@ -205,15 +212,17 @@ async def listen(
     address: tuple[str, int],
     limits: WireLimits | None = None,
     *,
+    http_streams: HttpStreams | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Listener:
-    """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address.
+    """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address; ``http_streams`` is
+    asked first who serves an HTTP request.
 
     ``tls`` needs ``set_alpn_protocols(["h2", "http/1.1"])`` on its side. Raises OSError when the
     address cannot be bound.
     """
     limits = limits or WireLimits()
-    hub = Hub(Routes(services, limits, http), http, limits)
+    hub = Hub(Routes(services, limits, http), http, limits, http_streams)
     host, port = address
     server = await hub.loop.create_server(
         lambda: Doorway(hub), host, port, ssl=tls, backlog=1024, reuse_address=True
