@@ -40,6 +40,18 @@ class DuplicateKey(InvalidRequest): ...
 class InvalidSortOption(InvalidRequest): ...
 
 
+class InvalidApiVersion(InvalidRequest):
+    """The metadata that names the client's version is no text."""
+
+
+class CustomSortOrder(InvalidRequest):
+    """Of a RangeStream, whose chunks come in the order of the keys."""
+
+
+class RevisionFilters(InvalidRequest):
+    """Of a RangeStream, as above."""
+
+
 class RequestTooLarge(InvalidRequest): ...
 
 

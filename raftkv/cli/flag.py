@@ -13,7 +13,14 @@ from enum import StrEnum
 from raftkv.server.config import Address
 
 Parsed = (
-    str | int | bool | float | tuple[Address, ...] | tuple[str, ...] | dict[str, tuple[str, ...]]
+    str
+    | int
+    | bool
+    | float
+    | tuple[Address, ...]
+    | tuple[str, ...]
+    | dict[str, tuple[str, ...]]
+    | frozenset[str]
 )
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})

@@ -100,6 +100,15 @@ def _refuse_unix(address: Address) -> None:
         raise ValueError(f"{address.url!r}: peers are called over http or https only")
 
 
+def parse_listen_if_any(text: str) -> tuple[Address, ...]:
+    return parse_listen(text) if text else ()
+
+
+def parse_allowed(text: str) -> frozenset[str]:
+    """A list with commas. None of them is all of them, as in etcd."""
+    return frozenset(name.strip() for name in text.split(",") if name.strip()) or frozenset("*")
+
+
 def parse_cluster(text: str) -> dict[str, tuple[str, ...]]:
     """name=url,name=url; a name may stand several times, once per URL."""
     urls: dict[str, tuple[str, ...]] = {}
@@ -122,9 +131,18 @@ FLAGS: tuple[Flag, ...] = (
         "advertise-client-urls", "http://localhost:2379", parse_urls, "client URLs to tell others"
     ),
     Flag(
+        "listen-client-http-urls",
+        "",
+        parse_listen_if_any,
+        "URLs for HTTP alone; --listen-client-urls then serve gRPC alone",
+    ),
+    Flag("enable-grpc-gateway", "true", parse_bool, "serve the JSON gateway under /v3/", True),
+    Flag("cors", "*", parse_allowed, "origins of web pages that may read what HTTP answers"),
+    Flag("host-whitelist", "*", parse_allowed, "names in Host that plain HTTP answers to"),
+    Flag(
         "listen-metrics-urls",
         "",
-        lambda text: parse_listen(text) if text else (),
+        parse_listen_if_any,
         "more URLs that serve /metrics and the health checks alone",
     ),
     Flag("listen-peer-urls", "http://localhost:2380", parse_peer_listen, "peer URLs to listen on"),
@@ -204,8 +222,6 @@ FLAGS: tuple[Flag, ...] = (
 """What a member understands."""
 
 NOT_YET: dict[str, str] = {
-    "listen-client-http-urls": "", "enable-grpc-gateway": "true", "cors": "*",
-    "host-whitelist": "*",
     "auth-token": "simple", "auth-token-ttl": "300", "bcrypt-cost": "10",
 }  # fmt: skip
 """etcd's flags that are not served yet, with their defaults: the default is accepted, since it

@@ -23,6 +23,7 @@ from raftkv.cli.announcements import (
     announce_signal,
     announce_start,
 )
+from raftkv.cli.client_ports import client_ports
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
@@ -171,15 +172,16 @@ class _Process:
         message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
         limits = wire_limits(WireLimits(message_bytes_max=message_bytes_max), config.operations)
         services = services_of(self._member, self._health)
-        render = observation.metrics.render
-        http = HttpGateway(MemberHealth(self._member), render, JsonApi(services))
-        for address in config.listen_client:
+        json_api = JsonApi(services) if config.grpc_gateway else None
+        http = HttpGateway(MemberHealth(self._member), observation.metrics.render, json_api)
+        for port in client_ports(config, services, observation.pages(http), json_api):
             listener = await listen(
-                services,
-                observation.pages(http),
-                address.place,
+                port.services,
+                port.http,
+                port.address.place,
                 limits,
-                tls=self._client_tls if address.is_tls else None,
+                http_streams=port.http_streams,
+                tls=self._client_tls if port.address.is_tls else None,
                 calls=observation.calls,
                 reuse_port=reuse_port,
             )

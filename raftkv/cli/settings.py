@@ -181,4 +181,8 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         limits=limits_with(limits, values),
         client_tls=client_tls(values),
         peer_tls=peer_tls(values),
+        listen_client_http=values["listen-client-http-urls"],
+        grpc_gateway=bool(values["enable-grpc-gateway"]),
+        cors=values["cors"],
+        host_whitelist=values["host-whitelist"],
     )

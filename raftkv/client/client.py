@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 
 from raftkv.api import rpc_pb2 as api
@@ -20,6 +20,7 @@ from raftkv.api.kv_pb2 import KeyValue
 from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.endpoints import Endpoints
 from raftkv.client.lease import KeptLease
+from raftkv.client.range_stream import range_chunks
 from raftkv.client.snapshot import save
 from raftkv.client.tls import Tls
 from raftkv.client.txn import Text, Txn, encoded
@@ -86,6 +87,11 @@ class Client:
     async def range(self, request: api.RangeRequest) -> api.RangeResponse:
         """A RangeRequest with all its options. Raises Compacted and FutureRevision."""
         return await self._calls.read(_KV + "Range", request, api.RangeResponse)
+
+    def range_stream(self, request: api.RangeRequest) -> AsyncIterator[api.RangeResponse]:
+        """The same in chunks, for long lists, from the endpoint in use; a stream that breaks
+        raises, and is not begun anew. The last chunk has header, ``more`` and ``count``."""
+        return range_chunks(self._endpoints.channel(), request)
 
     # --- writing ---
 

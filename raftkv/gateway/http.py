@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from raftkv import ETCD_VERSION
 from raftkv.gateway.health_source import HealthSource
-from raftkv.gateway.json_api import BETA_PREFIX, PREFIX, JsonApi
+from raftkv.gateway.json_api import PREFIX, JsonApi, path_of
 from raftkv.gateway.probes import Probes
 from raftkv.wire.service import HttpRequest, HttpResponse
 
@@ -28,8 +28,9 @@ class HttpGateway:
     """Implements ``service.HttpHandler``."""
 
     def __init__(
-        self, source: HealthSource, render_metrics: Callable[[], bytes], json_api: JsonApi
+        self, source: HealthSource, render_metrics: Callable[[], bytes], json_api: JsonApi | None
     ) -> None:
+        """Without a ``json_api`` there is nothing under /v3/."""
         self._source = source
         self._probes = Probes(source)
         self._json_api = json_api
@@ -42,8 +43,9 @@ class HttpGateway:
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         parts = urlsplit(request.target)
-        if parts.path.startswith((PREFIX, BETA_PREFIX)):
-            return await self._json_api(request, parts.path)
+        path = path_of(request.target)
+        if path.startswith(PREFIX) and self._json_api is not None:
+            return await self._json_api(request, path)
         if self._probes.has(parts.path):
             if request.method not in ("GET", "HEAD"):
                 return _NOT_ALLOWED

@@ -1,4 +1,4 @@
-"""The JSON gateway: etcd's unary methods as POST with a JSON body.
+"""The JSON gateway: etcd's unary methods as POST with a JSON body; ``json_streams`` has the rest.
 
 Owns: the translation of one request and one answer, and gRPC's codes as HTTP's, as grpc-gateway
 does it for etcd: the .proto's field names, bytes in base64, 64-bit integers as strings, zero values
@@ -11,21 +11,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from raftkv.api import rpc_pb2
-from raftkv.gateway.json_paths import PATHS, STREAM_PATHS
+from raftkv.gateway.json_paths import PATHS
 from raftkv.wire.service import HttpRequest, HttpResponse, Service, Status
 
 PREFIX = "/v3/"
 BETA_PREFIX = "/v3beta/"
 _METADATA_PREFIX = "grpc-metadata-"
-_JSON = "application/json"
-_INVALID_ARGUMENT, _NOT_FOUND, _UNIMPLEMENTED = 3, 5, 12
-_HTTP_STATUS = {
+JSON = "application/json"
+BEARER = "Bearer"
+INVALID_ARGUMENT, _NOT_FOUND, _UNIMPLEMENTED = 3, 5, 12
+HTTP_STATUS = {
     1: 499,
     3: 400,
     4: 504,
@@ -40,11 +42,6 @@ _HTTP_STATUS = {
     14: 503,
     16: 401,
 }
-_CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-methods": "POST, GET, OPTIONS, PUT, DELETE",
-    "access-control-allow-headers": "accept, content-type, authorization",
-}
 
 
 class JsonApi:
@@ -54,44 +51,34 @@ class JsonApi:
         self._services = {service.name: service for service in services}
 
     async def __call__(self, request: HttpRequest, path: str) -> HttpResponse:
-        """``path`` is the request's, without a query."""
-        if request.method == "OPTIONS":
-            return HttpResponse(200, b"", headers=_CORS)
+        """``path`` as ``path_of`` gives it."""
         if request.method != "POST":
-            return HttpResponse(405, b"Method Not Allowed\n", headers={**_CORS, "allow": "POST"})
-        if path.startswith(BETA_PREFIX):
-            path = PREFIX + path.removeprefix(BETA_PREFIX)
-        if path in STREAM_PATHS:
-            text = f"{path} answers with a stream, which is served over gRPC only"
-            return _failure(Status(_UNIMPLEMENTED, text))
+            return HttpResponse(405, b"Method Not Allowed\n", headers={"allow": "POST"})
         if path not in PATHS:
-            return _failure(Status(_NOT_FOUND, "Not Found"))
+            return failure_of(Status(_NOT_FOUND, "Not Found"))
         return await self._call(*PATHS[path], request)
 
     async def _call(self, name: str, method: str, request: HttpRequest) -> HttpResponse:
         service = self._services.get(name)
         handler = None if service is None else service.unary.get(method)
         if service is None or handler is None:
-            return _failure(Status(_UNIMPLEMENTED, f"unknown method {method} for service {name}"))
-        asked, answered = _messages(name, method)
+            return failure_of(unknown_method(name, method))
+        asked, answered = messages_of(name, method)
         try:
-            payload = _parse(request.body, asked).SerializeToString()
+            payload = parse_request(request.body, asked).SerializeToString()
         except (ValueError, json_format.ParseError) as e:
-            return _failure(Status(_INVALID_ARGUMENT, str(e)))
-        call = _Call(_metadata(request.headers))
+            return failure_of(Status(INVALID_ARGUMENT, str(e)))
+        call = _Call(metadata_of(request.headers))
         try:
             handler(payload, call)
         except Exception as error:  # noqa: BLE001 - the service says what its errors mean
             call.fail(service.status_of(error))
         outcome = await call.outcome
         if isinstance(outcome, Status):
-            return _failure(outcome)
+            return failure_of(outcome)
         answer = answered()
         answer.ParseFromString(outcome)
-        text = json_format.MessageToJson(
-            answer, preserving_proto_field_name=True, indent=None, ensure_ascii=False
-        )
-        return HttpResponse(200, text.encode(), _JSON, _CORS)
+        return HttpResponse(200, json_of(answer).encode(), JSON)
 
 
 class _Call:
@@ -122,14 +109,29 @@ class _Call:
             self.outcome.set_result(status)
 
 
-def _messages(service: str, method: str) -> tuple[type[Message], type[Message]]:
+def path_of(target: str) -> str:
+    """The path of a request under its present name, without a query."""
+    path = urlsplit(target).path
+    return PREFIX + path.removeprefix(BETA_PREFIX) if path.startswith(BETA_PREFIX) else path
+
+
+def unknown_method(service: str, method: str) -> Status:
+    return Status(_UNIMPLEMENTED, f"unknown method {method} for service {service}")
+
+
+def messages_of(service: str, method: str) -> tuple[type[Message], type[Message]]:
     """The classes of the request and of the answer."""
     name = service.removeprefix("etcdserverpb.")
     found = rpc_pb2.DESCRIPTOR.services_by_name[name].methods_by_name[method]
     return GetMessageClass(found.input_type), GetMessageClass(found.output_type)
 
 
-def _parse(body: bytes, message: type[Message]) -> Message:
+def json_of(message: Message) -> str:
+    """As grpc-gateway writes it for etcd, in one line."""
+    return compact_json(json_format.MessageToDict(message, preserving_proto_field_name=True))
+
+
+def parse_request(body: bytes, message: type[Message]) -> Message:
     """The first JSON value of ``body``; an empty body is an empty request. Raises ValueError,
     ParseError."""
     text = body.decode().lstrip()
@@ -139,19 +141,30 @@ def _parse(body: bytes, message: type[Message]) -> Message:
     return json_format.ParseDict(value, message(), ignore_unknown_fields=True)
 
 
-def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the client wants the method to know of it."""
+def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """What the client wants the method to know of it. A browser's websocket has no header for its
+    token, and names it as a subprotocol: ``Bearer, TOKEN``."""
     found = {
         name.removeprefix(_METADATA_PREFIX): value
         for name, value in headers.items()
         if name.startswith(_METADATA_PREFIX)
     }
+    scheme, comma, token = headers.get("sec-websocket-protocol", "").partition(",")
     if "authorization" in headers:
         found["token"] = headers["authorization"]
+    elif comma and scheme.strip() == BEARER:
+        found["token"] = f"{BEARER} {token.strip()}"
     return found
 
 
-def _failure(status: Status) -> HttpResponse:
+def failure_of(status: Status) -> HttpResponse:
     body = {"error": status.message, "code": status.code, "message": status.message}
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return HttpResponse(_HTTP_STATUS.get(status.code, 500), text.encode(), _JSON, _CORS)
+    return HttpResponse(http_status_of(status), compact_json(body).encode(), JSON)
+
+
+def http_status_of(status: Status) -> int:
+    return HTTP_STATUS.get(status.code, 500)
+
+
+def compact_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

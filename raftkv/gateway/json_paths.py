@@ -1,7 +1,7 @@
 """Which path of the JSON gateway is which method of which service.
 
-Owns: that table, as the annotations in etcd's .proto files have it. Must never do: list streams:
-their answers have no end, and HttpResponse is whole.
+Owns: that table, as the annotations in etcd's .proto files have it. Must never do: say how
+they are called.
 """
 
 from __future__ import annotations
@@ -56,5 +56,9 @@ PATHS: dict[str, tuple[str, str]] = {
     "/v3/auth/role/revoke": (_AUTH, "RoleRevokePermission"),
 }
 
-STREAM_PATHS = frozenset({"/v3/watch", "/v3/lease/keepalive", "/v3/maintenance/snapshot"})
-"""Paths of etcd that answer with a stream: refused by name, for now."""
+STREAM_PATHS: dict[str, tuple[str, str]] = {
+    "/v3/watch": ("etcdserverpb.Watch", "Watch"),
+    "/v3/lease/keepalive": (_LEASE, "LeaseKeepAlive"),
+    "/v3/maintenance/snapshot": (_MAINTENANCE, "Snapshot"),
+}
+"""Those that answer with a stream."""

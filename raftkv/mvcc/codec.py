@@ -135,6 +135,13 @@ def rows_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
             at = body + size
 
 
+def key_of_row(row: bytes) -> bytes:
+    """The key of a row, without looking at its value."""
+    _, at = decode_varint(row, 1)
+    size, at = decode_varint(row, at + 1)
+    return row[at : at + size]
+
+
 def decode_row(row: bytes) -> KeyValue:
     return decode_key_value(row, decode_varint(row, 1)[1])
 

@@ -57,15 +57,26 @@ class RangeReader:
                 return self._copied(query, current)
             rows, count = self._plain(query, at)
         else:
-            found = list(self._rows(query, at))
+            found = list(self.rows(query, at))
             count = len(found)
             rows = _sorted(_filtered(found, query), query)
         more = 0 < query.limit < len(rows)
         if more:
             rows = rows[: query.limit]
         if query.keys_only:
-            rows = [_without_value(row) for row in rows]
+            rows = [self.shown(row, query) for row in rows]
         return RangeResult(rows, count, more, current)
+
+    def shown(self, row: bytes, query: RangeQuery) -> bytes:
+        """The row as the answer has it. etcd 3.7 answers keys_only from its index, which knows
+        neither value nor lease, unless it has to sort by the values."""
+        if not query.keys_only:
+            return row
+        kv = decode_row(row)
+        lease = kv.lease if query.sort_target is SortTarget.VALUE else 0
+        return encode_row(
+            encode_key_value(kv.key, kv.create_revision, kv.mod_revision, kv.version, b"", lease)
+        )
 
     def _copied(self, query: RangeQuery, current: int) -> RangeResult:
         """The newest state as it is stored: rows go into the answer without being looked at."""
@@ -78,7 +89,7 @@ class RangeReader:
     def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[bytes], int]:
         """In key order, unfiltered: one row more than the limit, and the count of all."""
         wanted = query.limit + 1 if query.limit > 0 else 0
-        found = self._rows(query, at)
+        found = self.rows(query, at)
         rows = list(islice(found, wanted) if wanted else found)
         count = len(rows)
         if wanted and count == wanted:
@@ -89,9 +100,9 @@ class RangeReader:
     def _count(self, query: RangeQuery, at: int | None) -> int:
         if at is None and query.range_end:
             return self._latest.count(*bounds(query.key, query.range_end))
-        return sum(1 for _ in self._rows(query, at))
+        return sum(1 for _ in self.rows(query, at))
 
-    def _rows(self, query: RangeQuery, at: int | None) -> Iterator[bytes]:
+    def rows(self, query: RangeQuery, at: int | None) -> Iterator[bytes]:
         """Every row of the range in key order."""
         if not query.range_end:
             row = self._one(query.key, at)
@@ -184,11 +195,3 @@ def _sorted(rows: list[bytes], query: RangeQuery) -> list[bytes]:
     by = _SORT_KEYS[query.sort_target]
     descending = query.sort_order is SortOrder.DESCEND
     return sorted(rows, key=lambda row: by(decode_row(row)), reverse=descending)
-
-
-def _without_value(row: bytes) -> bytes:
-    """etcd 3.7 answers keys_only from its index, which knows neither value nor lease."""
-    kv = decode_row(row)
-    return encode_row(
-        encode_key_value(kv.key, kv.create_revision, kv.mod_revision, kv.version, b"", 0)
-    )

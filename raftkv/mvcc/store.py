@@ -19,6 +19,7 @@ from raftkv.mvcc.hash import HashResult, HistoryHash
 from raftkv.mvcc.heads import Heads
 from raftkv.mvcc.history import History
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
+from raftkv.mvcc.range_cursor import RangeCursor
 from raftkv.mvcc.range_reader import RangeReader
 from raftkv.mvcc.write_txn import WriteTxn
 
@@ -74,7 +75,7 @@ class Store:
         current, revision = self.current_revision, query.revision
         if revision <= 0:
             return self._reader.read(query, None, current)
-        self._check_readable(revision)
+        self.check_readable(revision)
         return self._reader.read(query, revision, current)
 
     def events_since(
@@ -98,13 +99,18 @@ class Store:
     def begin_hash(self, revision: int, compacted: int = NEVER) -> HistoryHash:
         """The same in steps, as if compacted at ``compacted`` at least, to compare with a store
         that is. Void once ``generation`` or the compacted revision change."""
-        self._check_readable(revision)
+        self.check_readable(revision)
         compacted = max(compacted, self.compact_revision)
         if revision < compacted:
             raise Compacted(compacted)
         return HistoryHash(self.history, revision, compacted, self._compaction.finished)
 
-    def _check_readable(self, revision: int) -> None:
+    def open_cursor(self, query: RangeQuery) -> RangeCursor:
+        """The same in pages. Raises Compacted and FutureRevision."""
+        return RangeCursor(self, self._reader, query)
+
+    def check_readable(self, revision: int) -> None:
+        """Raises Compacted and FutureRevision."""
         if revision > self.current_revision:
             raise FutureRevision(
                 f"revision {revision} has not happened: the store is at {self.current_revision}"

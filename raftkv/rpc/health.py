@@ -102,17 +102,39 @@ def _service_name(payload: bytes) -> str:
     return str(request.service)
 
 
+def health_file() -> descriptor_pb2.FileDescriptorProto:
+    """grpc/health/v1/health.proto."""
+    field = descriptor_pb2.FieldDescriptorProto
+    package = "grpc.health.v1"
+    file = descriptor_pb2.FileDescriptorProto(
+        name="grpc/health/v1/health.proto", package=package, syntax="proto3"
+    )
+    request = file.message_type.add(name="HealthCheckRequest")
+    request.field.add(name="service", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
+    response = file.message_type.add(name="HealthCheckResponse")
+    statuses = response.enum_type.add(name="ServingStatus")
+    for status in ServingStatus:
+        statuses.value.add(name=status.name, number=status)
+    status_type = f".{package}.HealthCheckResponse.ServingStatus"
+    response.field.add(
+        name="status",
+        number=1,
+        type=field.TYPE_ENUM,
+        label=field.LABEL_OPTIONAL,
+        type_name=status_type,
+    )
+    service = file.service.add(name="Health")
+    asked, answered = f".{package}.HealthCheckRequest", f".{package}.HealthCheckResponse"
+    service.method.add(name="Check", input_type=asked, output_type=answered)
+    service.method.add(name="Watch", input_type=asked, output_type=answered, server_streaming=True)
+    return file
+
+
 def _request_class() -> Any:
     """HealthCheckRequest, in a pool of its own: the default one would refuse the same message of
     grpcio's health package in a process that loads both."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name="grpc/health/v1/health.proto", package="grpc.health.v1", syntax="proto3"
-    )
-    field = file.message_type.add(name="HealthCheckRequest").field.add(name="service", number=1)
-    field.type = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
-    field.label = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
+    pool.Add(health_file())
     found = pool.FindMessageTypeByName("grpc.health.v1.HealthCheckRequest")
     return message_factory.GetMessageClass(found)
 

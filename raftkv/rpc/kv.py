@@ -1,4 +1,4 @@
-"""etcdserverpb.KV: Range, Put, DeleteRange, Txn and Compact.
+"""etcdserverpb.KV: Range, Put, DeleteRange, Txn and Compact; ``range_stream`` has RangeStream.
 
 Owns: what is checked before a request goes anywhere, and whether it goes through the log or is
 read here. Must never do: touch a payload that is proposed: the client's own bytes are what the log
@@ -28,6 +28,8 @@ from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError, RequestTooLarg
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import Done, KvMember
+from raftkv.rpc.range_stream import RangeStreamMethod
+from raftkv.rpc.stream_admission import admitted_stream
 from raftkv.rpc.unary import admitted, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
 
@@ -42,7 +44,8 @@ def kv_service(member: KvMember) -> Service:
         "Compact": kv.compact,
     }
     unary = admitted(member, methods, by_learners=("Range",))
-    return Service("etcdserverpb.KV", status_of, unary=unary)
+    streams = {"RangeStream": admitted_stream(member, RangeStreamMethod(member).serve)}
+    return Service("etcdserverpb.KV", status_of, unary=unary, streams=streams)
 
 
 class _Kv:

@@ -20,11 +20,12 @@ from raftkv.api.rpc_pb2 import (
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.cost import LEASE_BYTES
 from raftkv.apply.state import parse
-from raftkv.errors import LeaseTTLTooLarge, NoLeader, NoSpace, RaftKVError
+from raftkv.errors import LeaseTTLTooLarge, NoSpace, RaftKVError
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.keep_alives import KeepAlives
 from raftkv.rpc.member import LeaseMember
+from raftkv.rpc.stream_admission import admitted_stream
 from raftkv.rpc.unary import admitted, answer, read_for, reply_to
 from raftkv.server.leasing import TimeLeft
 from raftkv.wire.service import Service, Stream, UnaryCall
@@ -51,13 +52,11 @@ def lease_service(member: LeaseMember) -> Service:
         "etcdserverpb.Lease",
         status_of,
         unary=admitted(member, methods),
-        streams={"LeaseKeepAlive": keep_alive},
+        streams={"LeaseKeepAlive": admitted_stream(member, keep_alive)},
     )
 
 
 async def _keep_alive(member: LeaseMember, stream: Stream) -> None:
-    if not member.leader_id and stream.metadata.get("hasleader") == "true":
-        raise NoLeader("the stream asks for a leader, and none is known")
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answered = asyncio.Event()
 

@@ -41,6 +41,7 @@ from raftkv.rpc.errors import status_of
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import MaintenanceMember, Proceed
 from raftkv.rpc.snapshot import STORAGE_VERSION, SnapshotMethod
+from raftkv.rpc.stream_admission import admitted_stream
 from raftkv.rpc.unary import admitted, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
 
@@ -64,7 +65,7 @@ def maintenance_service(member: MaintenanceMember) -> Service:
         "etcdserverpb.Maintenance",
         status_of,
         unary=admitted(member, methods, by_learners=("Status",)),
-        streams={"Snapshot": snapshot.serve},
+        streams={"Snapshot": admitted_stream(member, snapshot.serve, by_learners=True)},
     )
 
 

@@ -19,6 +19,7 @@ from raftkv.raft.config import RandomSource
 from raftkv.scheduler import Scheduler
 from raftkv.server.backup import Backup
 from raftkv.server.config import ServerConfig
+from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.leasing import TimeLeft
 from raftkv.server.status import MemberInfo, MemberStatus
 
@@ -48,6 +49,10 @@ class Led(Protocol):
     @property
     def is_learner(self) -> bool:
         """Whether it has no vote yet, and so serves next to nothing. Asked for as often."""
+
+    @property
+    def leader_loss(self) -> LeaderLoss:
+        """Who is told when no leader is known for too long."""
 
 
 class Readable(Protocol):

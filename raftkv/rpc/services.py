@@ -6,22 +6,29 @@ mount of the tests.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from raftkv.rpc.api_version import vet_api_version
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.health import Health
 from raftkv.rpc.kv import kv_service
 from raftkv.rpc.lease import lease_service
 from raftkv.rpc.maintenance import maintenance_service
+from raftkv.rpc.reflection import with_reflection
 from raftkv.rpc.watch import watch_service
 from raftkv.server.member import Member
 from raftkv.wire.service import Service
 
 
 def services_of(member: Member, health: Health) -> tuple[Service, ...]:
-    return (
-        kv_service(member),
-        watch_service(member),
-        lease_service(member),
-        maintenance_service(member),
-        cluster_service(member),
-        health.service(),
+    services = with_reflection(
+        (
+            kv_service(member),
+            watch_service(member),
+            lease_service(member),
+            maintenance_service(member),
+            cluster_service(member),
+            health.service(),
+        )
     )
+    return tuple(replace(service, vet=vet_api_version) for service in services)

@@ -12,7 +12,7 @@ import asyncio
 from raftkv import ETCD_VERSION
 from raftkv.api.rpc_pb2 import SnapshotRequest, SnapshotResponse
 from raftkv.apply.state import parse
-from raftkv.errors import NoLeader, RaftKVError
+from raftkv.errors import RaftKVError
 from raftkv.rpc.member import MaintenanceMember
 from raftkv.server.backup import Backup
 from raftkv.wire.service import Stream
@@ -27,8 +27,6 @@ class SnapshotMethod:
         self._member = member
 
     async def serve(self, stream: Stream) -> None:
-        if not self._member.leader_id and stream.metadata.get("hasleader") == "true":
-            raise NoLeader("the call asks for a leader, and none is known")
         async for payload in stream:
             parse(SnapshotRequest, payload)
             break

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from google.protobuf.message import DecodeError
 
 from raftkv.api.rpc_pb2 import WatchCreateRequest, WatchRequest
-from raftkv.errors import Compacted, LearnerNotServed, MalformedRequest, NoLeader
+from raftkv.errors import Compacted, MalformedRequest
 from raftkv.mvcc.watcher import WatchSpec
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.member import WatchMember
+from raftkv.rpc.stream_admission import admitted_stream
 from raftkv.rpc.watch_stream import WatchStream
 from raftkv.wire.service import Service, Stream
 
@@ -27,19 +28,18 @@ def watch_service(member: WatchMember) -> Service:
     async def watch(stream: Stream) -> None:
         await _serve(member, stream)
 
-    return Service("etcdserverpb.Watch", status_of, streams={"Watch": watch})
+    streams = {"Watch": admitted_stream(member, watch)}
+    return Service("etcdserverpb.Watch", status_of, streams=streams)
 
 
 async def _serve(member: WatchMember, stream: Stream) -> None:
-    if member.is_learner:
-        raise LearnerNotServed("this member is a learner")
-    if not member.leader_id and stream.metadata.get("hasleader") == "true":
-        raise NoLeader("the stream asks for a leader, and none is known")
     outlet = _StreamOutlet(stream)
     watches = WatchStream(member, outlet)
     try:
         async for payload in stream:
             take_request(watches, payload)
+        # The client has said all, and still watches: etcd, too, goes on until it goes away.
+        await asyncio.get_running_loop().create_future()
     finally:
         watches.close()
         outlet.close()

@@ -19,6 +19,7 @@ from raftkv.scheduler import Timer
 FRAGMENT_OVERHEAD_BYTES = 512 * 1024
 ALL_WATCHERS = -1
 PROGRESS_JITTER = 0.1
+PROGRESS_S_MIN = 0.1
 PROGRESS_JITTER_PARTS = 1024
 
 _CREATED = b"\x18\x01"
@@ -129,8 +130,8 @@ class WatchStream:
         watch.had_events = True
         header = self._headers.encoder.field(revision) + watch.id_field
         parts = [fields]
-        if watch.fragment and len(fields) > 1:
-            parts = _split(fields, self._fragment_bytes - len(header))
+        if watch.fragment and len(header) + sum(map(len, fields)) >= self._fragment_bytes:
+            parts = _split(fields, self._fragment_bytes - len(header) - len(_FRAGMENT))
         for part in parts[:-1]:
             self._outlet.send(b"".join((header, _FRAGMENT, *part)))
         self._outlet.send(b"".join((header, *parts[-1])))
@@ -157,7 +158,7 @@ class WatchStream:
     # --- progress -------------------------------------------------------------------------------
 
     def _arm_progress(self) -> None:
-        interval = self._member.config.watch_progress_notify_interval_s
+        interval = max(self._member.config.watch_progress_notify_interval_s, PROGRESS_S_MIN)
         parts = self._member.random.randrange(PROGRESS_JITTER_PARTS)  # spreads the streams
         jitter = 1 + PROGRESS_JITTER * parts / PROGRESS_JITTER_PARTS
         self._progress_timer = self._member.scheduler.call_later(
@@ -190,12 +191,12 @@ def _id_field(watch_id: int) -> bytes:
 
 
 def _split(fields: Sequence[bytes], bytes_max: int) -> list[Sequence[bytes]]:
-    """Parts of at most ``bytes_max`` each, and of at least one event."""
+    """Parts below ``bytes_max`` each, and of at least one event."""
     parts: list[Sequence[bytes]] = []
     part: list[bytes] = []
     size = 0
     for field in fields:
-        if part and size + len(field) > bytes_max:
+        if part and size + len(field) >= bytes_max:
             parts.append(part)
             part, size = [], 0
         part.append(field)

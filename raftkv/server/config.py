@@ -115,6 +115,12 @@ class ServerConfig:
     operations: Operations = field(default_factory=Operations)
     client_tls: TlsSettings = NO_CLIENT_TLS
     peer_tls: TlsSettings = NO_PEER_TLS
+    listen_client_http: tuple[Address, ...] = ()
+    """Where HTTP is served; none: on the ports of gRPC."""
+    grpc_gateway: bool = True
+    cors: frozenset[str] = frozenset("*")
+    host_whitelist: frozenset[str] = frozenset("*")
+    """Names in Host that plain HTTP answers to."""
     limits: Limits = Limits()
 
     def validate(self) -> None:
@@ -153,11 +159,14 @@ class ServerConfig:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")
 
     @property
+    def election_timeout_ticks(self) -> int:
+        return self.election_timeout_ms // self.heartbeat_interval_ms
+
+    @property
     def lease_ttl_min_s(self) -> int:
         """The shortest lease: etcd's one and a half election timeouts, in whole seconds. A shorter
         one would end while the cluster finds a new leader."""
-        ticks = self.election_timeout_ms // self.heartbeat_interval_ms
-        return ceil(3 * ticks // 2 * self.heartbeat_interval_ms / 1000)
+        return ceil(3 * self.election_timeout_ticks // 2 * self.heartbeat_interval_ms / 1000)
 
     @property
     def request_timeout_s(self) -> float:

@@ -26,6 +26,7 @@ from raftkv.server.committer import Committer
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation
 from raftkv.server.hashing import Hashing
+from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.log_compactor import LogCompactor
 from raftkv.server.persister import Persister
 from raftkv.server.proposals import Proposals
@@ -92,6 +93,7 @@ class Engine:
         self.leader_changes = 0
         self.stopped = False
         self.companion: Companion | None = None
+        self.leader_loss = LeaderLoss(config.election_timeout_ticks)
         self._fatal_of_owner = fatal
         self._leader_lost_at = float("-inf")
         self._timer: Timer | None = None
@@ -285,6 +287,7 @@ class Engine:
         )
         now = self.scheduler.now()
         self.node.tick()
+        self.leader_loss.tick(self.leader_id)
         self.proposals.expire(now, self._leader_lost_at)
         self.reads.retry(now)
         self.reads.expire(now)
@@ -368,7 +371,7 @@ def _raft_config(config: ServerConfig, member_id: int) -> Config:
     limits = config.limits
     return Config(
         id=member_id,
-        election_timeout_ticks=config.election_timeout_ms // config.heartbeat_interval_ms,
+        election_timeout_ticks=config.election_timeout_ticks,
         heartbeat_timeout_ticks=1,
         inflight_messages_max=limits.inflight_messages_max,
         message_bytes_max=limits.message_bytes_max,

@@ -82,6 +82,7 @@ class Member:
         )
         self.node = self._engine.node
         self.hub = self._engine.hub
+        self.leader_loss = self._engine.leader_loss
         self.maintenance = Maintenance(self._engine, scheduler)
         self.published: Callable[[], None] = lambda: None
         """Called once the cluster knows this member: only then is it ready, as in etcd."""

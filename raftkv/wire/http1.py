@@ -13,8 +13,12 @@ import logging
 from typing import TYPE_CHECKING
 
 import h11
+from wsproto.utilities import RemoteProtocolError
 
-from raftkv.wire.service import HttpRequest, HttpResponse
+from raftkv.wire.http1_stream import Http1Stream
+from raftkv.wire.http_stream import HttpStreamProtocol
+from raftkv.wire.service import HttpHead, HttpRequest, HttpResponse
+from raftkv.wire.websocket import WebSocketStream, asks_for_websocket
 
 if TYPE_CHECKING:
     from raftkv.wire.listener import Hub
@@ -111,6 +115,8 @@ class Http1Protocol(asyncio.Protocol):
                 self._refuse(505, "this is an HTTP/1.1 server\n")
                 return
             self._request = event
+            if self._become_stream(event):
+                return
             self.wake_at = self._hub.loop.time() + self._limits.http_request_seconds_max
         elif isinstance(event, h11.Data):
             if len(self._body) + len(event.data) > self._limits.http_body_bytes_max:
@@ -123,22 +129,39 @@ class Http1Protocol(asyncio.Protocol):
             self.wake_at = _NEVER
             self._task = self._hub.loop.create_task(self._serve(self._whole_request()))
 
+    def _become_stream(self, event: h11.Request) -> bool:
+        """Hand the transport over, if the request asks for what is served as a stream."""
+        head = _head_of(event)
+        handler = self._hub.http_streams(head)
+        if handler is None or self._draining:
+            return False
+        hub, transport = self._hub, self._transport
+        stream: HttpStreamProtocol
+        rest = b""
+        if asks_for_websocket(head):
+            fields = list(event.headers)
+            try:
+                stream = WebSocketStream(hub, transport, head, handler, fields)
+            except RemoteProtocolError as error:
+                raise h11.RemoteProtocolError(f"no websocket: {error}", 400) from None
+            rest, _ = self._h11.trailing_data
+        else:
+            stream = Http1Stream(hub, transport, head, handler, self._h11)
+        self._lingering = True  # nothing of this connection is ours any more
+        hub.join(stream)
+        hub.forget(self)
+        transport.set_protocol(stream)
+        if rest:
+            stream.data_received(rest)
+        return True
+
     def _whole_request(self) -> HttpRequest:
         request = self._request
         assert request is not None, "h11 ended a request it never began"
-        headers: dict[str, str] = {}
-        for name_bytes, value_bytes in request.headers:
-            name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        head = _head_of(request)
         body = bytes(self._body)
         self._body.clear()
-        return HttpRequest(
-            method=request.method.decode("latin-1"),
-            target=request.target.decode("latin-1"),
-            headers=headers,
-            body=body,
-            peer_common_name=self._peer_common_name,
-        )
+        return HttpRequest(head.method, head.target, head.headers, body, self._peer_common_name)
 
     async def _serve(self, request: HttpRequest) -> None:
         handler = self._hub.http
@@ -229,3 +252,12 @@ class Http1Protocol(asyncio.Protocol):
 
     def stop(self) -> None:
         self._transport.close()
+
+
+def _head_of(request: h11.Request) -> HttpHead:
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in request.headers:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
+    return HttpHead(method, target, headers)

@@ -19,8 +19,9 @@ from raftkv.wire.call import HttpCall, StreamCall
 from raftkv.wire.connection import Connection
 from raftkv.wire.frames import ConnectionFailure, ErrorCode
 from raftkv.wire.grpc import UNAVAILABLE
+from raftkv.wire.http2_stream import Http2Stream
 from raftkv.wire.routes import Head, Kind
-from raftkv.wire.service import Status
+from raftkv.wire.service import HttpHead, Status
 from raftkv.wire.stream import StreamState
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ class Http2Protocol(asyncio.Protocol):
     def open_call(self, connection: Connection, stream_id: int, head: Head) -> StreamState:
         if head.kind == Kind.HTTP:
             assert self._hub.http is not None, "an HTTP head without an HTTP handler"
+            target, method = head.path.decode("latin-1"), head.http_method.decode("latin-1")
+            request = HttpHead(method, target, head.metadata)
+            handler = self._hub.http_streams(request)
+            if handler is not None:
+                return Http2Stream(connection, stream_id, head, request, handler)
             return HttpCall(connection, stream_id, head, self._hub.http)
         return StreamCall(connection, stream_id, head)
 

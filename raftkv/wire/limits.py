@@ -77,6 +77,10 @@ class WireLimits:
     # --- HTTP/1.1 --------------------------------------------------------------------------------
     http_head_bytes_max: int = 65_536
     http_body_bytes_max: int = 1_572_864 + 524_288
+    # Of a body that is a stream: past it, nothing is read until the handler has taken some.
+    http_unread_bytes_max: int = 65_536
+    # Silence on a stream before TCP asks whether the client is still there.
+    http_keepalive_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         assert 16_384 <= self.frame_bytes_max < 1 << 24, (

@@ -24,7 +24,7 @@ from raftkv.wire.http1 import Http1Protocol
 from raftkv.wire.http2 import Http2Protocol
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.routes import Routes
-from raftkv.wire.service import HttpHandler, Service
+from raftkv.wire.service import HttpHandler, HttpStreams, Service
 from raftkv.wire.unix_socket import UnixSocket
 
 _log = logging.getLogger(__name__)
@@ -55,9 +55,16 @@ class Conversation(Protocol):
 class Hub:
     """What the connections of one listener share."""
 
-    def __init__(self, routes: Routes, http: HttpHandler | None, limits: WireLimits) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        http: HttpHandler | None,
+        limits: WireLimits,
+        http_streams: HttpStreams | None = None,
+    ) -> None:
         self.routes = routes
         self.http = http
+        self.http_streams: HttpStreams = http_streams or (lambda head: None)
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.bytes_received = 0
@@ -237,17 +244,18 @@ async def listen(
     address: tuple[str, int] | str,
     limits: WireLimits | None = None,
     *,
+    http_streams: HttpStreams | None = None,
     tls: Credentials | None = None,
     handshakes: HandshakeLimits | None = None,
     calls: CallBook | None = None,
     reuse_port: bool = False,
 ) -> Listener:
     """Serve ``services`` over gRPC and ``http`` over HTTP/1.1 on one address: host and port, or the
-    path of a unix socket. With ``tls`` on TLS only. ``calls`` is told what came of every call.
-    Raises OSError when it cannot listen there.
+    path of a unix socket. With ``tls`` on TLS only. ``http_streams`` is asked first who serves an
+    HTTP request, ``calls`` is told what came of every call. Raises OSError when it cannot listen.
     """
     limits = limits or WireLimits()
-    hub = Hub(Routes(services, limits, http, calls), http, limits)
+    hub = Hub(Routes(services, limits, http, calls), http, limits, http_streams)
     server: asyncio.Server | TlsServer
 
     def doorway() -> Doorway:

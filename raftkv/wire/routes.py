@@ -22,7 +22,15 @@ from raftkv.wire.grpc import (
 )
 from raftkv.wire.headers import Field
 from raftkv.wire.limits import WireLimits
-from raftkv.wire.service import HttpHandler, Service, Status, StatusOf, StreamMethod, UnaryMethod
+from raftkv.wire.service import (
+    HttpHandler,
+    Service,
+    Status,
+    StatusOf,
+    StreamMethod,
+    UnaryMethod,
+    Vet,
+)
 
 _HEAD_FIELDS_CACHED_MAX = 64
 _CONNECTION_SPECIFIC = frozenset(
@@ -96,6 +104,7 @@ class Routes:
         self._heads: dict[tuple[Field, ...], Head] = {}
         self._services = {service.name for service in services}
         self._methods: dict[bytes, Head] = {}
+        self._vets: dict[bytes, Vet] = {}
         for service in services:
             for name, unary in service.unary.items():
                 self._add(service, name, Head(Kind.UNARY, unary=unary))
@@ -105,6 +114,7 @@ class Routes:
     def _add(self, service: Service, name: str, head: Head) -> None:
         path = f"/{service.name}/{name}".encode()
         assert path not in self._methods, f"{path!r} is served twice"
+        self._vets[path] = service.vet
         counts = self._calls.counts(service.name, name, is_stream=head.kind == Kind.STREAM)
         self._methods[path] = replace(head, path=path, status_of=service.status_of, counts=counts)
 
@@ -156,7 +166,11 @@ class Routes:
         if encoding not in (b"", b"identity", b"gzip"):
             text = f"grpc: Decompressor is not installed for grpc-encoding {_quoted(encoding)}"
             return _refused(Status(UNIMPLEMENTED, text))
-        return replace(head, metadata=_metadata(regular, _RESERVED), encoding=encoding)
+        metadata = _metadata(regular, _RESERVED)
+        refusal = self._vets[path](metadata)
+        if refusal is not None:
+            return _refused(refusal)
+        return replace(head, metadata=metadata, encoding=encoding)
 
     def _unknown(self, path: bytes) -> Status:
         service, slash, method = path[1:].decode("utf-8", "replace").rpartition("/")

@@ -80,6 +80,11 @@ class Stream(Call, Protocol):
 UnaryMethod = Callable[[bytes, UnaryCall], None]
 StreamMethod = Callable[[Stream], Awaitable[None]]
 StatusOf = Callable[[BaseException], Status]
+Vet = Callable[[Mapping[str, str]], Status | None]
+
+
+def _accept(metadata: Mapping[str, str]) -> Status | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +92,15 @@ class Service:
     """One gRPC service: ``name`` is the full one (``etcdserverpb.KV``).
 
     A method that raises is answered with ``status_of(error)``. A unary handler that wants to
-    wait keeps its call and answers it later; it never blocks.
+    wait keeps its call and answers it later; it never blocks. ``vet`` is asked once for all calls
+    with the same metadata, and may refuse them.
     """
 
     name: str
     status_of: StatusOf
     unary: Mapping[str, UnaryMethod] = field(default_factory=dict)
     streams: Mapping[str, StreamMethod] = field(default_factory=dict)
+    vet: Vet = _accept
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +122,43 @@ class HttpResponse:
     content_type: str = "text/plain; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
 
+
+@dataclass(frozen=True, slots=True)
+class HttpHead:
+    """A request before its body. Names and target as in HttpRequest."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+
+
+class HttpExchange(Protocol):
+    """A plain HTTP request whose body comes, and whose answer goes, in pieces, at the same time.
+
+    The handler returns to end the answer. ``async for piece in exchange`` yields the body as it
+    comes, until its end. The handler's task is cancelled when the client goes away.
+    """
+
+    request: HttpHead
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def start(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
+        """The answer's head: once, and before anything is sent."""
+
+    def send(self, data: bytes) -> None:
+        """Queue one piece; over a websocket, one message. Never blocks."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has not taken yet."""
+
+    async def drain(self) -> None:
+        """Return once ``backlog`` is low."""
+
+
+HttpStreamHandler = Callable[[HttpExchange], Awaitable[None]]
+HttpStreams = Callable[[HttpHead], HttpStreamHandler | None]
+"""Who serves a request as a stream; None for one that an HttpHandler answers as a whole."""
 
 HttpHandler = Callable[[HttpRequest], Awaitable[HttpResponse]]

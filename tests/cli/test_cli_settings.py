@@ -216,3 +216,23 @@ def test_the_local_plan() -> None:
     config = read_settings(command_of(places[1], places, ())[0:], {})
     assert config.name == "m2"
     assert len(config.initial_cluster) == 3
+
+
+def test_the_http_side_of_the_client_port() -> None:
+    """Lists with commas, none of them being all; HTTP may have URLs of its own, or no gateway."""
+    plain = read_settings([], {})
+    assert (plain.cors, plain.host_whitelist) == (frozenset("*"), frozenset("*"))
+    assert (plain.listen_client_http, plain.grpc_gateway) == ((), True)
+    flags = [
+        "--cors=http://a, http://b",
+        "--host-whitelist",
+        "etcd.local",
+        "--enable-grpc-gateway=false",
+        "--listen-client-http-urls=http://127.0.0.1:2381",
+    ]
+    config = read_settings(flags, {"ETCD_NAME": "default"})
+    assert config.cors == {"http://a", "http://b"}
+    assert config.host_whitelist == {"etcd.local"}
+    assert not config.grpc_gateway
+    assert config.listen_client_http == (Address("127.0.0.1", 2381),)
+    assert read_settings(["--cors="], {}).cors == {"*"}

@@ -14,6 +14,7 @@ from raftkv.client import txn as t
 from raftkv.errors import (
     BadLeaderTransferee,
     Compacted,
+    CustomSortOrder,
     FutureRevision,
     LeaseNotFound,
     MaybeExecuted,
@@ -173,6 +174,22 @@ async def test_a_watch_from_a_compacted_revision_says_so(client: Client) -> None
         async for _ in client.watch("compacted", start_revision=2):
             pass
     assert raised.value.compact_revision == last.header.revision
+
+
+async def test_a_long_list_comes_in_chunks(client: Client) -> None:
+    """An asynchronous iterator; the last chunk has what concerns all; errors have their names."""
+    for number in range(12):
+        await client.put(f"chunks/{number:02}", b"v" * 8)
+    request = api.RangeRequest(key=b"chunks/", range_end=prefix_end(b"chunks/"))
+    found = [chunk async for chunk in client.range_stream(request)]
+    assert [len(chunk.kvs) for chunk in found] == [10, 2]
+    assert (found[0].header.revision, found[0].count) == (0, 0)
+    assert (found[1].header.revision, found[1].count) == (found[1].kvs[-1].mod_revision, 12)
+    request.revision = 1 << 40
+    with pytest.raises(FutureRevision):
+        await anext(client.range_stream(request))
+    with pytest.raises(CustomSortOrder):
+        await anext(client.range_stream(api.RangeRequest(key=b"k", sort_order=2)))
 
 
 async def test_a_lease_is_kept_until_it_is_revoked(client: Client) -> None:

@@ -18,6 +18,7 @@ from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.hash import BackendHash, HashResult
 from raftkv.mvcc.store import Store
 from raftkv.server.config import Limits, ServerConfig
+from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.status import MemberStatus
 from raftkv.wire.service import Service, Status
 
@@ -94,6 +95,7 @@ class FakeMember:
         self.raft_term = 3
         self.leader_id = MEMBER_ID
         self.is_learner = False
+        self.leader_loss = LeaderLoss(self.config.election_timeout_ticks)
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
         self.lease_book = LeaseBook(self.backend)

@@ -8,6 +8,7 @@ import pytest
 
 from raftkv import errors
 from raftkv.error_texts import error_of_text
+from raftkv.rpc.api_version import vet_api_version
 from raftkv.rpc.errors import INTERNAL_TEXT, status_of
 from raftkv.wire.service import Status
 
@@ -21,6 +22,9 @@ ETCD = [
     (errors.TooManyOps, 3, "etcdserver: too many operations in txn request"),
     (errors.DuplicateKey, 3, "etcdserver: duplicate key given in txn request"),
     (errors.InvalidSortOption, 3, "etcdserver: invalid sort option"),
+    (errors.InvalidApiVersion, 3, "etcdserver: invalid client api version"),
+    (errors.CustomSortOrder, 12, "RangeStream does not support custom sort orders"),
+    (errors.RevisionFilters, 12, "RangeStream does not support revision filters"),
     (errors.RequestTooLarge, 3, "etcdserver: request is too large"),
     (errors.FutureRevision, 11, "etcdserver: mvcc: required revision is a future revision"),
     (errors.LeaseTTLTooLarge, 11, "etcdserver: too large lease TTL"),
@@ -159,3 +163,13 @@ def test_a_bug_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_text_that_is_none_of_etcds() -> None:
     """Texts of proxies and of newer servers are no error of ours."""
     assert error_of_text("something new") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"), [("3.5", False), ("\u00e9", False), ("\udcff", True), ("", False)]
+)
+def test_the_clients_version_is_text(value: str, refused: bool) -> None:
+    """Bytes that are no UTF-8, which the wire keeps as lone surrogates, are refused."""
+    expected = Status(3, "etcdserver: invalid client api version") if refused else None
+    assert vet_api_version({"client-api-version": value}) == expected
+    assert vet_api_version({}) is None

@@ -174,3 +174,39 @@ async def test_watch_responses_are_byte_equal(channels: tuple[aio.Channel, aio.C
     ours, theirs = [await watched(channel) for channel in channels]
     assert ours == theirs
     assert len(ours) > 10
+
+
+async def chunks(channel: aio.Channel, request: api.RangeRequest) -> tuple[list[bytes], int, str]:
+    """The messages of a RangeStream, and how it ended."""
+    call = channel.unary_stream("/etcdserverpb.KV/RangeStream")(request.SerializeToString())
+    got: list[bytes] = []
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for message in call:
+                got.append(message)
+    except aio.AioRpcError as error:
+        return got, error.code().value[0], error.details() or ""
+    return got, 0, ""
+
+
+async def test_range_streams_are_byte_equal(channels: tuple[aio.Channel, aio.Channel]) -> None:
+    """The same chunks, cut alike; merged, they are Range's answer; refusals have the same words."""
+    for number in range(50):
+        put = api.PutRequest(key=b"k%02d" % number, value=b"v" * 50_000).SerializeToString()
+        for channel in channels:
+            await ask(channel, "KV/Put", put)
+    asked = [
+        api.RangeRequest(key=b"k", range_end=b"l"),
+        api.RangeRequest(key=b"k", range_end=b"l", limit=33, serializable=True),
+        api.RangeRequest(key=b"k", range_end=b"\0", keys_only=True),
+        api.RangeRequest(key=b"k", sort_order=api.RangeRequest.DESCEND),
+        api.RangeRequest(),
+    ]
+    for request in asked:
+        ours, theirs = [await chunks(channel, request) for channel in channels]
+        assert ours == theirs
+        whole = api.RangeStreamResponse.FromString(b"".join(ours[0])).range_response
+        answer, code, _ = await ask(channels[0], "KV/Range", request.SerializeToString())
+        if not ours[1]:
+            assert (whole, code) == (api.RangeResponse.FromString(answer), 0)
+        assert (len(ours[0]) > 2) == (not ours[1])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 
 import pytest
 
 from raftkv.wire import frames
 from raftkv.wire.frames import ErrorCode, Setting
 from raftkv.wire.limits import WireLimits
-from raftkv.wire.service import Service, UnaryCall
+from raftkv.wire.service import Service, Status, UnaryCall
 from tests.wire.raw import RawClient, call_fields, message
 from tests.wire.services import status_of
 
@@ -402,3 +403,22 @@ def test_abandoned_connection_frees_everything() -> None:
     assert client.connection.inflow.buffered_bytes == 0
     assert client.connection.streams == {}
     calls[0].reply(b"late")
+
+
+def test_a_service_may_refuse_metadata() -> None:
+    """Its ``vet`` is asked once for equal heads, and sees bytes that are no UTF-8 as such."""
+    asked: list[str] = []
+
+    def vet(metadata: Mapping[str, str]) -> Status | None:
+        asked.append(metadata.get("client", ""))
+        return None if metadata.get("client", "").isprintable() else Status(3, "no text")
+
+    def echo(payload: bytes, call: UnaryCall) -> None:
+        call.reply(payload)
+
+    client = RawClient(Service("test.Service", status_of, {"Echo": echo}, vet=vet))
+    for stream_id, value in ((1, b"ok"), (3, b"ok"), (5, b"\xff")):
+        fields = [*call_fields(), ("client", value)]
+        client.send(client.headers(stream_id, fields), client.data(stream_id, message(b"m"), 1))
+    assert [client.answer(each).code for each in (1, 3, 5)] == [0, 0, 3]
+    assert asked == ["ok", "\udcff"]

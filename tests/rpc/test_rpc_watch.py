@@ -1,0 +1,254 @@
+"""etcdserverpb.Watch: ids, refusals, fragments and progress, rule by rule of etcd's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from fake_member import FakeMember
+
+from raftkv.api.rpc_pb2 import (
+    WatchCancelRequest,
+    WatchCreateRequest,
+    WatchProgressRequest,
+    WatchRequest,
+    WatchResponse,
+)
+from raftkv.errors import MalformedRequest
+from raftkv.mvcc.watch_hub import WatchHub
+from raftkv.rpc.watch import take_request
+from raftkv.rpc.watch_stream import FRAGMENT_OVERHEAD_BYTES, PROGRESS_S_MIN, WatchStream
+from raftkv.server.config import Limits, ServerConfig
+
+REQUEST_BYTES = 1_000
+
+
+class Watches:
+    """One stream of a member of its own; ``take`` returns what it has sent since."""
+
+    def __init__(self, path: Path, progress_s: float = 600.0) -> None:
+        self.member = FakeMember(path / "db", Limits(request_bytes_max=REQUEST_BYTES))
+        self.member.config = ServerConfig(
+            limits=self.member.config.limits, watch_progress_notify_interval_s=progress_s
+        )
+        self.hub = WatchHub(self.member.store)
+        self.member.hub = self.hub  # type: ignore[attr-defined]
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.member.scheduler = self  # type: ignore[attr-defined]
+        self.member.random = Random(1)  # type: ignore[attr-defined]
+        self.backlog = 0
+        self._sent: list[bytes] = []
+        self.stream = WatchStream(self.member, self)  # type: ignore[arg-type]
+
+    # --- what the stream asks of its surroundings ---
+
+    def send(self, message: bytes) -> None:
+        self._sent.append(message)
+
+    def when_drained(self, proceed: Callable[[], None]) -> None:
+        raise AssertionError("nobody is slow here")
+
+    def call_later(self, seconds: float, job: Callable[[], None]) -> Watches:
+        self.timers.append((seconds, job))
+        return self
+
+    def cancel(self) -> None:
+        """A timer's."""
+
+    # --- what a client does ---
+
+    def take(self) -> list[WatchResponse]:
+        sent, self._sent = self._sent, []
+        return [WatchResponse.FromString(each) for each in sent]
+
+    def ask(self, request: WatchRequest) -> list[WatchResponse]:
+        take_request(self.stream, request.SerializeToString())
+        return self.take()
+
+    def create(self, **fields: object) -> WatchResponse:
+        create = WatchCreateRequest(**fields)  # type: ignore[arg-type]
+        (response,) = self.ask(WatchRequest(create_request=create))
+        return response
+
+    def cancel_watch(self, watch_id: int) -> list[WatchResponse]:
+        return self.ask(WatchRequest(cancel_request=WatchCancelRequest(watch_id=watch_id)))
+
+    def progress(self) -> list[WatchResponse]:
+        return self.ask(WatchRequest(progress_request=WatchProgressRequest()))
+
+    def put(self, *keys: bytes, value: bytes = b"v") -> list[WatchResponse]:
+        txn = self.member.store.begin()
+        for key in keys:
+            txn.put(key, value, 0)
+        txn.end()
+        return self.take()
+
+    def catch_up(self) -> list[WatchResponse]:
+        while not self.hub.catch_up(1000):
+            pass
+        return self.take()
+
+
+@pytest.fixture
+def watches(tmp_path: Path) -> Watches:
+    return Watches(tmp_path)
+
+
+def test_ids_count_from_zero_and_skip_what_is_taken(watches: Watches) -> None:
+    """0 asks for the next free one; another is taken as it is, a negative one too, and may be
+    used again after a cancel."""
+    assert watches.create(key=b"a").watch_id == 0
+    assert watches.create(key=b"a", watch_id=1).watch_id == 1
+    assert watches.create(key=b"a").watch_id == 2
+    assert watches.create(key=b"a", watch_id=-7).watch_id == -7
+    (canceled,) = watches.cancel_watch(1)
+    assert (canceled.watch_id, canceled.canceled, canceled.created) == (1, True, False)
+    assert canceled.header.revision == 1
+    again = watches.create(key=b"a", watch_id=1)
+    assert (again.watch_id, again.created, again.canceled) == (1, True, False)
+    assert watches.cancel_watch(99) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"key": b"b", "range_end": b"a"}, "mvcc: watcher range is empty"),
+        ({"key": b"b", "range_end": b"b"}, "mvcc: watcher range is empty"),
+        (
+            {"key": b"b", "start_revision": -1},
+            "etcdserver: mvcc: required revision has been compacted",
+        ),
+        (
+            {"key": b"b", "watch_id": 5},
+            "mvcc: duplicate watch ID provided on the WatchStream",
+        ),
+    ],
+)
+def test_creates_that_fail_leave_the_stream_open(
+    watches: Watches, fields: dict[str, object], reason: str
+) -> None:
+    """Created and canceled at once, id -1, the reason in etcd's words; others go on."""
+    watches.create(key=b"b", watch_id=5)
+    refused = watches.create(**fields)
+    assert (refused.created, refused.canceled, refused.watch_id) == (True, True, -1)
+    assert (refused.cancel_reason, refused.compact_revision) == (reason, 0)
+    (event,) = watches.put(b"b")
+    assert event.watch_id == 5
+
+
+def test_the_empty_key_is_the_zero_byte(watches: Watches) -> None:
+    """Alone it is that one key; with an end of one zero byte it is all keys."""
+    watches.create(watch_id=1)
+    watches.create(range_end=b"\0", watch_id=2)
+    assert [each.watch_id for each in watches.put(b"k")] == [2]
+    assert sorted(each.watch_id for each in watches.put(b"\0")) == [1, 2]
+
+
+def test_requests_of_an_unknown_kind_are_ignored(watches: Watches) -> None:
+    """An empty one, and one of a kind to come; bytes that are none are an error."""
+    assert watches.ask(WatchRequest()) == []
+    take_request(watches.stream, b"\x7a\x00")
+    assert watches.take() == []
+    with pytest.raises(MalformedRequest):
+        take_request(watches.stream, b"\x0a\xff")
+
+
+def test_a_future_revision_is_waited_for_in_silence(watches: Watches) -> None:
+    """Nothing below it is delivered, and no progress is told of a stream that waits."""
+    created = watches.create(key=b"k", start_revision=4)
+    assert (created.created, created.header.revision) == (True, 1)
+    assert watches.put(b"k") + watches.put(b"k") == []
+    assert watches.progress() == []
+    (event,) = watches.put(b"k")
+    assert (event.header.revision, event.events[0].kv.mod_revision) == (4, 4)
+    (progress,) = watches.progress()
+    assert (progress.watch_id, progress.header.revision) == (-1, 4)
+
+
+def test_a_compacted_start_is_created_first(watches: Watches) -> None:
+    """Then canceled with the compacted revision alone: no reason, no revision in the header. The
+    compacted revision itself is fine."""
+    for _ in range(4):
+        watches.put(b"k")
+    watches.member.store.compact(4)
+    assert watches.create(key=b"k", start_revision=3, watch_id=1).created
+    (canceled,) = watches.catch_up()
+    assert (canceled.watch_id, canceled.canceled) == (1, True)
+    assert (canceled.compact_revision, canceled.cancel_reason) == (4, "")
+    assert canceled.header.revision == 0
+    watches.create(key=b"k", start_revision=4)
+    assert [e.kv.mod_revision for r in watches.catch_up() for e in r.events] == [4, 5]
+
+
+def test_progress_is_told_only_when_all_are_in_step(watches: Watches) -> None:
+    """A stream without watchers gets no answer, and neither does one with a watcher behind."""
+    watches.put(b"k")
+    assert watches.progress() == []
+    watches.create(key=b"k")
+    assert len(watches.progress()) == 1
+    watches.create(key=b"k", start_revision=2)
+    assert watches.progress() == []
+    watches.catch_up()
+    assert len(watches.progress()) == 1
+
+
+def test_progress_notify_skips_who_got_events(tmp_path: Path) -> None:
+    """In each interval: an empty response to those that asked for it and heard nothing."""
+    watches = Watches(tmp_path, progress_s=5.0)
+    watches.create(key=b"a", progress_notify=True, watch_id=1)
+    watches.create(key=b"b", progress_notify=True, watch_id=2)
+    watches.create(key=b"c", watch_id=3)
+    watches.put(b"a")
+    seconds, notify = watches.timers[0]
+    assert 5.0 <= seconds <= 5.5
+    notify()
+    (told,) = watches.take()
+    assert (told.watch_id, told.header.revision, list(told.events)) == (2, 2, [])
+    watches.timers[1][1]()
+    assert [each.watch_id for each in watches.take()] == [1, 2]
+
+
+def test_progress_is_never_told_more_often_than_the_floor(tmp_path: Path) -> None:
+    """An interval of nothing would be a busy loop."""
+    watches = Watches(tmp_path, progress_s=0.0)
+    watches.create(key=b"a", progress_notify=True)
+    assert watches.timers[0][0] >= PROGRESS_S_MIN
+
+
+@pytest.mark.parametrize("less", [0, 1])
+def test_a_response_is_cut_from_the_threshold_on(watches: Watches, less: int) -> None:
+    """At --max-request-bytes and 512 KiB exactly it comes in fragments, a byte below it whole. All
+    fragments but the last say so, each is below the threshold, and no event is cut."""
+    threshold = REQUEST_BYTES + FRAGMENT_OVERHEAD_BYTES
+    watches.create(key=b"k", range_end=b"l", fragment=True)
+    (small,) = watches.put(b"k1", b"k2", value=b"v" * (threshold // 2 - 1000))
+    left = threshold - small.ByteSize() - less
+    half = threshold // 2 - 1000 + left // 2
+    txn = watches.member.store.begin()
+    # A second version's fields are as long as the first's: only the values grow.
+    txn.put(b"k1", b"v" * half, 0)
+    txn.put(b"k2", b"v" * (half + left % 2), 0)
+    txn.end()
+    parts = watches.take()
+    whole = WatchResponse()
+    for part in parts:
+        whole.MergeFrom(part)
+        assert part.ByteSize() < threshold
+    assert len(whole.events) == 2
+    if less:
+        assert len(parts) == 1
+        assert (parts[0].ByteSize(), parts[0].fragment) == (threshold - 1, False)
+    else:
+        assert [part.fragment for part in parts] == [True, False]
+
+
+def test_without_the_flag_it_comes_whole(watches: Watches) -> None:
+    """And so does one event, however large."""
+    watches.create(key=b"k", range_end=b"l", watch_id=1)
+    watches.create(key=b"k2", fragment=True, watch_id=2)
+    value = b"v" * (REQUEST_BYTES + FRAGMENT_OVERHEAD_BYTES)
+    responses = watches.put(b"k1", b"k2", value=value)
+    assert sorted((each.watch_id, len(each.events)) for each in responses) == [(1, 2), (2, 1)]
+    assert not any(each.fragment for each in responses)
