@@ -71,7 +71,8 @@ async def test_metadata(channel: aio.Channel) -> None:
 
 async def test_deadline_reaches_the_handler(channel: aio.Channel) -> None:
     """The client's timeout becomes a deadline on the loop's clock."""
-    assert await unary(channel, "Deadline", b"", timeout=100) == b"100"
+    # grpcio rounds timeouts up.
+    assert await unary(channel, "Deadline", b"", timeout=100) in (b"100", b"101")
     assert await unary(channel, "Deadline", b"") == b"none"
 
 
