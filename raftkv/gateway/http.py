@@ -41,7 +41,10 @@ class HttpGateway:
         }
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        parts = urlsplit(request.target)
+        try:
+            parts = urlsplit(request.target)
+        except ValueError as e:
+            return HttpResponse(400, f"bad request target: {e}\n".encode("utf-8", "replace"))
         if parts.path.startswith((PREFIX, BETA_PREFIX)):
             return await self._json_api(request, parts.path)
         if self._probes.has(parts.path):

@@ -78,6 +78,8 @@ class JsonApi:
             payload = _parse(request.body, asked).SerializeToString()
         except (ValueError, json_format.ParseError) as e:
             return _failure(Status(_INVALID_ARGUMENT, str(e)))
+        except RecursionError:
+            return _failure(Status(_INVALID_ARGUMENT, "the request is nested too deeply"))
         call = _Call(_metadata(request.headers))
         try:
             handler(payload, call)

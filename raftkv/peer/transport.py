@@ -174,12 +174,13 @@ class PeerTransport:
     def _open_sink(self, greeting: Greeting, transport: asyncio.Transport) -> FrameSink | None:
         if greeting.purpose is Purpose.SNAPSHOT:
             return SnapshotSink(
+                greeting,
                 transport,
                 self._snapshot_worker,
                 self._open_snapshot(),
                 lambda message: self._deliver([message]),
             )
-        return MessageSink(self._deliver, self._frame_bytes_max)
+        return MessageSink(greeting, self._deliver, self._frame_bytes_max)
 
 
 def _promoted(answer: HttpAnswer | None) -> RaftKVError | None:
