@@ -42,7 +42,10 @@ class HttpGateway:
         }
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        parts = urlsplit(request.target)
+        try:
+            parts = urlsplit(request.target)
+        except ValueError as e:
+            return HttpResponse(400, f"bad request target: {e}\n".encode("utf-8", "replace"))
         path = path_of(request.target)
         if path.startswith(PREFIX) and self._json_api is not None:
             return await self._json_api(request, path)

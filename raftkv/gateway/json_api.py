@@ -68,6 +68,8 @@ class JsonApi:
             payload = parse_request(request.body, asked).SerializeToString()
         except (ValueError, json_format.ParseError) as e:
             return failure_of(Status(INVALID_ARGUMENT, str(e)))
+        except RecursionError:
+            return failure_of(Status(INVALID_ARGUMENT, "the request is nested too deeply"))
         call = _Call(metadata_of(request.headers))
         try:
             handler(payload, call)

@@ -23,8 +23,10 @@ from raftkv.peer.framing import (
     encode_answer,
 )
 from raftkv.peer.http import METHODS, HttpSink, Respond
+from raftkv.peer.plausibility import check_message
 from raftkv.peer.sockets import TLS_HANDSHAKE_RECORD, keep_alive
-from raftkv.raft.message import Message
+from raftkv.raft.errors import ImpossibleMessage
+from raftkv.raft.message import NO_NODE, Message, MessageType
 from raftkv.scheduler import Scheduler, Timer
 from raftkv.tls.rate import Ration
 
@@ -38,7 +40,8 @@ class FrameSink(Protocol):
     """Where the frames of one accepted connection go. May pause the reading through ``feed``."""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes after the greeting. Raises PeerProtocolError to end the connection."""
+        """Take bytes after the greeting. Raises PeerProtocolError or ImpossibleMessage to end the
+        connection."""
 
     def lost(self) -> None: ...
 
@@ -54,19 +57,29 @@ class MessageSink:
 
     def __init__(
         self,
+        greeting: Greeting,
         deliver: Callable[[list[Message]], None],
         frame_bytes_max: int,
         received: Callable[[int], None] = lambda size: None,
     ) -> None:
+        self._sender = greeting.sender
+        self._target = greeting.target
         self._deliver = deliver
         self._received = received
         self._frames = FrameReader(frame_bytes_max)
 
     def feed(self, data: bytes) -> None:
         self._received(len(data))
-        messages = [decode_message(body) for body in self._frames.feed(data)]
+        messages = [self._message(body) for body in self._frames.feed(data)]
         if messages:
             self._deliver(messages)
+
+    def _message(self, body: bytes) -> Message:
+        message = decode_message(body)
+        check_message(message, sender=self._sender, target=self._target)
+        if message.type is MessageType.SNAP:
+            raise PeerProtocolError("a snapshot comes on a connection of its own")
+        return message
 
     def lost(self) -> None:
         pass
@@ -116,7 +129,7 @@ class PeerProtocol(asyncio.Protocol):
                 data = self._greet(data)
             if self._sink is not None and data:
                 self._sink.feed(data)
-        except PeerProtocolError as e:
+        except (PeerProtocolError, ImpossibleMessage) as e:
             more = self._complaints.ask()
             if more is not None:
                 peer = self.transport.get_extra_info("peername")
@@ -170,6 +183,8 @@ class PeerProtocol(asyncio.Protocol):
             return Answer.CLUSTER_ID_MISMATCH
         if greeting.target != self._identity.member_id:
             return Answer.NOT_THE_TARGET
+        if greeting.sender in (NO_NODE, self._identity.member_id):
+            return Answer.UNKNOWN_SENDER
         if self._has_removed(greeting.sender):
             return Answer.REMOVED
         return Answer.OK

@@ -24,7 +24,9 @@ from raftkv.peer.framing import (
     encode_answer,
     encode_frame,
 )
+from raftkv.peer.plausibility import check_message
 from raftkv.peer.sockets import PeerSockets
+from raftkv.raft.errors import ImpossibleMessage
 from raftkv.raft.message import Message, MessageType
 from raftkv.scheduler import Worker
 
@@ -81,11 +83,13 @@ class SnapshotSink:
 
     def __init__(
         self,
+        greeting: Greeting,
         transport: asyncio.Transport,
         worker: Worker,
         file: SnapshotFile,
         deliver: Callable[[Message], None],
     ) -> None:
+        self._greeting = greeting
         self._transport = transport
         self._worker = worker
         self._file = file
@@ -100,7 +104,7 @@ class SnapshotSink:
             if self._complete:
                 raise PeerProtocolError("a frame after the end of a snapshot")
             if self._message is None:
-                self._message = _snapshot_message(body)
+                self._message = self._snapshot_message(body)
             elif body:
                 self._write(body)
             else:
@@ -133,22 +137,26 @@ class SnapshotSink:
             if error is not None:
                 self._refuse(error)
                 return
+            try:
+                self._deliver(message)
+            except ImpossibleMessage as e:
+                self._refuse(e)
+                return
             self._transport.write(encode_answer(Answer.OK))
-            self._deliver(message)
 
         self._worker.run(lambda: self._file.commit(index), committed)
 
     def _refuse(self, error: BaseException) -> None:
-        log.error("cannot store a received snapshot: %s", error)
+        log.error("cannot take a snapshot from %x: %s", self._greeting.sender, error)
         self._transport.write(encode_answer(Answer.REFUSED))
         self._transport.close()
 
-
-def _snapshot_message(body: bytes) -> Message:
-    message = decode_message(body)
-    if message.type is not MessageType.SNAP or message.snapshot is None:
-        raise PeerProtocolError(f"a snapshot stream starts with {message.type.name}")
-    return message
+    def _snapshot_message(self, body: bytes) -> Message:
+        message = decode_message(body)
+        if message.type is not MessageType.SNAP:
+            raise PeerProtocolError(f"a snapshot stream starts with {message.type.name}")
+        check_message(message, sender=self._greeting.sender, target=self._greeting.target)
+        return message
 
 
 def _log_failure(error: BaseException | None) -> None:

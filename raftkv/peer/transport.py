@@ -212,6 +212,7 @@ class PeerTransport:
     def _open_sink(self, greeting: Greeting, transport: asyncio.Transport) -> FrameSink | None:
         if greeting.purpose is Purpose.SNAPSHOT:
             return SnapshotSink(
+                greeting,
                 transport,
                 self._snapshot_worker,
                 self._open_snapshot(),
@@ -222,7 +223,7 @@ class PeerTransport:
         def count(size: int) -> None:
             received[sender] += size
 
-        return MessageSink(self._deliver, self._frame_bytes_max, count)
+        return MessageSink(greeting, self._deliver, self._frame_bytes_max, count)
 
 
 def _promoted(answer: HttpAnswer | None) -> RaftKVError | None:

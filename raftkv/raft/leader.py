@@ -53,6 +53,8 @@ def tick(core: Core) -> None:
 
 def step(core: Core, message: Message) -> None:
     """A message of our term, or a request without one, to a leader."""
+    if message.sender not in core.progress and message.sender not in (NO_NODE, core.id):
+        return  # a stranger's request or answer
     match message.type:
         case MessageType.PROP:
             # One that was forwarded and is dropped here is waited for in vain until its deadline.

@@ -14,6 +14,7 @@ from raftkv.raft.confchange import InvalidConfChange, Membership, encode_conf_ch
 from raftkv.raft.config import Config, RandomSource
 from raftkv.raft.core import TRANSFER_CONTEXT, Core
 from raftkv.raft.errors import ProposalDropped
+from raftkv.raft.impossible import check_possible
 from raftkv.raft.log import RaftLog
 from raftkv.raft.message import (
     NO_NODE,
@@ -71,8 +72,10 @@ class RawNode:
             election.tick(self._core)
 
     def step(self, message: Message) -> None:
-        """A message from another member. What makes no sense here is dropped."""
+        """A message from another member. What makes no sense here is dropped. Raises
+        ImpossibleMessage."""
         core = self._core
+        check_possible(core, message)
         if message.term > core.term:
             if not self._accept_higher_term(message):
                 return

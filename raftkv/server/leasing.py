@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from raftkv.apply.batch import RequestKind
-from raftkv.errors import NotLeader, RaftKVError
+from raftkv.errors import Corrupt, NotLeader, RaftKVError
 from raftkv.lease.book import LeaseBook
 from raftkv.lease.decision import Checkpoint, encode_checkpoints, encode_expiry
 from raftkv.lease.lessor import OUT_OF_OFFICE, Lessor, Logged, Renewed
@@ -109,16 +109,15 @@ class Leasing:
         that there is not, or the error."""
 
         def answered(outcome: bytes | RaftKVError) -> None:
-            renewed(outcome if isinstance(outcome, RaftKVError) else _RENEWED.unpack(outcome)[0])
+            found = _unpacked(_RENEWED, outcome)
+            renewed(found if isinstance(found, RaftKVError) else found[0])
 
         self.calls.ask(_QUESTION.pack(_Asked.RENEW, lease_id), answered)
 
     def time_left(self, lease_id: int, told: Callable[[TimeLeft | RaftKVError], None]) -> None:
         def answered(outcome: bytes | RaftKVError) -> None:
-            if isinstance(outcome, RaftKVError):
-                told(outcome)
-            else:
-                told(TimeLeft(*_TIME_LEFT.unpack(outcome)))
+            found = _unpacked(_TIME_LEFT, outcome)
+            told(found if isinstance(found, RaftKVError) else TimeLeft(*found))
 
         self.calls.ask(_QUESTION.pack(_Asked.TIME_LEFT, lease_id), answered)
 
@@ -171,6 +170,9 @@ class Leasing:
     def _answer(self, question: bytes, answered: Answered) -> None:
         """The read round proves that we lead after the question came, and that we have applied
         what earlier leaders committed (DESIGN.md of raftkv.lease, L3)."""
+        if len(question) != _QUESTION.size:
+            answered(Corrupt(f"a question of {len(question)} bytes"))
+            return
         asked, lease_id = _QUESTION.unpack(question)
 
         def confirmed(error: RaftKVError | None) -> None:
@@ -191,6 +193,15 @@ class Leasing:
         if lease is None or remaining_s is None:
             return _TIME_LEFT.pack(NO_LEASE_S, 0)
         return _TIME_LEFT.pack(int(remaining_s), lease.ttl_s)
+
+
+def _unpacked(layout: struct.Struct, outcome: bytes | RaftKVError) -> tuple[int, ...] | RaftKVError:
+    """A leader's answer, which came over the network."""
+    if isinstance(outcome, RaftKVError):
+        return outcome
+    if len(outcome) != layout.size:
+        return Corrupt(f"an answer of {len(outcome)} bytes, expected {layout.size}")
+    return layout.unpack(outcome)
 
 
 def _packed(outcome: int | RaftKVError) -> bytes | RaftKVError:

@@ -168,11 +168,12 @@ class Connection:
         data = frames.unpad(flags, payload)
         stream = self.streams.get(stream_id)
         if stream is None:
-            if stream_id == 0 or stream_id > self.control.last_stream_id:
+            if self.control.is_idle(stream_id):
                 reason = f"DATA on idle stream {stream_id}"
                 raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
-            self.control.flood.idle_frames.take(self.now)
-            return
+            if self.control.tolerates(stream_id, self.now):
+                return
+            raise StreamFailure(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
         if stream.remote_closed:
             raise StreamFailure(ErrorCode.STREAM_CLOSED, "DATA after END_STREAM")
         ended = bool(flags & frames.END_STREAM)
@@ -237,36 +238,38 @@ class Connection:
         """A header block is complete: open a stream, or end one with its trailers."""
         stream = self.streams.get(stream_id)
         if stream is not None:
-            self._on_trailers(stream, ended=ended)
+            self._on_trailers(stream, meaning[0], ended=ended)
             return
         if stream_id & 1 == 0 or stream_id <= 0:
             reason = f"HEADERS on stream {stream_id}"
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
         if stream_id <= self.control.last_stream_id:
-            # Ours to close or the peer's: either way nobody listens there any more.
-            self.control.flood.idle_frames.take(self.now)
-            return
+            if self.control.tolerates(stream_id, self.now):
+                return
+            reason = f"HEADERS on stream {stream_id} after {self.control.last_stream_id}"
+            raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)
         self.control.last_stream_id = stream_id
         if stream_id > self.control.last_accepted_id:
             return  # the client learns of our GOAWAY and tries elsewhere
         head, timeout = meaning
-        if head.kind == Kind.MALFORMED:
+        if head.kind in (Kind.MALFORMED, Kind.TRAILERS):
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
         elif len(self.streams) >= self.limits.concurrent_streams_max:
             self._reset(stream_id, ErrorCode.REFUSED_STREAM)
         elif head.kind == Kind.REFUSED:
-            self._refuse(stream_id, head, ended=ended)
+            self.output.refuse(stream_id, head.refusal, ended=ended)
         else:
             self._begin(stream_id, head, timeout, ended=ended)
 
     def _begin(self, stream_id: int, head: Head, timeout: float | None, *, ended: bool) -> None:
         stream: StreamState
-        if head.kind == Kind.UNARY:
+        if head.kind in (Kind.UNARY, Kind.MEASURED):
             stream = UnaryRequest(self, stream_id, head)
         else:
             stream = self._owner.open_call(self, stream_id, head)
         stream.reader = MessageReader(self.limits.message_bytes_max, head.encoding)
         stream.receive_window = self.limits.stream_window_bytes
+        self.inflow.promise(stream, head.content_length)
         self.streams[stream_id] = stream
         if timeout is not None:
             self._set_deadline(stream, timeout)
@@ -279,18 +282,12 @@ class Connection:
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
             self._abandon(stream)
-        self.output.control(frames.rst_stream(stream_id, code))
+        self.output.reset(stream_id, code)
 
-    def _refuse(self, stream_id: int, head: Head, *, ended: bool) -> None:
-        flags = frames.END_HEADERS | frames.END_STREAM
-        self.output.control(frames.frame(frames.HEADERS, flags, stream_id, head.refusal))
-        if not ended:
-            self.output.control(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
-
-    def _on_trailers(self, stream: StreamState, *, ended: bool) -> None:
+    def _on_trailers(self, stream: StreamState, head: Head, *, ended: bool) -> None:
         if stream.remote_closed:
             self._reset(stream.stream_id, ErrorCode.STREAM_CLOSED)
-        elif not ended:
+        elif not ended or head.kind != Kind.TRAILERS:
             self._reset(stream.stream_id, ErrorCode.PROTOCOL_ERROR)
         else:
             self._end_input(stream)
@@ -298,6 +295,9 @@ class Connection:
     def _end_input(self, stream: StreamState) -> None:
         stream.remote_closed = True
         if stream.done:
+            return
+        if self.inflow.is_short(stream):
+            self._reset(stream.stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         try:
             stream.end_input()

@@ -94,6 +94,8 @@ class Control:
                 self._output.set_initial_window(value)
             elif number == Setting.MAX_FRAME_SIZE:
                 self._output.set_frame_bytes_max(value)
+            elif number == Setting.HEADER_TABLE_SIZE:
+                self._output.set_table_bytes_max(value)
         self.settled = True
         self._output.control(frames.SETTINGS_ACK)
 
@@ -162,12 +164,24 @@ class Control:
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
         self.flood.idle_frames.take(now)
         if len(payload) != 5:
-            raise StreamFailure(ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {len(payload)} bytes")
+            reason = f"PRIORITY of {len(payload)} bytes"
+            if self.is_idle(stream_id):  # it takes no RST_STREAM (section 5.1)
+                raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, reason)
+            raise StreamFailure(ErrorCode.FRAME_SIZE_ERROR, reason)
 
     def _on_push_promise(self, flags: int, stream_id: int, payload: bytes, now: float) -> None:
         raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "a client sent PUSH_PROMISE")
 
+    def is_idle(self, stream_id: int) -> bool:
+        """Whether nobody has opened the stream yet; we open none."""
+        return stream_id & 1 == 0 or stream_id > self.last_stream_id
+
+    def tolerates(self, stream_id: int, now: float) -> bool:
+        """Whether a frame on a closed stream may have crossed our word about it on the way."""
+        self.flood.idle_frames.take(now)
+        return stream_id in self._output.resets or stream_id > self.last_accepted_id
+
     def _check_not_idle(self, kind: str, stream_id: int) -> None:
-        if stream_id == 0 or stream_id & 1 == 0 or stream_id > self.last_stream_id:
+        if self.is_idle(stream_id):
             reason = f"{kind} on idle stream {stream_id}"
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, reason)

@@ -95,6 +95,17 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     return HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
+def kind_of(whole: bytes) -> int:
+    """The type of a whole frame."""
+    return whole[3]
+
+
+def prepended(whole: bytes, head: bytes) -> bytes:
+    """A whole frame with ``head`` before its payload."""
+    word, flags, stream_id = HEAD.unpack_from(whole)
+    return frame(word & 0xFF, flags, stream_id, head + whole[HEAD_BYTES:])
+
+
 def settings(values: dict[Setting, int]) -> bytes:
     payload = b"".join(
         number.to_bytes(2, "big") + value.to_bytes(4, "big") for number, value in values.items()

@@ -58,13 +58,23 @@ def timeout_seconds(value: bytes) -> float:
 
 
 def percent_encode(message: str) -> bytes:
-    """``grpc-message``: UTF-8 with everything outside printable ASCII, and %, as %XX."""
+    """``grpc-message``: UTF-8 with everything outside printable ASCII, and %, as %XX; and a space
+    at either end, where no field may have one (RFC 9113 section 8.2.1)."""
     text = message.encode("utf-8", "replace")[:_STATUS_MESSAGE_BYTES_MAX]
-    if text.isascii() and text.decode("ascii").isprintable() and b"%" not in text:
+    ends = text[:1] + text[-1:]
+    if (
+        text.isascii()
+        and text.decode("ascii").isprintable()
+        and b"%" not in text
+        and b" " not in ends
+    ):
         return text
+    last = len(text) - 1
     return b"".join(
-        bytes((byte,)) if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte
-        for byte in text
+        bytes((byte,))
+        if (0x20 < byte <= 0x7E and byte != 0x25) or (byte == 0x20 and 0 < index < last)
+        else b"%%%02X" % byte
+        for index, byte in enumerate(text)
     )
 
 

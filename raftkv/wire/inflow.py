@@ -21,13 +21,24 @@ from raftkv.wire.stream import StreamState
 class Inflow:
     """The receive windows of one connection (RFC 9113 section 5.2)."""
 
-    __slots__ = ("_limits", "_output", "buffered_bytes", "window")
+    __slots__ = ("_limits", "_output", "_promised", "buffered_bytes", "window")
 
     def __init__(self, limits: WireLimits, output: Output) -> None:
         self._limits = limits
         self._output = output
         self.window = limits.connection_window_bytes
         self.buffered_bytes = 0
+        # By stream with a content-length: how much of it has not come yet (section 8.1.1).
+        self._promised: dict[StreamState, int] = {}
+
+    def promise(self, stream: StreamState, content_length: int | None) -> None:
+        """The request's DATA must be so many bytes, all together."""
+        if content_length is not None:
+            self._promised[stream] = content_length
+
+    def is_short(self, stream: StreamState) -> bool:
+        """Whether the request is less than it promised."""
+        return self._promised.get(stream, 0) > 0
 
     def refill(self) -> None:
         """Give the connection's window back, once a read. Raises ConnectionFailure."""
@@ -44,6 +55,10 @@ class Inflow:
         stream.receive_window -= size
         if stream.receive_window < 0:
             raise StreamFailure(ErrorCode.FLOW_CONTROL_ERROR, "stream window overdrawn")
+        if stream in self._promised:
+            self._promised[stream] -= len(data)
+            if self._promised[stream] < 0:
+                raise StreamFailure(ErrorCode.PROTOCOL_ERROR, "more DATA than the content-length")
         before = stream.held_bytes
         try:
             stream.receive(data)
@@ -76,4 +91,5 @@ class Inflow:
         """Nothing of what is kept for a stream will be used."""
         self.buffered_bytes -= stream.held_bytes
         stream.reader = None
+        self._promised.pop(stream, None)
         assert self.buffered_bytes >= 0, f"request bytes kept: {self.buffered_bytes}"

@@ -42,6 +42,8 @@ class WireLimits:
     frame_bytes_out_max: int = 65_536
     # Frames (acks, resets, short answers) that may wait for a full socket before reading stops.
     frames_queued_max: int = 1_000
+    # Streams that we reset, for which late frames are no fault of the peer.
+    resets_remembered_max: int = 1_024
 
     # --- time --------------------------------------------------------------------------------
     timer_tick_seconds: float = 0.05

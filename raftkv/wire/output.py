@@ -4,6 +4,8 @@ Owns: the send windows (RFC 9113 section 5.2), the queues of streams that must w
 ``chunks``, the bytes that may go to the socket now. A reply that fits everything at once becomes
 three chunks and is forgotten; only what does not fit is queued, per stream, and leaves by
 ``pump`` in turns of one frame a stream.
+Our encoder keeps no dynamic table, but a peer that makes its own smaller must be told that ours is
+not larger: the next block then begins with a table size update (RFC 7541 section 4.2).
 Invariants: ``backlog`` is the sum of all streams' ``queued``; a stream with ``queued`` is in
 ``_ready`` unless its own window is exhausted; DATA never exceeds either window.
 Must never do: touch a socket or a clock; the owner calls ``take`` and writes.
@@ -38,6 +40,8 @@ _OK_TRAILERS_HEAD = len(_OK_BLOCK) << 8 | frames.HEADERS
 _ENDS = frames.END_HEADERS | frames.END_STREAM
 _MESSAGE = Struct(">IBIBI")  # DATA frame head and gRPC prefix
 _PREFIX = Struct(">BI")
+_TABLE_BYTES_DEFAULT = 4_096
+_TABLE_SIZE_UPDATE = b"\x20"  # to 0
 
 Chunk = bytes | memoryview
 
@@ -49,7 +53,11 @@ class Output:
         "_frame_bytes_limit",
         "_notify",
         "_ready",
+        "_resets_remembered_max",
         "_streams",
+        "_table_bytes_max",
+        "_table_update_due",
+        "_whole_reply_bytes_max",
         "answers",
         "backlog",
         "chunks",
@@ -58,6 +66,7 @@ class Output:
         "initial_window",
         "moved_bytes",
         "paused",
+        "resets",
         "window",
     )
 
@@ -67,6 +76,10 @@ class Output:
         self._streams = streams
         self._notify = notify
         self._frame_bytes_limit = limits.frame_bytes_out_max
+        self._resets_remembered_max = limits.resets_remembered_max
+        # The peer's SETTINGS_HEADER_TABLE_SIZE, and whether the next block must tell of its fall.
+        self._table_bytes_max = _TABLE_BYTES_DEFAULT
+        self._table_update_due = False
         self._ready: dict[StreamState, None] = {}
         self.chunks: list[Chunk] = []
         # True while the owner knows that there is something to take; saves it further calls.
@@ -80,6 +93,10 @@ class Output:
         self.window = frames.WINDOW_DEFAULT
         self.initial_window = frames.WINDOW_DEFAULT
         self.frame_bytes_max = frames.FRAME_BYTES_MIN
+        # As ``frame_bytes_max``; no reply leaves by the short way while a table update is due.
+        self._whole_reply_bytes_max = frames.FRAME_BYTES_MIN
+        # Streams ended by our RST_STREAM, oldest first: the peer may not have read it yet.
+        self.resets: dict[int, None] = {}
 
     # --- what calls send ------------------------------------------------------------------
 
@@ -88,7 +105,7 @@ class Output:
         length = len(message)
         size = length + PREFIX_BYTES
         if (
-            size <= self.frame_bytes_max
+            size <= self._whole_reply_bytes_max
             and size <= self.window
             and size <= self.initial_window + stream.send_credit
             and not self.paused
@@ -146,7 +163,7 @@ class Output:
     def headers(self, stream: StreamState, block: bytes) -> None:
         stream.headers_sent = True
         frame = frames.frame(frames.HEADERS, frames.END_HEADERS, stream.stream_id, block)
-        self.control(frame)
+        self.control(self._with_table_update(frame))
 
     def body(self, stream: StreamState, data: bytes) -> None:
         """Bytes of a plain HTTP response."""
@@ -176,6 +193,16 @@ class Output:
         self.chunks.append(frame)
         if not self.dirty:
             self._wake()
+
+    def refuse(self, stream_id: int, block: bytes, *, ended: bool) -> None:
+        """A whole response in one block, to a request that has ended or need not go on."""
+        self.control(self._with_table_update(frames.frame(frames.HEADERS, _ENDS, stream_id, block)))
+        if not ended:
+            self.reset(stream_id, ErrorCode.NO_ERROR)
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """RST_STREAM."""
+        self.control(self._reset_frame(stream_id, code))
 
     def drop(self, stream: StreamState) -> None:
         """Forget what a stream has queued; it was reset."""
@@ -212,6 +239,15 @@ class Output:
 
     def set_frame_bytes_max(self, value: int) -> None:
         self.frame_bytes_max = min(value, self._frame_bytes_limit)
+        if not self._table_update_due:
+            self._whole_reply_bytes_max = self.frame_bytes_max
+
+    def set_table_bytes_max(self, value: int) -> None:
+        """SETTINGS_HEADER_TABLE_SIZE."""
+        if value < self._table_bytes_max:
+            self._table_update_due = True
+            self._whole_reply_bytes_max = -1
+        self._table_bytes_max = value
 
     def _unblock(self, stream: StreamState) -> None:
         if stream.queue is not None:
@@ -281,14 +317,29 @@ class Output:
 
     def _close(self, stream: StreamState, last_frame: bytes) -> None:
         stream_id = stream.stream_id
-        self.chunks.append(last_frame)
+        self.chunks.append(self._with_table_update(last_frame))
         if not stream.remote_closed:
             # The response is over before the request is: the rest need not be sent.
-            self.chunks.append(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
+            self.chunks.append(self._reset_frame(stream_id, ErrorCode.NO_ERROR))
         stream.discard_input()
         self._streams.pop(stream_id, None)
         if not self.dirty:
             self._wake()
+
+    def _reset_frame(self, stream_id: int, code: ErrorCode) -> bytes:
+        resets = self.resets
+        resets[stream_id] = None
+        if len(resets) > self._resets_remembered_max:
+            del resets[next(iter(resets))]
+        return frames.rst_stream(stream_id, code)
+
+    def _with_table_update(self, frame: bytes) -> bytes:
+        """``frame`` as it must leave; every HEADERS frame but a short reply's comes by here."""
+        if not self._table_update_due or frames.kind_of(frame) != frames.HEADERS:
+            return frame
+        self._table_update_due = False
+        self._whole_reply_bytes_max = self.frame_bytes_max
+        return frames.prepended(frame, _TABLE_SIZE_UPDATE)
 
     def _wake(self) -> None:
         self.dirty = True

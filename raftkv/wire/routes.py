@@ -7,6 +7,7 @@ Must never do: keep state of a connection; one ``Routes`` serves all of a listen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -36,6 +37,10 @@ _HEAD_FIELDS_CACHED_MAX = 64
 _CONNECTION_SPECIFIC = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
+# RFC 9113 section 8.2.1: what a field's name may consist of, and its value.
+_NAME = re.compile(rb"[!-9;-@\[-~]+")
+_VALUE = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
+_CONTENT_LENGTH_DIGITS_MAX = 18
 # Headers of the protocol itself, which a handler has no use for.
 _RESERVED = frozenset(
     (b"te", b"content-type", b"content-length", b"grpc-encoding", b"grpc-accept-encoding")
@@ -48,6 +53,8 @@ class Kind(IntEnum):
     HTTP = 2  # a plain HTTP request over HTTP/2, for the listener's HttpHandler
     REFUSED = 3  # answered at once with ``refusal``
     MALFORMED = 4  # no HTTP request at all: the stream is reset
+    TRAILERS = 5  # no request either, but fields that may end one
+    MEASURED = 6  # a unary call with a content-length, to which its DATA is held
 
 
 def _no_method(message: bytes, call: object) -> None:
@@ -80,12 +87,14 @@ class Head:
     refusal: bytes = b""
     http_method: bytes = b""
     counts: MethodCounts = _UNCOUNTED
+    content_length: int | None = None
 
 
 # A head and its grpc-timeout in seconds, kept apart since the timeout varies from call to call.
 Meaning = tuple[Head, float | None]
 
 _MALFORMED = Head(Kind.MALFORMED)
+_TRAILERS = Head(Kind.TRAILERS)
 
 
 class Routes:
@@ -125,6 +134,8 @@ class Routes:
             if name == b"grpc-timeout":
                 timeout = value
                 del fields[position]
+                if fields[position : position + 1] and fields[position][0][:1] == b":":
+                    return _MALFORMED, None  # a pseudo header after a field
                 break
         key = tuple(fields)
         head = self._heads.get(key)
@@ -139,13 +150,21 @@ class Routes:
         try:
             return head, timeout_seconds(timeout)
         except ValueError as error:
+            if head.kind in (Kind.MALFORMED, Kind.TRAILERS):
+                return head, None
             return _refused(Status(INTERNAL, str(error)), 400), None
 
     def _understand(self, fields: list[Field]) -> Head:
         pseudo = _pseudo_headers(fields)
         if pseudo is None:
             return _MALFORMED
+        if not pseudo:
+            return _TRAILERS
         regular = fields[len(pseudo) :]
+        try:
+            length = _content_length(regular)
+        except ValueError:
+            return _MALFORMED
         content_type = next((v for n, v in regular if n == b"content-type"), b"")
         path = pseudo[b":path"]
         method = pseudo[b":method"]
@@ -153,7 +172,13 @@ class Routes:
             if self._http is not None and path not in self._methods:
                 host = (b"host", pseudo.get(b":authority", b""))
                 metadata = _metadata([host, *regular], frozenset())
-                return Head(Kind.HTTP, path=path, metadata=metadata, http_method=method)
+                return Head(
+                    Kind.HTTP,
+                    path=path,
+                    metadata=metadata,
+                    http_method=method,
+                    content_length=length,
+                )
             text = f"invalid gRPC request content-type {_quoted(content_type)}"
             return _refused(Status(INVALID_ARGUMENT, text), 415)
         if method != b"POST":
@@ -170,7 +195,13 @@ class Routes:
         refusal = self._vets[path](metadata)
         if refusal is not None:
             return _refused(refusal)
-        return replace(head, metadata=metadata, encoding=encoding)
+        return replace(
+            head,
+            kind=Kind.MEASURED if length is not None and head.kind == Kind.UNARY else head.kind,
+            metadata=metadata,
+            encoding=encoding,
+            content_length=length,
+        )
 
     def _unknown(self, path: bytes) -> Status:
         service, slash, method = path[1:].decode("utf-8", "replace").rpartition("/")
@@ -188,27 +219,39 @@ def _is_grpc(content_type: bytes) -> bool:
 
 
 def _pseudo_headers(fields: list[Field]) -> dict[bytes, bytes] | None:
-    """The leading pseudo headers, or None where RFC 9113 section 8.2 or 8.3 is broken."""
+    """The leading pseudo headers, none of them in trailers, or None where RFC 9113 section 8.2 or
+    8.3 is broken."""
     pseudo: dict[bytes, bytes] = {}
     regular = False
     for name, value in fields:
+        if not _VALUE.fullmatch(value):
+            return None
         if name[:1] == b":":
             if regular or name in pseudo:
                 return None
             pseudo[name] = value
             continue
         regular = True
-        if not name or name != name.lower() or not _is_text(value):
+        if not _NAME.fullmatch(name):
             return None
         if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
             return None
+    if not pseudo:
+        return pseudo
     known = pseudo.keys() <= {b":method", b":scheme", b":path", b":authority"}
     needed = {b":method", b":scheme", b":path"} <= pseudo.keys()
     return pseudo if known and needed and pseudo[b":path"] else None
 
 
-def _is_text(value: bytes) -> bool:
-    return not any(control in value for control in (b"\0", b"\r", b"\n"))
+def _content_length(fields: list[Field]) -> int | None:
+    """The content-length, None without one. Raises ValueError (RFC 9110 section 8.6)."""
+    values = {value for name, value in fields if name == b"content-length"}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not value.isdigit() or len(value) > _CONTENT_LENGTH_DIGITS_MAX:
+        raise ValueError(f"content-length {value!r}")
+    return int(value)
 
 
 def _metadata(fields: list[Field], without: frozenset[bytes]) -> Mapping[str, str]:
@@ -218,7 +261,9 @@ def _metadata(fields: list[Field], without: frozenset[bytes]) -> Mapping[str, st
             continue
         name = name_bytes.decode("latin-1")
         value = value_bytes.decode("utf-8", "surrogateescape")
-        metadata[name] = f"{metadata[name]},{value}" if name in metadata else value
+        # A cookie may come in crumbs (RFC 9113 section 8.2.3); all else is a list (RFC 9110, 5.3).
+        separator = "; " if name == "cookie" else ","
+        metadata[name] = f"{metadata[name]}{separator}{value}" if name in metadata else value
     return metadata
 
 

@@ -78,7 +78,8 @@ def acks(client: RawClient) -> Iterator[bytes]:
 
 
 def old_streams(client: RawClient) -> Iterator[bytes]:
-    yield client.call(9, b"x")
+    """Frames that might have crossed our reset, over and over."""
+    yield client.headers(1, call_fields("Nope"))
     for _ in range(5000):
         yield client.headers(1)
 
