@@ -32,14 +32,15 @@ def disk_of(machine: Machine) -> SimulatedDisk:
 
 class Chaos:
     """``happened`` has every fault that took place, for the history. ``damaged`` are the machines
-    that may stay dead."""
+    whose log rots: they may refuse to start. ``out`` are those that the operator keeps off."""
 
     def __init__(self, cluster: SimulatedCluster, random: Random) -> None:
         self._cluster = cluster
         self._random = random
         self.happened: list[Fault] = []
         self.damaged: set[str] = set()
-        self._operator = Operator(cluster, self.damaged, self._revive)
+        self.out: set[str] = set()
+        self._operator = Operator(cluster, self.out, self._revive)
         self._begin: dict[FaultKind, Callable[[Machine, PlannedFault], None]] = {
             FaultKind.KILL: lambda machine, fault: self._kill(machine, power=False),
             FaultKind.POWER_CUT: lambda machine, fault: self._kill(machine, power=True),
@@ -105,6 +106,10 @@ class Chaos:
                 self._revive(machine)
             case _:
                 self._revive(machine)
+
+    def is_sound(self, machine: Machine) -> bool:
+        """Whether it has to run, and to take part, once all is healed."""
+        return machine.name not in self.damaged and machine.name not in self.out
 
     # --- getting well -------------------------------------------------------------------------
 

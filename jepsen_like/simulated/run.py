@@ -154,7 +154,7 @@ class _Director:
 
     def _liveness(self) -> None:
         """Uniform faults always heal, and so hide livelocks: here only a quorum does."""
-        healthy = [m for m in self._cluster.machines if m.name not in self._chaos.damaged]
+        healthy = [m for m in self._cluster.machines if self._chaos.is_sound(m)]
         if self._changes_members:
             self._heal_all_members(healthy)
             return
@@ -187,7 +187,7 @@ class _Director:
     def _ending(self) -> None:
         self._cluster.network.heal()
         for machine in self._cluster.machines:
-            if machine.name not in self._chaos.damaged or machine.process is not None:
+            if machine.name not in self._chaos.out or machine.process is not None:
                 self._chaos.restore(machine)
         if self._changes_members:
             self._world.run_for(CHANGES_END_S)
