@@ -15,6 +15,8 @@ from raftkv import ETCD_VERSION, __version__
 from raftkv.log_fields import fields
 from raftkv.server.config import Address, ServerConfig
 
+_SIGNALS = {"SIGTERM": "terminated", "SIGINT": "interrupt"}
+
 log = logging.getLogger("raftkv.server")
 
 
@@ -75,7 +77,9 @@ def announce_traffic(address: Address) -> None:
 
 
 def announce_signal(name: str) -> None:
-    log.info("received signal; shutting down", extra=fields(signal=name))
+    """``name`` as in Python; the line has Go's."""
+    told = _SIGNALS.get(name, name)
+    log.info("received signal; shutting down", extra=fields(signal=told))
 
 
 def announce_closing(config: ServerConfig, *, closed: bool) -> None:

@@ -67,6 +67,8 @@ def log_settings_of(values: Mapping[str, Any]) -> LogSettings:
         raise ConfigError("--log-outputs must name stderr, stdout or paths, with commas between")
     if "default" in given and len(given) > 1:
         raise ConfigError("--log-outputs: 'default' cannot be combined with other outputs")
+    if "systemd/journal" in given:
+        raise ConfigError("--log-outputs: write to stderr, which systemd takes into its journal")
     outputs = tuple(dict.fromkeys(STDERR if o in ("default", STDERR) else o for o in given))
     rotation = None
     if values["enable-log-rotation"]:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from raftkv.cli.initial_check import HASHKV, answer_hash_question
 from raftkv.error_texts import TEXTS
 from raftkv.errors import MemberNotFound, RaftKVError
+from raftkv.log_fields import fields
 from raftkv.peer.http import HttpAnswer, Respond, ask, listen_http
 from raftkv.peer.sockets import PeerSockets
 from raftkv.server.config import ServerConfig
@@ -63,7 +64,7 @@ async def introduce(config: ServerConfig, sockets: PeerSockets) -> Joining | Non
         said = ""
         while reason := judge_new(config, await _ask_all(config, sockets)):
             if reason != said:
-                log.warning("cannot begin yet: %s", reason)
+                log.warning("cannot begin yet", extra=fields(reason=reason))
                 said = reason
             await asyncio.sleep(ASK_AGAIN_S)
     finally:

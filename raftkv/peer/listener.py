@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from raftkv.log_fields import fields, hex_id
 from raftkv.peer.codec import PeerProtocolError, decode_message
 from raftkv.peer.framing import (
     GREETING_SIZE,
@@ -133,7 +134,8 @@ class PeerProtocol(asyncio.Protocol):
             more = self._complaints.ask()
             if more is not None:
                 peer = self.transport.get_extra_info("peername")
-                log.warning("closing a connection from %s on the peer port: %s%s", peer, e, more)
+                told = fields(remote_address=str(peer), error=f"{e}{more}")
+                log.warning("closing a connection on the peer port", extra=told)
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -168,11 +170,9 @@ class PeerProtocol(asyncio.Protocol):
                 answer = Answer.UNKNOWN_SENDER
         self.transport.write(encode_answer(answer))
         if answer is not Answer.OK:
-            log.warning(
-                "refusing peer %x on the peer port: %s",
-                greeting.sender,
-                answer.name.lower().replace("_", " "),
-            )
+            reason = answer.name.lower().replace("_", " ")
+            told = fields(remote_peer_id=hex_id(greeting.sender), reason=reason)
+            log.warning("refusing a peer on the peer port", extra=told)
             self.transport.close()
         return rest
 

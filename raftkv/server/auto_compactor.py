@@ -16,6 +16,7 @@ from collections.abc import Callable
 from raftkv.api.rpc_pb2 import CompactionRequest
 from raftkv.apply.batch import RequestKind
 from raftkv.errors import Compacted, RaftKVError
+from raftkv.log_fields import fields
 from raftkv.scheduler import Scheduler
 
 log = logging.getLogger("raftkv.server")
@@ -84,9 +85,10 @@ class AutoCompactor:
 
         def compacted(outcome: bytes | RaftKVError) -> None:
             if isinstance(outcome, RaftKVError) and not isinstance(outcome, Compacted):
-                log.warning("cannot compact to revision %d, trying later: %s", revision, outcome)
+                told = fields(revision=revision, error=str(outcome))
+                log.warning("cannot compact, trying later", extra=told)
                 return
-            log.info("compacted to revision %d", revision)
+            log.info("completed auto compaction", extra=fields(revision=revision))
             self._last = revision
             self._compacted_at = started
             self._wait_s = self._interval_s

@@ -83,6 +83,7 @@ class CorruptionCheck:
         self._round: _Round | None = None
         self._compaction_compared = 0
         self.peer_hashes = PeerHashes(store, hashing)
+        hashing.unreadable = self._accuse_myself
         self.rounds = 0
         """Comparisons that were finished, whatever they found."""
 
@@ -91,6 +92,10 @@ class CorruptionCheck:
             self._scheduler.call_later(self._interval_s, self._compare_newest)
         if self._compact_interval_s > 0:
             self._scheduler.call_later(self._compact_interval_s, self._compare_compaction)
+
+    def _accuse_myself(self, error: RaftKVError) -> None:
+        log.warning("cannot hash the history", extra=fields(error=str(error)))
+        self._raise_alarm(Alarm(self._me, AlarmKind.CORRUPT))
 
     # --- when ---------------------------------------------------------------------------------
 

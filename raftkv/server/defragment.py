@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from raftkv.backend.environment import Backend
 from raftkv.errors import RaftKVError, Unavailable
+from raftkv.log_fields import fields
 from raftkv.scheduler import Worker
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.committer import Committer
@@ -78,14 +79,15 @@ class Defragmenter:
         def swapped() -> None:
             self._committer.committed = state
             log.info(
-                "defragmented the database from %d to %d bytes", self._before, self._backend.size
+                "finished defragmenting",
+                extra=fields(bytes_before=self._before, bytes_after=self._backend.size),
             )
             self._answer(None)
 
         self._committer.exclusive(lambda: self._backend.adopt_copy(path), swapped)
 
     def _give_up(self, path: str, reason: str) -> None:
-        log.error("not defragmented: %s", reason)
+        log.error("cannot defragment", extra=fields(error=reason))
         self._backend.forget_changes()
         answer = Unavailable(reason)
         self._worker.run(lambda: self._disk.remove(path), lambda error: self._answer(answer))

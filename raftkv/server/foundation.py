@@ -25,6 +25,7 @@ from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import ConfigError, Corrupt
 from raftkv.lease.book import LeaseBook
+from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.store import Store
 from raftkv.raft.message import ConfState, Entry, EntryType, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
@@ -148,7 +149,8 @@ class Foundation:
             self.wal.append(None, tail[changed[0] :])
             self.wal.sync()
             self.entries = tail
-        log.warning("forced a new cluster of %x alone", self.member_id)
+        told = fields(local_member_id=hex_id(self.member_id))
+        log.warning("forced a new cluster of this member alone", extra=told)
 
     def close(self) -> None:
         self.backend.close()
@@ -165,7 +167,7 @@ class Foundation:
         marker = self.snapshot.index
         if applied.index < marker:
             # The log accepted a leader's snapshot, and the crash came before the swap.
-            log.warning("finishing the installation of the snapshot at index %d", marker)
+            log.warning("finishing the installation of a snapshot", extra=fields(index=marker))
             self.install(marker)
             applied = _read_applied(self.backend)
         last = self.entries[-1].index if self.entries else marker
@@ -200,7 +202,8 @@ def open_foundation(
     segment_bytes = config.limits.wal_segment_bytes
     wal, replay = WriteAheadLog.open(disk, wal_dir, segment_bytes=segment_bytes)
     if replay.repaired_bytes:
-        log.warning("cut %d bytes of an unfinished write off the log", replay.repaired_bytes)
+        told = fields(bytes=replay.repaired_bytes)
+        log.warning("cut an unfinished write off the log", extra=told)
     foundation = Foundation(
         wal=wal,
         replay=replay,
@@ -287,10 +290,12 @@ def _make(
     )
     wal.close()
     log.info(
-        "member %x begins in cluster %x of %d members",
-        first.member_id,
-        first.cluster_id,
-        len(first.members),
+        "starting local member",
+        extra=fields(
+            local_member_id=hex_id(first.member_id),
+            cluster_id=hex_id(first.cluster_id),
+            members=len(first.members),
+        ),
     )
 
 

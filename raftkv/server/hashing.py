@@ -7,11 +7,12 @@ compaction or a snapshot changed what is hashed. Must never do: run while the ba
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Callable
 
 from raftkv.backend.environment import Backend
-from raftkv.errors import RaftKVError, TooManyRequests
+from raftkv.errors import Corrupt, RaftKVError, TooManyRequests
 from raftkv.mvcc.compaction import NEVER
 from raftkv.mvcc.hash import BackendHash, HashResult, HistoryHash
 from raftkv.mvcc.store import Store
@@ -26,6 +27,8 @@ class Hashing:
         self._store = store
         self._backend = backend
         self._jobs: deque[_HistoryJob | _BackendJob] = deque()
+        self.unreadable: Callable[[Corrupt], None] = lambda error: None
+        """Told of a history that is damaged so that it cannot even be hashed."""
 
     @property
     def is_waiting(self) -> bool:
@@ -36,7 +39,8 @@ class Hashing:
         ``compacted`` at least. Raises Compacted, FutureRevision and TooManyRequests."""
         self._check_bound()
         revision = revision if revision > 0 else self._store.current_revision
-        self._jobs.append(_HistoryJob(self._store, revision, compacted, done))
+        job = _HistoryJob(self._store, revision, compacted, done, lambda e: self.unreadable(e))
+        self._jobs.append(job)
 
     def hash_backend(self, done: CrcDone) -> None:
         """Raises TooManyRequests."""
@@ -60,8 +64,16 @@ class Hashing:
 class _HistoryJob:
     """Made anew until no compaction and no snapshot came in between."""
 
-    def __init__(self, store: Store, revision: int, compacted: int, done: HashDone) -> None:
+    def __init__(
+        self,
+        store: Store,
+        revision: int,
+        compacted: int,
+        done: HashDone,
+        unreadable: Callable[[Corrupt], None],
+    ) -> None:
         self.done = done
+        self._unreadable = unreadable
         self._store = store
         self._revision = revision
         self._compacted = compacted
@@ -81,8 +93,14 @@ class _HistoryJob:
             except RaftKVError as error:
                 self.done(error)
                 return True
-        if not run.step(records_max):
-            return False
+        try:
+            if not run.step(records_max):
+                return False
+        except (struct.error, ValueError, IndexError) as error:
+            unreadable = Corrupt(f"the history cannot be read: {error}")
+            self._unreadable(unreadable)
+            self.done(unreadable)
+            return True
         self.done(run.result)
         return True
 

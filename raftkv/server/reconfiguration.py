@@ -33,6 +33,7 @@ from raftkv.errors import (
     RaftKVError,
     RequestTimeout,
 )
+from raftkv.log_fields import fields, hex_id
 from raftkv.raft.confchange import decode_conf_change
 from raftkv.raft.errors import ProposalDropped
 from raftkv.raft.message import NO_NODE, ConfChange, ConfChangeType, ConfState, Entry
@@ -246,11 +247,12 @@ class Reconfiguration:
         try:
             apply_member_change(self._backend, asked)
         except RaftKVError as e:
-            log.warning("a change of members is refused: %s", e)
+            log.warning("a change of members is refused", extra=fields(error=str(e)))
             return e
         self.conf_state = self._node.apply_conf_change(change)
         for step in asked.steps:
-            log.info("members: %s %x", step.action.value, step.member_id)
+            told = fields(action=step.action.value, member_id=hex_id(step.member_id))
+            log.info("applied a change of members", extra=told)
         self._changed()
         return None
 

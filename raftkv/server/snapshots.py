@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from raftkv.log_fields import fields, hex_id
 from raftkv.raft.message import ConfState, Message, Ready, Snapshot
 from raftkv.scheduler import Worker
 from raftkv.server.committer import Committer
@@ -87,14 +88,14 @@ class SnapshotKeeper:
         assert message.snapshot is not None, message.type
         path = message.snapshot.data.decode()
         self._sending += 1
-        log.info(
-            "sending the snapshot at index %d to peer %x", message.snapshot.meta.index, message.to
-        )
+        told = {"to": hex_id(message.to), "index": message.snapshot.meta.index}
+        log.info("sending a snapshot", extra=fields(**told))
 
         def done(error: BaseException | None) -> None:
             self._sending -= 1
             if error is not None:
-                log.warning("the snapshot did not reach peer %x: %s", message.to, error)
+                failed = fields(**told, error=str(error))
+                log.warning("failed to send a snapshot", extra=failed)
             self._report(message.to, error is None)
 
         self._sender.send_snapshot(message, path, done)
@@ -108,7 +109,7 @@ class SnapshotKeeper:
             self._store.install(index)
 
         def swapped() -> None:
-            log.info("installed the snapshot at index %d", index)
+            log.info("installed a snapshot", extra=fields(index=index))
             self._installed(ready)
             then()
 
@@ -123,14 +124,14 @@ class SnapshotKeeper:
 
     def _make(self) -> None:
         self._ready = self._store.make()
-        log.info("made a snapshot at index %d", self._ready.meta.index)
+        log.info("made a snapshot", extra=fields(index=self._ready.meta.index))
 
     def _made(self, error: BaseException | None) -> None:
         self._making = False
         if error is not None:
-            log.error("cannot make a snapshot: %s", error)
+            log.error("cannot make a snapshot", extra=fields(error=str(error)))
 
 
 def _log_failure(error: BaseException | None) -> None:
     if error is not None:
-        log.warning("cannot remove old snapshot files: %s", error)
+        log.warning("cannot remove old snapshot files", extra=fields(error=str(error)))

@@ -71,6 +71,8 @@ class MethodCounts:
             self.refused[code] = self.refused.get(code, 0) + 1
         book = self.book
         seconds = book.clock() - began
+        if seconds < book.slow_seconds and self.observe is None:
+            return
         if seconds >= book.slow_seconds and not self.is_stream:
             path = f"/{self.service}/{self.method}"
             book.on_slow(SlowCall(path, peer, seconds, code, response_bytes))

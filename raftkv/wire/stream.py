@@ -140,8 +140,10 @@ class UnaryRequest(StreamState):
     def reply(self, message: bytes) -> None:
         if not self.done:
             self.done = True
-            self.count(OK, len(message))
-            self.connection.output.reply(self, message)
+            connection = self.connection
+            # As ``count``, without the call: there is one of these per request.
+            self.head.counts.answered(OK, self.began, connection.peer, len(message))
+            connection.output.reply(self, message)
 
     def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
         if not self.done:

@@ -15,6 +15,7 @@ import pytest
 from raftkv.cli.log_file import DAY_S, LogFile
 from raftkv.cli.log_format import ConsoleFormatter, JsonFormatter
 from raftkv.cli.log_writer import Descriptor, LogWriter
+from raftkv.cli.logs import open_log
 from raftkv.cli.settings import read_settings
 from raftkv.errors import ConfigError
 from raftkv.log_fields import fields, hex_id
@@ -178,11 +179,21 @@ def test_settings_are_read_as_etcds(given: tuple[str, ...], meant: LogSettings) 
     assert STDERR == "stderr"
 
 
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
+    """Is one error that names it, and the log stays as it was."""
+    before = list(logging.getLogger().handlers)
+    path = str(tmp_path / "nowhere" / "m.log")
+    with pytest.raises(ConfigError, match=re.escape(path)):
+        open_log(LogSettings(outputs=(path,)))
+    assert logging.getLogger().handlers == before
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         (("--log-outputs=default,stdout",), "cannot be combined"),
         (("--log-outputs=stdout,",), "must name stderr"),
+        (("--log-outputs=systemd/journal",), "write to stderr"),
         (("--enable-log-rotation",), "needs a path"),
         ((*ROTATING, "--log-rotation-config-json={"), "is no JSON"),
         ((*ROTATING, "--log-rotation-config-json=[]"), "must be a JSON object"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +64,21 @@ def test_a_gate_is_as_good_as_its_flag() -> None:
     assert config.operations == read_settings(["--initial-corrupt-check"], {}).operations
     everything = ",".join(f"{name}=true" for name in FEATURE_GATES)
     assert all(read_settings([f"--feature-gates={everything}"], {}).operations.feature_gates)
+
+
+def test_a_file_has_them_too(tmp_path: Path) -> None:
+    """Durations there are nanoseconds or Go's text, lists are lists, booleans are YAML's."""
+    path = tmp_path / "etcd.yaml"
+    path.write_text(
+        "corrupt-check-time: 60000000000\ngrpc-keepalive-min-time: 3s\nenable-pprof: true\n"
+        "log-outputs: [stdout, a.log]\nfeature-gates: InitialCorruptCheck=true\n"
+    )
+    operations = read_settings([f"--config-file={path}"], {}).operations
+    assert operations.corrupt_check_interval_s == pytest.approx(60)
+    assert operations.keepalive_min_time_s == 3.0
+    assert operations.serves_profiles
+    assert operations.initial_corrupt_check
+    assert operations.log.outputs == ("stdout", "a.log")
 
 
 def test_limits_that_an_operator_sets() -> None:

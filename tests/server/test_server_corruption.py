@@ -105,6 +105,19 @@ def test_who_differs_is_accused(cluster: SimulatedCluster, leads: bool) -> None:
     assert isinstance(put(cluster, 99), bytes)
 
 
+def test_what_cannot_be_read_is_corrupt(cluster: SimulatedCluster) -> None:
+    """A record that is cut short accuses its member, whose other work goes on."""
+    fill(cluster)
+    rotten = next(m for m in cluster.machines if m is not cluster.leader())
+    store, backend = rotten.running.member.store, rotten.running.foundation.backend
+    assert cluster.scheduler.run_until(lambda: not store.compacting, within_s=20)
+    key, value = next(row for row in backend.cursor(Table.REVISIONS, b"") if b"value 10" in row[1])
+    backend.put(Table.REVISIONS, key, value[:3])
+    assert cluster.scheduler.run_until(lambda: bool(alarms(cluster)), within_s=60)
+    assert alarms(cluster) == [Alarm(rotten.member_id, AlarmKind.CORRUPT)]
+    assert not rotten.running.member.maintenance._background.hashing.is_waiting
+
+
 def test_a_member_that_is_away_is_no_liar(cluster: SimulatedCluster) -> None:
     """Two of three that agree finish their round, and nobody is accused."""
     fill(cluster)
