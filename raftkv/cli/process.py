@@ -63,9 +63,13 @@ async def _run(config: ServerConfig) -> int:
         config = with_own_pairs(config)
         client_tls = Credentials(config.client_tls, ALPN_CLIENT_PORT)
         sockets = PeerSockets(Credentials(config.peer_tls))
+    except (OSError, TlsError) as e:
+        log.critical("cannot use the certificates: %s", e)
+        return 1
+    try:
         joining = None if holds_data(config, disk) else await introduce(config, sockets)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
-    except (ConfigError, Corrupt, OSError, TlsError) as e:
+    except (ConfigError, Corrupt, OSError) as e:
         log.critical("cannot open %s: %s", config.data_dir, e)
         return 1
     return await _Process(config, foundation, client_tls, sockets).serve()
