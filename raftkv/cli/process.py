@@ -73,11 +73,15 @@ async def _run(config: ServerConfig) -> int:
         config = with_own_pairs(config)
         client_tls = Credentials(config.client_tls, ALPN_CLIENT_PORT)
         sockets = PeerSockets(Credentials(config.peer_tls))
+    except (OSError, TlsError) as e:
+        log.critical("cannot use the certificates", extra=fields(error=str(e)))
+        return 1
+    try:
         joining = None if holds_data(config, disk) else await introduce(config, sockets)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
         if config.operations.initial_corrupt_check and joining is None:
             await check_against_peers(foundation, sockets)
-    except (ConfigError, Corrupt, OSError, TlsError) as e:
+    except (ConfigError, Corrupt, OSError) as e:
         log.critical(
             "cannot open the data directory",
             extra=fields(data_dir=config.data_dir, error=str(e)),

@@ -79,6 +79,8 @@ def _trust(context: ssl.SSLContext, path: str, purpose: ssl.Purpose) -> None:
     try:
         if path:
             context.load_verify_locations(path)
+            # As in Go whatever the file holds is an anchor, an intermediate or a leaf too.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         else:
             context.load_default_certs(purpose)
     except OSError as e:

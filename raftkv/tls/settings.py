@@ -76,6 +76,11 @@ class TlsSettings:
                 f"mutually exclusive (cn={','.join(self.allowed_names)}, "
                 f"hostname={','.join(self.allowed_hostnames)})"
             )
+        if (self.allowed_names or self.allowed_hostnames) and not self.verifies_clients:
+            raise TlsError(
+                f"allowed names bind nobody while no client certificate is asked for: give "
+                f"{self.flag('trusted-ca-file')} or {self.flag('client-cert-auth')} too"
+            )
         if self.self_signed_years <= 0:
             raise TlsError(
                 f"--self-signed-cert-validity must be above 0 years, got {self.self_signed_years}"

@@ -96,6 +96,7 @@ def test_expired_certificates_are_warned_of(authority: Authority) -> None:
             "cannot be configured when only TLS1.3 is enabled",
         ),
         ({"allowed_names": ("a",), "allowed_hostnames": ("b",)}, "mutually exclusive"),
+        ({"allowed_hostnames": ("b",)}, "allowed names bind nobody"),
         ({"self_signed_years": 0}, "--self-signed-cert-validity must be above 0 years, got 0"),
     ],
 )

@@ -165,6 +165,14 @@ def test_a_ca_alone_makes_client_certificates_mandatory(
     play(scenario)
 
 
+async def test_the_ca_file_may_hold_anything(files: Files) -> None:
+    """As in Go it need be no root: a certificate that is in the file itself is trusted."""
+    listener = await serving(replace(files.settings, trusted_ca_file=str(files.foreign.cert)))
+    assert (await get(listener, files.caller(files.foreign))).endswith(b"you are 'mallory'\n")
+    assert await is_refused(listener, files.caller(files.client))
+    await listener.close(0)
+
+
 async def test_allowed_host_name(files: Files, authority: Authority) -> None:
     """Of verified clients, only one whose certificate is for the host is let in."""
     good = authority.issue("wire-host", hosts=("*.example.org",))
