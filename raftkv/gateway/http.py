@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from raftkv import ETCD_VERSION
 from raftkv.gateway.health_source import HealthSource
@@ -42,21 +42,20 @@ class HttpGateway:
         }
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        parts = urlsplit(request.target)
         path = path_of(request.target)
         if path.startswith(PREFIX) and self._json_api is not None:
             return await self._json_api(request, path)
-        if self._probes.has(parts.path):
+        if self._probes.has(path):
             if request.method not in ("GET", "HEAD"):
                 return _NOT_ALLOWED
-            query = parse_qs(parts.query, keep_blank_values=True)
-            return await self._probes.answer(parts.path, verbose="verbose" in query)
-        answer = self._routes.get(parts.path)
+            query = _query_of(request)
+            return await self._probes.answer(path, verbose="verbose" in query)
+        answer = self._routes.get(path)
         if answer is None:
             return HttpResponse(404, b"404 page not found\n")
         if request.method not in ("GET", "HEAD"):
             return _NOT_ALLOWED
-        return await answer(request, parse_qs(parts.query, keep_blank_values=True))
+        return await answer(request, _query_of(request))
 
     async def _health(self, request: HttpRequest, query: dict[str, list[str]]) -> HttpResponse:
         reason = await self._unhealthy(
@@ -88,3 +87,7 @@ class HttpGateway:
 
     async def _metrics(self, request: HttpRequest, query: dict[str, list[str]]) -> HttpResponse:
         return HttpResponse(200, self._render_metrics(), _METRICS)
+
+
+def _query_of(request: HttpRequest) -> dict[str, list[str]]:
+    return parse_qs(request.target.partition("?")[2], keep_blank_values=True)

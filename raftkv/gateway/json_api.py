@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -108,8 +107,11 @@ class _Call:
 
 
 def path_of(target: str) -> str:
-    """The path of a request under its present name, without a query."""
-    path = urlsplit(target).path
+    """The path of a request under its present name, without a query. Any text has one: a target
+    comes from the client as it is."""
+    path = target.partition("?")[0].partition("#")[0]
+    if "://" in path:  # a proxy's form of it
+        path = "/" + path.partition("://")[2].partition("/")[2]
     return PREFIX + path.removeprefix(BETA_PREFIX) if path.startswith(BETA_PREFIX) else path
 
 
@@ -133,7 +135,10 @@ def parse_request(body: bytes, message: type[Message]) -> Message:
     """The first JSON value of ``body``; an empty body is an empty request. Raises ValueError,
     ParseError."""
     text = body.decode().lstrip()
-    value = json.JSONDecoder().raw_decode(text)[0] if text else {}
+    try:
+        value = json.JSONDecoder().raw_decode(text)[0] if text else {}
+    except RecursionError:
+        raise json_format.ParseError("the request is nested too deeply") from None
     if not isinstance(value, dict):
         raise json_format.ParseError(f"a request is an object, not a {type(value).__name__}")
     return json_format.ParseDict(value, message(), ignore_unknown_fields=True)
