@@ -141,7 +141,10 @@ def parse_request(body: bytes, message: type[Message]) -> Message:
         raise json_format.ParseError("the request is nested too deeply") from None
     if not isinstance(value, dict):
         raise json_format.ParseError(f"a request is an object, not a {type(value).__name__}")
-    return json_format.ParseDict(value, message(), ignore_unknown_fields=True)
+    try:
+        return json_format.ParseDict(value, message(), ignore_unknown_fields=True)
+    except SystemError:  # protobuf's, for an enum's name with a lone surrogate
+        raise json_format.ParseError("a name in the request is no text") from None
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
