@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs, urlsplit
 
 from raftkv import ETCD_VERSION
 from raftkv.gateway.health_source import HealthSource
-from raftkv.gateway.json_api import PREFIX, JsonApi, path_of
+from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.probes import Probes
+from raftkv.gateway.target import PREFIX, path_of, query_of
 from raftkv.wire.service import HttpRequest, HttpResponse
 
 _JSON = "application/json"
@@ -42,24 +42,20 @@ class HttpGateway:
         }
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        try:
-            parts = urlsplit(request.target)
-        except ValueError as e:
-            return HttpResponse(400, f"bad request target: {e}\n".encode("utf-8", "replace"))
         path = path_of(request.target)
         if path.startswith(PREFIX) and self._json_api is not None:
             return await self._json_api(request, path)
-        if self._probes.has(parts.path):
+        if self._probes.has(path):
             if request.method not in ("GET", "HEAD"):
                 return _NOT_ALLOWED
-            query = parse_qs(parts.query, keep_blank_values=True)
-            return await self._probes.answer(parts.path, verbose="verbose" in query)
-        answer = self._routes.get(parts.path)
+            query = query_of(request)
+            return await self._probes.answer(path, verbose="verbose" in query)
+        answer = self._routes.get(path)
         if answer is None:
             return HttpResponse(404, b"404 page not found\n")
         if request.method not in ("GET", "HEAD"):
             return _NOT_ALLOWED
-        return await answer(request, parse_qs(parts.query, keep_blank_values=True))
+        return await answer(request, query_of(request))
 
     async def _health(self, request: HttpRequest, query: dict[str, list[str]]) -> HttpResponse:
         reason = await self._unhealthy(

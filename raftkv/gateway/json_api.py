@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -21,8 +20,6 @@ from raftkv.api import rpc_pb2
 from raftkv.gateway.json_paths import PATHS
 from raftkv.wire.service import HttpRequest, HttpResponse, Service, Status
 
-PREFIX = "/v3/"
-BETA_PREFIX = "/v3beta/"
 _METADATA_PREFIX = "grpc-metadata-"
 JSON = "application/json"
 BEARER = "Bearer"
@@ -111,12 +108,6 @@ class _Call:
             self.outcome.set_result(status)
 
 
-def path_of(target: str) -> str:
-    """The path of a request under its present name, without a query."""
-    path = urlsplit(target).path
-    return PREFIX + path.removeprefix(BETA_PREFIX) if path.startswith(BETA_PREFIX) else path
-
-
 def unknown_method(service: str, method: str) -> Status:
     return Status(_UNIMPLEMENTED, f"unknown method {method} for service {service}")
 
@@ -137,10 +128,16 @@ def parse_request(body: bytes, message: type[Message]) -> Message:
     """The first JSON value of ``body``; an empty body is an empty request. Raises ValueError,
     ParseError."""
     text = body.decode().lstrip()
-    value = json.JSONDecoder().raw_decode(text)[0] if text else {}
+    try:
+        value = json.JSONDecoder().raw_decode(text)[0] if text else {}
+    except RecursionError:
+        raise json_format.ParseError("the request is nested too deeply") from None
     if not isinstance(value, dict):
         raise json_format.ParseError(f"a request is an object, not a {type(value).__name__}")
-    return json_format.ParseDict(value, message(), ignore_unknown_fields=True)
+    try:
+        return json_format.ParseDict(value, message(), ignore_unknown_fields=True)
+    except SystemError:  # protobuf's, for an enum's name with a lone surrogate
+        raise json_format.ParseError("a name in the request is no text") from None
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,6 @@ from raftkv.errors import RequestTooLarge
 from raftkv.gateway.json_api import (
     INVALID_ARGUMENT,
     JSON,
-    PREFIX,
     JsonApi,
     compact_json,
     failure_of,
@@ -26,11 +25,11 @@ from raftkv.gateway.json_api import (
     messages_of,
     metadata_of,
     parse_request,
-    path_of,
     unknown_method,
 )
 from raftkv.gateway.json_objects import JsonObjects
 from raftkv.gateway.json_paths import STREAM_PATHS
+from raftkv.gateway.target import PREFIX, path_of
 from raftkv.wire.service import (
     HttpExchange,
     HttpHead,

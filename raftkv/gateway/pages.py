@@ -5,8 +5,7 @@ Owns: MetricsPages. Must never do: answer anything itself; the gateway behind it
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
+from raftkv.gateway.target import path_of
 from raftkv.wire.service import HttpHandler, HttpRequest, HttpResponse
 
 _PAGES = frozenset(("metrics", "health", "livez", "readyz"))
@@ -19,7 +18,7 @@ class MetricsPages:
         self._gateway = gateway
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        page = urlsplit(request.target).path.lstrip("/").partition("/")[0]
+        page = path_of(request.target).lstrip("/").partition("/")[0]
         if page not in _PAGES:
             return HttpResponse(404, b"404 page not found\n")
         return await self._gateway(request)

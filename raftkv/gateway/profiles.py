@@ -15,8 +15,8 @@ import sys
 import threading
 from collections import Counter
 from types import FrameType
-from urllib.parse import parse_qs, urlsplit
 
+from raftkv.gateway.target import path_of, query_of
 from raftkv.wire.service import HttpHandler, HttpRequest, HttpResponse
 
 PREFIX = "/debug/pprof/"
@@ -42,16 +42,16 @@ class ProfilePages:
         self._sampling = False
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        parts = urlsplit(request.target)
-        if not parts.path.startswith(PREFIX):
+        path = path_of(request.target)
+        if not path.startswith(PREFIX):
             return await self._gateway(request)
         if request.method != "GET":
             return HttpResponse(405, b"Method Not Allowed\n", headers={"allow": "GET"})
-        match parts.path.removeprefix(PREFIX):
+        match path.removeprefix(PREFIX):
             case "":
                 return HttpResponse(200, INDEX)
             case "profile":
-                return await self._profile(parse_qs(parts.query))
+                return await self._profile(query_of(request))
             case "heap":
                 return HttpResponse(200, await asyncio.to_thread(heap_summary))
             case "threads":

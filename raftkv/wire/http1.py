@@ -13,12 +13,11 @@ import logging
 from typing import TYPE_CHECKING
 
 import h11
-from wsproto.utilities import RemoteProtocolError
 
 from raftkv.wire.http1_stream import Http1Stream
 from raftkv.wire.http_stream import HttpStreamProtocol
 from raftkv.wire.service import HttpHead, HttpRequest, HttpResponse
-from raftkv.wire.websocket import WebSocketStream, asks_for_websocket
+from raftkv.wire.websocket import BadHandshake, WebSocketStream, asks_for_websocket
 
 if TYPE_CHECKING:
     from raftkv.wire.listener import Hub
@@ -142,7 +141,7 @@ class Http1Protocol(asyncio.Protocol):
             fields = list(event.headers)
             try:
                 stream = WebSocketStream(hub, transport, head, handler, fields)
-            except RemoteProtocolError as error:
+            except BadHandshake as error:
                 raise h11.RemoteProtocolError(f"no websocket: {error}", 400) from None
             rest, _ = self._h11.trailing_data
         else:

@@ -40,7 +40,6 @@ class HttpStreamProtocol(asyncio.Protocol):
         self._stalled_at = -1
         self._writable = asyncio.Event()
         self._writable.set()
-        transport.resume_reading()
         _keep_alive(transport, hub.limits.http_keepalive_seconds)
         self._task = hub.loop.create_task(self._serve(handler))
 

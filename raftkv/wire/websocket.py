@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import h11
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -34,13 +35,17 @@ if TYPE_CHECKING:
 BEARER = "Bearer"
 
 
+class BadHandshake(Exception):
+    """The request asks for a websocket, and not as it should."""
+
+
 def asks_for_websocket(head: HttpHead) -> bool:
     return head.method == "GET" and head.headers.get("upgrade", "").lower() == "websocket"
 
 
 class WebSocketStream(HttpStreamProtocol):
-    """Begins with the handshake, whose request has been read. Raises RemoteProtocolError when that
-    is none; nothing was sent then."""
+    """Begins with the handshake, whose request has been read. Raises BadHandshake when that is
+    none; nothing was sent then."""
 
     def __init__(
         self,
@@ -52,13 +57,20 @@ class WebSocketStream(HttpStreamProtocol):
     ) -> None:
         self._message = bytearray()
         self._websocket = WSConnection(ConnectionType.SERVER)
-        self._websocket.initiate_upgrade_connection(fields, request.target)
-        (asked,) = self._websocket.events()
-        assert isinstance(asked, Request), asked
+        asked = self._asked(fields, request.target)
         chosen = BEARER if BEARER in asked.subprotocols else None
         accepted = self._websocket.send(AcceptConnection(subprotocol=chosen))
         super().__init__(hub, transport, request, handler)
         self._write(accepted)
+
+    def _asked(self, fields: list[tuple[bytes, bytes]], target: str) -> Request:
+        try:
+            self._websocket.initiate_upgrade_connection(fields, target)
+        except (RemoteProtocolError, h11.LocalProtocolError, UnicodeError) as error:
+            raise BadHandshake(str(error)) from None  # UnicodeError: a Host that is no name
+        (asked,) = self._websocket.events()
+        assert isinstance(asked, Request), asked
+        return asked
 
     def start(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
         """The handshake was the head; what a status would say, the pieces do."""
@@ -78,8 +90,10 @@ class WebSocketStream(HttpStreamProtocol):
             self._websocket.receive_data(data)
             for event in self._websocket.events():
                 self._take(event)
-        except RemoteProtocolError:
-            self._transport.abort()
+        except RemoteProtocolError as error:
+            if error.event_hint is not None:
+                self._say(error.event_hint)  # why, in the protocol's own code
+            self._task.cancel()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TextMessage | BytesMessage):

@@ -11,7 +11,8 @@ import pytest
 
 from raftkv.api.rpc_pb2 import PutRequest, RangeRequest, RangeResponse
 from raftkv.errors import Compacted
-from raftkv.gateway.json_api import JsonApi, path_of
+from raftkv.gateway.json_api import JsonApi
+from raftkv.gateway.target import path_of
 from raftkv.rpc.errors import status_of
 from raftkv.wire.service import HttpRequest, HttpResponse, Service, Status, UnaryCall
 
@@ -86,7 +87,18 @@ async def test_an_empty_body_is_an_empty_request() -> None:
     assert asked == [b""]
 
 
-@pytest.mark.parametrize("body", ["{", "[]", '{"key":7}', '{"key":"Zm9v","limit":"x"}', "\xff\xfe"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{",
+        "[]",
+        '{"key":7}',
+        '{"key":"Zm9v","limit":"x"}',
+        "\xff\xfe",
+        '{"x":' * 5_000 + "1" + "}" * 5_000,
+        '{"sort_order":"\\ud800"}',
+    ],
+)
 async def test_what_is_no_request(body: str) -> None:
     """Bad JSON and wrong types are the client's fault, and reach no method."""
     response = await post(refuse, "/v3/kv/range", body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftkv.errors import RequestTooLarge
@@ -21,6 +21,7 @@ values = st.recursive(
 objects = st.dictionaries(texts, values, max_size=3)
 
 
+@settings(max_examples=60)
 @given(
     wanted=st.lists(objects, max_size=5),
     between=st.sampled_from(["", "\n", " \r\n\t "]),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from raftkv.api.rpc_pb2 import RangeRequest, RangeResponse, WatchRequest, WatchR
 from raftkv.errors import NoLeader
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.json_streams import JsonStreams
+from raftkv.gateway.target import path_of
 from raftkv.rpc.errors import status_of
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
@@ -84,7 +87,7 @@ async def listener(watch: Watch) -> AsyncIterator[Listener]:
     api = JsonApi(services)
 
     async def http(request: HttpRequest) -> HttpResponse:
-        return await api(request, request.target)
+        return await api(request, path_of(request.target))
 
     limits = WireLimits(stall_seconds_max=0.2, http_body_bytes_max=5_000_000)
     streams = JsonStreams(services, api).for_request
@@ -193,6 +196,16 @@ async def test_what_is_no_request_ends_it(client: Client, bad: bytes) -> None:
     await client.head()
     assert client.status == 400
     assert (await client.line())["code"] == 3
+
+
+@pytest.mark.parametrize("target", [b"//[", b"http://[/v3/x", b"?", b"http://h/v3/watch"])
+async def test_a_target_of_any_text_has_a_path(client: Client, target: bytes) -> None:
+    """Odd ones are not found, and harm nobody; a proxy's form is understood."""
+    await client.open(b"POST " + target + b" HTTP/1.1\r\nHost: h\r\n")
+    body = CREATE % 1 + CREATE % 7
+    client.writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    await client.head()
+    assert client.status == (200 if target.endswith(b"watch") else 404)
 
 
 async def test_a_body_that_stops_within_an_object(client: Client) -> None:
@@ -326,3 +339,49 @@ async def test_frames_that_are_none_end_it(client: Client, watch: Watch) -> None
     client.writer.write(b"\x81\x02{}")
     async with asyncio.timeout(SECONDS):
         await watch.ended.wait()
+
+
+HANDSHAKE = (
+    b"GET /v3/watch HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def frame(payload: bytes, opcode: int = 1) -> bytes:
+    """A masked frame of less than 126 bytes, masked with zeros."""
+    return bytes((0x80 | opcode, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_garbage_harms_nobody(
+    listener: Listener, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sessions with bytes changed, left out and repeated, cut anywhere: each connection ends or
+    waits, no error of ours is logged, and the next client is served."""
+    random = Random(seed)
+    sessions = [
+        HANDSHAKE + frame(CREATE % 1) + frame(b"", 9) + frame(CREATE % 2) + frame(b"\x03\xe8", 8),
+        HEAD + b"%x\r\n%s\r\n" % (len(CREATE % 1), CREATE % 1) + b"0\r\n\r\n",
+    ]
+    for _ in range(40):
+        data = bytearray(random.choice(sessions))
+        for _ in range(random.randrange(4)):
+            at = random.randrange(len(data))
+            data[at : at + random.randrange(3)] = random.randbytes(random.randrange(3))
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        cut = random.randrange(len(data) + 1)
+        writer.write(data[:cut])
+        await asyncio.sleep(0)
+        writer.write(data[cut:])
+        if random.random() < 0.5:
+            writer.transport.abort()
+        else:
+            writer.write_eof()
+            async with asyncio.timeout(SECONDS):
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+            writer.close()
+    async with websockets.connect(url(listener)) as socket:
+        await socket.send((CREATE % 5).decode())
+        assert json.loads(await socket.recv()) == created(5)
+    assert not [each for each in caplog.records if each.levelname == "ERROR"], caplog.text

@@ -89,7 +89,8 @@ def write(kv: Service, requests: list[Message]) -> None:
         start(kv, name, request)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     before=st.lists(writes, max_size=40),
     request=requests,
