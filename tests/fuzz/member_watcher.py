@@ -45,7 +45,8 @@ class MemberWatcher:
         self.check_service()
         self.check_growth()
         wait_until(lambda: self._open_files() <= self._files, "the files of connections are closed")
-        assert not self._cluster.broken_log_lines()
+        broken = self._cluster.broken_log_lines()
+        assert not broken, f"{broken}: see {self._member.log_path}"
 
     def _open_files(self) -> int:
         return len(list(Path(f"/proc/{self._member.pid}/fd").iterdir()))
