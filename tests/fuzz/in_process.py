@@ -52,6 +52,7 @@ class Transport(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 1)})
         self.written = bytearray()
         self.ended = False
+        self.lost = False
         self.protocol: Any = None
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -61,6 +62,8 @@ class Transport(asyncio.Transport):
         return self.protocol
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.lost:
+            raise RuntimeError("the handler is closed")  # as uvloop's transports do
         self.written += data
 
     def can_write_eof(self) -> bool:
@@ -145,8 +148,8 @@ class _Port:
             if not transport.protocol.eof_received():
                 transport.ended = True
             await self._turn()
-            protocol = transport.protocol
-            protocol.connection_lost(None)
+            transport.ended = transport.lost = True
+            transport.protocol.connection_lost(None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             return f"{type(error).__name__}: {error}"
         await self._turn()
@@ -255,17 +258,20 @@ class PeerPort(_Port):
 
         if greeting.purpose is Purpose.SNAPSHOT:
             self._files += 1
-            return SnapshotSink(greeting, transport, AtOnce(), File(self), lambda m: deliver([m]))
+            return SnapshotSink(greeting, transport, Worker(), File(self), lambda m: deliver([m]))
         return MessageSink(greeting, deliver, 1 << 20)
 
     def file_closed(self) -> None:
         self._files -= 1
 
 
-class AtOnce:
-    """A worker without a thread."""
+class Worker:
+    """A worker without a thread: its work is done in a later turn of the loop."""
 
     def run(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        asyncio.get_running_loop().call_soon(self._work, job, done)
+
+    def _work(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
         try:
             job()
         except Exception as error:  # noqa: BLE001 - as a worker reports it
@@ -284,7 +290,6 @@ class File:
         assert chunk, "an empty chunk is the end"
 
     def commit(self, index: int) -> None:
-        self._port.file_closed()
         raise ValueError("not a snapshot")
 
     def discard(self) -> None:

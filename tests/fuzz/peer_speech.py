@@ -29,6 +29,7 @@ HTTP = (
     b"POST /members/promote/1 HTTP/1.1\r\n\r\n",
     b"POST /members/promote/99999999999999999999999 HTTP/1.1\r\n\r\n",
     b"POST /members/promote/\xff HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /members/promote/" + b"9" * 5_000 + b" HTTP/1.1\r\n\r\n",
     b"POST /members/promote/-1 HTTP/1.1\r\n\r\n",
     b"GET  HTTP/1.1\r\n\r\n",
     b"GET /raft HTTP/9\r\n\r\n",
