@@ -14,13 +14,9 @@ NUMBER_MAX = (1 << 63) - 1
 """Terms and indexes grow by one; nothing comes near this in the life of a cluster."""
 
 # Tuples, since an enum's hash costs more than a look at each.
-_OF_SERVERS = (MessageType.ASK, MessageType.ANSWER)
-_WITHOUT_TERM = (
-    MessageType.PROP,
-    MessageType.READ_INDEX,
-    MessageType.TRANSFER_LEADER,
-    *_OF_SERVERS,
-)
+# In these ``index`` is a question's number, or a member's id.
+_WITHOUT_INDEX = (MessageType.ASK, MessageType.ANSWER, MessageType.TRANSFER_LEADER)
+_WITHOUT_TERM = (MessageType.PROP, MessageType.READ_INDEX, *_WITHOUT_INDEX)
 _WITH_ENTRIES = (MessageType.APP, MessageType.PROP)
 
 
@@ -35,7 +31,7 @@ def check_message(message: Message, *, sender: int, target: int) -> None:
             f"from {sender:x} to {target:x}"
         )
     bits = message.term | message.index | message.log_term | message.commit | message.reject_hint
-    if bits > NUMBER_MAX and kind not in _OF_SERVERS:
+    if bits > NUMBER_MAX and kind not in _WITHOUT_INDEX:
         raise PeerProtocolError(f"{kind.name} with a term or an index over {NUMBER_MAX}")
     if (kind in _WITHOUT_TERM) != (message.term == 0):
         raise PeerProtocolError(f"{kind.name} of term {message.term}")
