@@ -33,6 +33,7 @@ CLUSTER_ID = "X-Etcd-Cluster-ID"
 HAS_BEGUN = "X-Raftkv-Has-Begun"
 MEMBERS = "/members"
 PROMOTE = "/members/promote/"
+ID_DIGITS_MAX = 20
 ASK_AGAIN_S = 0.2
 """Between two rounds of questions to members that are starting too."""
 
@@ -113,7 +114,7 @@ def _promote(member: Member, learner: str, reply: Callable[[HttpAnswer], None]) 
             status = HTTPStatus.NOT_FOUND
         reply(HttpAnswer(status, TEXTS.get(type(error), str(error)).encode()))
 
-    if not learner.isdecimal():
+    if not learner.isdecimal() or len(learner) > ID_DIGITS_MAX or int(learner) >> 64:
         reply(HttpAnswer(HTTPStatus.NOT_FOUND))
         return
     try:

@@ -8,6 +8,7 @@ the filters and the limit are.
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
@@ -88,7 +89,8 @@ class RangeReader:
 
     def _plain(self, query: RangeQuery, at: int | None) -> tuple[list[bytes], int]:
         """In key order, unfiltered: one row more than the limit, and the count of all."""
-        wanted = query.limit + 1 if query.limit > 0 else 0
+        # One more than the largest limit would be no index.
+        wanted = min(query.limit, sys.maxsize - 1) + 1 if query.limit > 0 else 0
         found = self.rows(query, at)
         rows = list(islice(found, wanted) if wanted else found)
         count = len(rows)

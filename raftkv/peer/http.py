@@ -21,6 +21,9 @@ from raftkv.tls.handshake import TlsServer
 HEAD_BYTES_MAX = 8 * 1024
 BODY_BYTES_MAX = 1024 * 1024
 ASK_TIMEOUT_S = 2.0
+WAITING_CONNECTIONS_MAX = 256
+WAITING_TIMEOUT_S = 5.0
+"""For a question to be asked and answered, before there is a member."""
 METHODS = (b"GET ", b"POST")
 
 log = logging.getLogger("raftkv.peer")
@@ -82,12 +85,25 @@ class HttpSink:
 class _Waiting(asyncio.Protocol):
     """A connection to a member that cannot speak the peer protocol yet."""
 
-    def __init__(self, respond: Respond) -> None:
+    def __init__(self, respond: Respond, connections: set[_Waiting]) -> None:
         self._respond = respond
+        self._connections = connections
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if len(self._connections) >= WAITING_CONNECTIONS_MAX:
+            self._transport.abort()
+            return
+        self._connections.add(self)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WAITING_TIMEOUT_S, self._transport.abort)
         self._sink = HttpSink(self._transport, self._respond)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -100,7 +116,8 @@ async def listen_http(
     sockets: PeerSockets, urls: Sequence[str], respond: Respond
 ) -> list[asyncio.Server | TlsServer]:
     """Answer on the peer port before there is a member. Raises OSError."""
-    return [await sockets.listen(url, lambda: _Waiting(respond)) for url in urls]
+    connections: set[_Waiting] = set()
+    return [await sockets.listen(url, lambda: _Waiting(respond, connections)) for url in urls]
 
 
 async def ask(sockets: PeerSockets, method: str, url: str, path: str) -> HttpAnswer | None:

@@ -135,6 +135,7 @@ class SnapshotSink:
 
         def committed(error: BaseException | None) -> None:
             if error is not None:
+                self._worker.run(self._file.discard, _log_failure)
                 self._refuse(error)
                 return
             try:
@@ -142,14 +143,19 @@ class SnapshotSink:
             except ImpossibleMessage as e:
                 self._refuse(e)
                 return
-            self._transport.write(encode_answer(Answer.OK))
+            self._answer(Answer.OK)
 
         self._worker.run(lambda: self._file.commit(index), committed)
 
     def _refuse(self, error: BaseException) -> None:
         log.error("cannot take a snapshot from %x: %s", self._greeting.sender, error)
-        self._transport.write(encode_answer(Answer.REFUSED))
+        self._answer(Answer.REFUSED)
         self._transport.close()
+
+    def _answer(self, answer: Answer) -> None:
+        """The sender may have hung up while the worker wrote; uvloop's transports mind."""
+        if not self._transport.is_closing():
+            self._transport.write(encode_answer(answer))
 
     def _snapshot_message(self, body: bytes) -> Message:
         message = decode_message(body)

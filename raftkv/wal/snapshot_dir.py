@@ -28,6 +28,7 @@ class IncomingSnapshot:
         self._directory = directory
         self._temporary = f"{directory}/{name}{_TEMPORARY}"
         self._file: File = disk.create(self._temporary)
+        self._is_open = True
 
     def write(self, chunk: bytes) -> None:
         self._file.write(chunk)
@@ -35,14 +36,20 @@ class IncomingSnapshot:
     def commit(self, index: int) -> None:
         """Check the trailer, make the file durable, give it its name. Raises Corrupt."""
         self._file.sync()
-        self._file.close()
+        self._close()
         check_image(self._disk, self._temporary)
         self._disk.rename(self._temporary, snapshot_path(self._directory, index))
         self._disk.sync_dir(self._directory)
 
     def discard(self) -> None:
-        self._file.close()
+        """Also after a ``commit`` that failed."""
+        self._close()
         self._disk.remove(self._temporary)
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._file.close()
 
 
 class SnapshotDir:

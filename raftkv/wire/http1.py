@@ -110,10 +110,10 @@ class Http1Protocol(asyncio.Protocol):
 
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Request):
+            self._request = event
             if event.http_version not in (b"1.0", b"1.1"):
                 self._refuse(505, "this is an HTTP/1.1 server\n")
                 return
-            self._request = event
             if self._become_stream(event):
                 return
             self.wake_at = self._hub.loop.time() + self._limits.http_request_seconds_max
@@ -180,6 +180,7 @@ class Http1Protocol(asyncio.Protocol):
             self._close()
             return
         self._h11.start_next_cycle()
+        self._request = None
         if not self._write_paused:
             self._next_request()
 
@@ -213,7 +214,9 @@ class Http1Protocol(asyncio.Protocol):
         """Answer a broken request, if an answer is still possible, and close."""
         self._draining = True
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._respond(HttpResponse(status, text.encode("utf-8", "replace")))
+            head_only = self._request is not None and self._request.method == b"HEAD"
+            response = HttpResponse(status, text.encode("utf-8", "replace"))
+            self._respond(response, head_only=head_only)
         if self._transport.can_write_eof():
             self._lingering = True
             self.wake_at = self._hub.loop.time() + self._limits.linger_seconds_max

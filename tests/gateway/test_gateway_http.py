@@ -53,6 +53,12 @@ async def ask(source: Source, target: str, method: str = "GET") -> HttpResponse:
     return await gateway(HttpRequest(method, target, {}, b""))
 
 
+async def test_a_target_that_is_no_url(source: Source) -> None:
+    """A bracket without its other half is the client's fault."""
+    response = await ask(source, "//[")
+    assert (response.status, response.body) == (400, b"bad request target: Invalid IPv6 URL\n")
+
+
 async def test_healthy(source: Source) -> None:
     """A healthy member says so in etcd's own bytes."""
     response = await ask(source, "/health")

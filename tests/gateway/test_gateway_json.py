@@ -162,3 +162,10 @@ async def test_only_post_calls(method: str) -> None:
     request = HttpRequest(method, "/v3/kv/range", {}, b"{}")
     response = await JsonApi(())(request, "/v3/kv/range")
     assert (response.status, response.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 100_000, '{"success":[' * 5_000])
+async def test_nesting_has_an_end(body: str) -> None:
+    """A body that nests without end is refused as any other that is no request."""
+    response = await post(refuse, "/v3/kv/range", body)
+    assert response.status == 400

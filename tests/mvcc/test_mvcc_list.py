@@ -41,6 +41,15 @@ def test_limits(store: Store, end: bytes, limit: int, keys_only: bool) -> None:
     assert (result.count, result.more) == (len(expected), len(shown) < len(expected))
 
 
+@pytest.mark.parametrize("revision", [0, len(KEYS) + 1])
+@pytest.mark.parametrize("order", list(SortOrder))
+def test_the_largest_limit_limits_nothing(store: Store, order: SortOrder, revision: int) -> None:
+    """2^63-1 is a limit like any other, in each way to read."""
+    query = RangeQuery(b"list/", b"list0", limit=2**63 - 1, sort_order=order, revision=revision)
+    result = store.range(query)
+    assert (result.count, result.more) == (len(KEYS), False)
+
+
 @pytest.mark.parametrize("order", list(SortOrder))
 @pytest.mark.parametrize("target", list(SortTarget))
 @pytest.mark.parametrize("revision", [0, len(KEYS)])

@@ -31,7 +31,17 @@ SNAP = Message(
 PROP = Message(MessageType.PROP, ME, PEER, entries=(Entry(0, 0, b"x"),))
 
 
-@pytest.mark.parametrize("message", [APP, SNAP, PROP, Message(MessageType.HEARTBEAT, ME, PEER, 5)])
+@pytest.mark.parametrize(
+    "message",
+    [
+        APP,
+        SNAP,
+        PROP,
+        Message(MessageType.HEARTBEAT, ME, PEER, 5),
+        Message(MessageType.TRANSFER_LEADER, ME, PEER, index=2**64 - 1),
+        Message(MessageType.ASK, ME, PEER, index=2**64 - 1, context=b"question"),
+    ],
+)
 def test_right_messages_pass(message: Message) -> None:
     """What members send is not refused."""
     check_message(message, sender=PEER, target=ME)

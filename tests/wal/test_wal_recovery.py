@@ -271,6 +271,10 @@ def test_snapshot_files_are_whole_or_refused(tmp_path: Path) -> None:
     broken.write(whole[:-1])
     with pytest.raises(Corrupt, match="not a whole snapshot"):
         broken.commit(9)
+    broken.discard()
+    assert [path.name for path in (tmp_path / "received").iterdir()] == [
+        Path(received.path(7)).name
+    ]
     assert SnapshotDir(disk, str(tmp_path / "received")).indexes() == [7]
     received.purge(8)
     assert received.indexes() == []

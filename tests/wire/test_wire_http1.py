@@ -81,6 +81,19 @@ async def test_expect_continue(listener: Listener) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("version", [b"9.9", b"1.1"])
+async def test_a_refused_head_has_no_body(
+    listener: Listener, caplog: pytest.LogCaptureFixture, version: bytes
+) -> None:
+    """HEAD is answered without a body when it is refused, too: for its version, or its body."""
+    body = b"" if version == b"9.9" else b"Transfer-Encoding: chunked\r\n"
+    data = b"HEAD / HTTP/%s\r\nHost: h\r\n%s\r\nzz\r\n" % (version, body)
+    answer = await exchange(listener, data)
+    assert answer.split(b" ")[1] in (b"505", b"400")
+    assert answer.endswith(b"\r\n\r\n")
+    assert caplog.records == []
+
+
 async def test_head_and_http_1_0(listener: Listener) -> None:
     """HEAD has a length and no body; HTTP/1.0 closes after its answer."""
     request = b"HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
