@@ -74,6 +74,25 @@ class LeaseExists(RaftKVError): ...
 class LeaseTTLTooLarge(RaftKVError): ...
 
 
+# --- locks and elections --------------------------------------------------------------------
+
+
+class SessionExpired(RaftKVError):
+    """The lease ended, or somebody deleted the key, while the lock was waited for."""
+
+
+class NotElected(RaftKVError):
+    """Whoever acts as the election's leader is none, or none any more."""
+
+
+class NoElectionLeader(RaftKVError):
+    """Nobody stands for election."""
+
+
+class MissingLeaderKey(InvalidRequest):
+    """The request must name the leader that it is for."""
+
+
 # --- cluster and availability ---------------------------------------------------------------
 
 

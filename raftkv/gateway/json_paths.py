@@ -11,6 +11,8 @@ _LEASE = "etcdserverpb.Lease"
 _CLUSTER = "etcdserverpb.Cluster"
 _MAINTENANCE = "etcdserverpb.Maintenance"
 _AUTH = "etcdserverpb.Auth"
+_LOCK = "v3lockpb.Lock"
+_ELECTION = "v3electionpb.Election"
 
 PATHS: dict[str, tuple[str, str]] = {
     "/v3/kv/range": (_KV, "Range"),
@@ -37,6 +39,12 @@ PATHS: dict[str, tuple[str, str]] = {
     "/v3/maintenance/hashkv": (_MAINTENANCE, "HashKV"),
     "/v3/maintenance/transfer-leadership": (_MAINTENANCE, "MoveLeader"),
     "/v3/maintenance/downgrade": (_MAINTENANCE, "Downgrade"),
+    "/v3/lock/lock": (_LOCK, "Lock"),
+    "/v3/lock/unlock": (_LOCK, "Unlock"),
+    "/v3/election/campaign": (_ELECTION, "Campaign"),
+    "/v3/election/proclaim": (_ELECTION, "Proclaim"),
+    "/v3/election/leader": (_ELECTION, "Leader"),
+    "/v3/election/resign": (_ELECTION, "Resign"),
     "/v3/auth/enable": (_AUTH, "AuthEnable"),
     "/v3/auth/disable": (_AUTH, "AuthDisable"),
     "/v3/auth/status": (_AUTH, "AuthStatus"),
@@ -56,5 +64,7 @@ PATHS: dict[str, tuple[str, str]] = {
     "/v3/auth/role/revoke": (_AUTH, "RoleRevokePermission"),
 }
 
-STREAM_PATHS = frozenset({"/v3/watch", "/v3/lease/keepalive", "/v3/maintenance/snapshot"})
+STREAM_PATHS = frozenset(
+    {"/v3/watch", "/v3/lease/keepalive", "/v3/maintenance/snapshot", "/v3/election/observe"}
+)
 """Paths of etcd that answer with a stream: refused by name, for now."""
