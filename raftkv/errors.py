@@ -77,6 +77,10 @@ class LeaseTTLTooLarge(RaftKVError): ...
 # --- locks and elections --------------------------------------------------------------------
 
 
+class LeaseLost(RaftKVError):
+    """The lease that held something could not be renewed, or was ended by somebody."""
+
+
 class SessionExpired(RaftKVError):
     """The lease ended, or somebody deleted the key, while the lock was waited for."""
 

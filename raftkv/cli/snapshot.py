@@ -45,7 +45,7 @@ def save_command(path: str, endpoint: str) -> None:
 
     async def save(told: Callable[[int, int], None]) -> int:
         async with Client([endpoint]) as client:
-            return await client.snapshot(path, progress=told)
+            return await client.maintenance.snapshot(path, progress=told)
 
     columns = (TextColumn("saving"), BarColumn(), DownloadColumn())
     with _failures(), Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -93,6 +93,7 @@ WITHOUT_A_TEXT = {
     errors.MalformedRequest,
     errors.ConfigError,
     errors.MaybeExecuted,
+    errors.LeaseLost,
     errors.MemberRemoved,
 }
 
