@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 
 from raftkv.api import rpc_pb2 as api
@@ -21,6 +21,7 @@ from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.cluster import Cluster
 from raftkv.client.election import Election
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.history import Change, Past, diff, past
 from raftkv.client.keeper import LeaseKeeper, renew_once
 from raftkv.client.lease import KeptLease
 from raftkv.client.lock import Lock
@@ -98,6 +99,10 @@ class Client:
         request = api.PutRequest(
             key=encoded(key), value=encoded(value), lease=lease, prev_kv=prev_kv
         )
+        return await self.put_request(request)
+
+    async def put_request(self, request: api.PutRequest) -> api.PutResponse:
+        """A PutRequest with all its options."""
         return await self._calls.write(_KV + "Put", request, api.PutResponse)
 
     async def delete(
@@ -106,6 +111,9 @@ class Client:
         request = api.DeleteRangeRequest(
             key=encoded(key), range_end=encoded(range_end), prev_kv=prev_kv
         )
+        return await self.delete_request(request)
+
+    async def delete_request(self, request: api.DeleteRangeRequest) -> api.DeleteRangeResponse:
         return await self._calls.write(_KV + "DeleteRange", request, api.DeleteRangeResponse)
 
     async def txn(self, txn: Txn) -> api.TxnResponse:
@@ -153,6 +161,20 @@ class Client:
         """Wait as the policy says before try ``attempt`` + 1 of something."""
         await self._calls.back_off(attempt)
 
+    # --- the past ---
+
+    async def past(self, key: Text, range_end: Text = b"") -> Past:
+        """Every version of a key, or of a range, since the last compaction."""
+        return await past(self._endpoints, self._calls, self, encoded(key), encoded(range_end))
+
+    def diff(self, first: int, last: int, key: Text, range_end: Text) -> AsyncIterator[Change]:
+        """What differs between two revisions, in bounded memory. Raises Compacted."""
+        return diff(self, first, last, encoded(key), encoded(range_end))
+
+    async def revision(self) -> int:
+        """The present one."""
+        return (await self.range(api.RangeRequest(key=b"\0", count_only=True))).header.revision
+
     # --- leases ---
 
     async def grant(self, ttl_s: int, *, lease_id: int = 0) -> api.LeaseGrantResponse:
@@ -169,8 +191,8 @@ class Client:
         """Renew the lease in the background. See KeptLease for how its loss is told."""
         return KeptLease(self._keeper, granted.ID, granted.TTL)
 
-    async def renew(self, lease_id: int) -> int:
-        """Once: the TTL that the lease has again, 0 when there is none. Raises Unavailable."""
+    async def renew(self, lease_id: int) -> api.LeaseKeepAliveResponse:
+        """Once. The answer's TTL is 0 for a lease that there is not. Raises Unavailable."""
         return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
 
     async def time_to_live(

@@ -39,7 +39,7 @@ class Endpoints:
 
     def channel(self, name: str | None = None) -> grpc.aio.Channel:
         """The channel to ``name``, or to the endpoint in use."""
-        name = name or self.current
+        name = (name or self.current).removeprefix("http://")
         channel = self._channels.get(name)
         if channel is None:
             channel = grpc.aio.insecure_channel(name, _OPTIONS)

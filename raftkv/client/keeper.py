@@ -162,9 +162,11 @@ def _meaning(error: grpc.aio.AioRpcError | asyncio.InvalidStateError, endpoint: 
     return error_of(error) if lasting else Unavailable(error.details())
 
 
-async def renew_once(endpoints: Endpoints, lease_id: int, patience_s: float) -> int:
-    """The TTL that the lease has again; 0 when there is none. Raises Unavailable when asking again
-    may help, and otherwise the error that etcd names."""
+async def renew_once(
+    endpoints: Endpoints, lease_id: int, patience_s: float
+) -> api.LeaseKeepAliveResponse:
+    """Its TTL is what the lease has again, 0 when there is none. Raises Unavailable when asking
+    again may help, and otherwise the error that etcd names."""
     endpoint = endpoints.current
     call = open_stream(endpoints, endpoint)
     try:
@@ -179,4 +181,4 @@ async def renew_once(endpoints: Endpoints, lease_id: int, patience_s: float) -> 
         call.cancel()
     if not isinstance(answer, api.LeaseKeepAliveResponse):
         raise Unavailable(f"{endpoint} ended the stream without an answer")
-    return answer.TTL
+    return answer
