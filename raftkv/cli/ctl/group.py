@@ -23,9 +23,6 @@ from raftkv.cli.ctl.watch import watch
 
 
 class _Ctl(Noun):
-    def invoke(self, ctx: click.Context) -> object:
-        return super().invoke(ctx)
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.obj = Settings()
         take_variables(ctx)

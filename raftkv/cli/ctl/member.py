@@ -70,11 +70,10 @@ def add(settings: Settings, words: tuple[str, ...], peer_urls: str, learner: boo
         for one in listed.members
         for url in one.peerURLs
     ]
-    kind = " as learner " if learner else " "
     show(
         settings,
         simple=lambda: [
-            f"Member {own:16x} added{kind}to cluster {added.header.cluster_id:16x}",
+            f"Member {own:16x} added to cluster {added.header.cluster_id:16x}",
             "",
             f'ETCD_NAME="{words[0]}"',
             f'ETCD_INITIAL_CLUSTER="{",".join(cluster)}"',

@@ -73,6 +73,13 @@ def parse_compare(line: str) -> api.Compare:
 
 def parse_request(line: str) -> api.RequestOp:
     """`get`, `put` or `del` with their own options."""
+    try:
+        return _request(line)
+    except Failure as error:
+        raise Failure(error.message, INVALID_INPUT) from None
+
+
+def _request(line: str) -> api.RequestOp:
     words = [unquoted(word) for word in _WORD.findall(line)]
     match words[:1]:
         case ["get"]:
@@ -86,10 +93,7 @@ def parse_request(line: str) -> api.RequestOp:
 
 
 def _options(verb: click.Command, words: list[str]) -> dict[str, Any]:
-    try:
-        return verb.make_context(words[0], words[1:]).params
-    except Failure as error:
-        raise Failure(error.message, INVALID_INPUT) from None
+    return verb.make_context(words[0], words[1:]).params
 
 
 def parse_txn(lines: Iterable[str], section: Callable[[int], None]) -> api.TxnRequest:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -58,10 +59,19 @@ class Verb(click.Command):
         self.params += shared_options()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
+        with etcdctls_failure():
             return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            raise Failure(error.format_message(), ERROR) from None
+
+
+@contextmanager
+def etcdctls_failure() -> Iterator[None]:
+    """A mistake that click found, with etcdctl's status. A group without a verb shows its help."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise Failure(error.format_message(), ERROR) from None
 
 
 class Noun(click.Group):
@@ -73,6 +83,10 @@ class Noun(click.Group):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.params += shared_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with etcdctls_failure():
+            return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
