@@ -28,6 +28,7 @@ from raftkv.client.lock import Lock
 from raftkv.client.maintenance import Maintenance
 from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Gap, Watch
+from raftkv.errors import Unavailable
 
 _KV = "/etcdserverpb.KV/"
 _LEASE = "/etcdserverpb.Lease/"
@@ -192,7 +193,15 @@ class Client:
         return KeptLease(self._keeper, granted.ID, granted.TTL)
 
     async def renew(self, lease_id: int) -> api.LeaseKeepAliveResponse:
-        """Once. The answer's TTL is 0 for a lease that there is not. Raises Unavailable."""
+        """Once. The answer's TTL is 0 for a lease that there is not. Raises Unavailable when no
+        member answers for as long as the policy allows."""
+        for attempt in range(1, self._policy.tries_max):
+            endpoint = self._endpoints.current
+            try:
+                return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
+            except Unavailable:
+                self._endpoints.move_on(endpoint)
+                await self._calls.back_off(attempt)
         return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
 
     async def time_to_live(

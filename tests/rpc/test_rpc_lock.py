@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fake_member import FakeCall, FakeMember, start
 from google.protobuf.message import Message
+from grpc import aio
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.api import v3election_pb2 as election_api
@@ -23,7 +24,10 @@ from raftkv.rpc.lock import lock_service
 from raftkv.rpc.own_calls import OwnCalls
 from raftkv.rpc.waiting_calls import WaitingCalls
 from raftkv.rpc.watch import watch_service
+from raftkv.wire.limits import WireLimits
+from raftkv.wire.listener import listen
 from raftkv.wire.service import Service, Status, UnaryCall
+from tests.wire import grpcio_mount
 
 SECONDS = 10
 
@@ -319,3 +323,42 @@ async def test_a_learner_serves_neither(world: World) -> None:
     world.member.is_learner = True
     assert world.take_lock(1).answer == Status(9, "etcdserver: rpc not supported for learner")
     assert world.campaign(1, b"x").answer == Status(9, "etcdserver: rpc not supported for learner")
+
+
+MOUNTED: tuple[tuple[str, Message], ...] = (
+    ("v3lockpb.Lock/Lock", lock_api.LockRequest(name=b"l", lease=1)),
+    ("v3lockpb.Lock/Lock", lock_api.LockRequest(name=b"l", lease=1)),
+    ("v3lockpb.Lock/Lock", lock_api.LockRequest(name=b"l", lease=77)),
+    ("v3lockpb.Lock/Unlock", lock_api.UnlockRequest(key=b"l/1")),
+    ("v3lockpb.Lock/Unlock", lock_api.UnlockRequest()),
+    ("v3electionpb.Election/Leader", election_api.LeaderRequest(name=b"e")),
+    ("v3electionpb.Election/Campaign", election_api.CampaignRequest(name=b"e", lease=2)),
+    ("v3electionpb.Election/Leader", election_api.LeaderRequest(name=b"e")),
+    ("v3electionpb.Election/Proclaim", election_api.ProclaimRequest(value=b"x")),
+    ("v3electionpb.Election/Resign", election_api.ResignRequest()),
+)
+
+
+async def test_both_mounts_give_the_same_answers(tmp_path: Path) -> None:
+    """Our wire and grpcio's server, byte for byte."""
+    worlds = World(tmp_path / "ours"), World(tmp_path / "theirs")
+    ours = await listen([worlds[0].lock, worlds[0].election], None, ("127.0.0.1", 0))
+    mounted = [worlds[1].lock, worlds[1].election]
+    theirs, port = await grpcio_mount.start(mounted, WireLimits().message_bytes_max)
+    answers: list[list[object]] = []
+    for at in (ours.port, port):
+        async with aio.insecure_channel(f"127.0.0.1:{at}") as channel:
+            answers.append([await raw_answer(channel, *each) for each in MOUNTED])
+    await ours.close(0)
+    await theirs.stop(None)
+    for each, first, second in zip(MOUNTED, *answers, strict=True):
+        assert first == second, each
+    for world in worlds:
+        world.member.backend.close()
+
+
+async def raw_answer(channel: aio.Channel, path: str, request: Message) -> object:
+    try:
+        return await channel.unary_unary(f"/{path}")(request.SerializeToString(), timeout=SECONDS)
+    except aio.AioRpcError as error:
+        return error.code(), error.details()

@@ -33,7 +33,8 @@ def txn(settings: Settings, interactive: bool) -> None:
         if interactive:
             click.echo(_SECTIONS[number])
 
-    request = parse_txn(sys.stdin, begin)
+    lines = (line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)
+    request = parse_txn(lines, begin)
     response = settings.run(lambda client: client.txn(Txn(request)))
     show(
         settings,
