@@ -79,7 +79,7 @@ class _Election:
             except SessionExpired:
                 raise NotElected("the candidate's key is gone") from None
             except BaseException:
-                self._waiting.afterwards(line.leave())
+                self._waiting.afterwards(line.leave)
                 raise
         leader = election_api.LeaderKey(
             name=request.name, key=line.key, rev=place.create_revision, lease=lease

@@ -33,7 +33,7 @@ async def session(caller: Caller, lease: int, waiting: WaitingCalls) -> AsyncIte
     try:
         yield granted
     except BaseException:
-        waiting.afterwards(caller.revoke(api.LeaseRevokeRequest(ID=granted)))
+        waiting.afterwards(lambda: caller.revoke(api.LeaseRevokeRequest(ID=granted)))
         raise
 
 

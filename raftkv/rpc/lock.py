@@ -39,7 +39,7 @@ class _Lock:
                 place = await line.enter(b"")
                 header = place.header if place.is_first else await line.wait(place)
             except BaseException:
-                self._waiting.afterwards(line.leave())
+                self._waiting.afterwards(line.leave)
                 raise
         return lock_api.LockResponse(header=header, key=line.key).SerializeToString()
 

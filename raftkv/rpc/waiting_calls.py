@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from raftkv.errors import RaftKVError, TooManyRequests
 from raftkv.rpc.errors import status_of
@@ -46,7 +45,7 @@ class WaitingCalls:
 
         return start
 
-    def afterwards(self, duty: Coroutine[Any, Any, object]) -> None:
+    def afterwards(self, duty: Callable[[], Awaitable[object]]) -> None:
         """Do this though the call that it belongs to has ended."""
         task = asyncio.get_running_loop().create_task(_do(duty))
         self._duties.add(task)
@@ -64,8 +63,8 @@ async def _answer(method: WaitingMethod, payload: bytes, call: UnaryCall) -> Non
         call.reply(reply)
 
 
-async def _do(duty: Coroutine[Any, Any, object]) -> None:
+async def _do(duty: Callable[[], Awaitable[object]]) -> None:
     try:
-        await duty
+        await duty()
     except RaftKVError as error:
         log.info("what a waiter left stays until its lease ends: %s", error)

@@ -104,6 +104,13 @@ def test_a_held_lock_outlives_the_leader(new_cluster: Callable[..., Cluster]) ->
     retry(lambda: resign(election_pb.ResignRequest(leader=first), timeout=10))
     assert second.result(timeout=SECONDS).leader.key != first.key
     assert next(observed).kv.value == b"two"
+    follower = next(member for member in cluster.running if member is not cluster.leader())
+    left = ask_lock(cluster.api(follower), "lock", 0)
+    survivor = cluster.api(cluster.leader())
+    wait_until(lambda: len(keys(survivor, "lock/")) == 2, "a waiter at the member that stops")
+    assert follower.stop() == 0
+    with pytest.raises(grpc.RpcError):
+        left.result(timeout=SECONDS)
     observed.cancel()
 
 
