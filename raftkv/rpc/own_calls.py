@@ -112,11 +112,20 @@ async def _responses(
         await stream.wait()
 
 
-class _OwnCall:
+class _OnBehalf:
+    """``Call``: all that tells who the client is, and nothing else, is taken from its call."""
+
+    def __init__(self, call: Call) -> None:
+        self.metadata = call.metadata
+        self.deadline = call.deadline
+        self.peer = call.peer
+
+
+class _OwnCall(_OnBehalf):
     """``UnaryCall`` whose answer can be awaited; to cancel that is to go away."""
 
     def __init__(self, call: Call) -> None:
-        self.metadata, self.deadline, self.peer = call.metadata, call.deadline, call.peer
+        super().__init__(call)
         self.outcome: asyncio.Future[bytes | Status] = asyncio.get_running_loop().create_future()
 
     @property
@@ -142,11 +151,11 @@ class _OwnCall:
             self.outcome.set_result(status)
 
 
-class _OwnStream:
+class _OwnStream(_OnBehalf):
     """``Stream`` of requests that are there from the start; its reader drains what is sent."""
 
     def __init__(self, call: Call, requests: Sequence[bytes]) -> None:
-        self.metadata, self.deadline, self.peer = call.metadata, call.deadline, call.peer
+        super().__init__(call)
         self.sent: deque[bytes] = deque()
         self.backlog = 0
         self._requests = requests
