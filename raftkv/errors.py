@@ -86,6 +86,29 @@ class LeaseExists(RaftKVError): ...
 class LeaseTTLTooLarge(RaftKVError): ...
 
 
+# --- locks and elections --------------------------------------------------------------------
+
+
+class LeaseLost(RaftKVError):
+    """The lease that held something could not be renewed, or was ended by somebody."""
+
+
+class SessionExpired(RaftKVError):
+    """The lease ended, or somebody deleted the key, while the lock was waited for."""
+
+
+class NotElected(RaftKVError):
+    """Whoever acts as the election's leader is none, or none any more."""
+
+
+class NoElectionLeader(RaftKVError):
+    """Nobody stands for election."""
+
+
+class MissingLeaderKey(InvalidRequest):
+    """The request must name the leader that it is for."""
+
+
 # --- cluster and availability ---------------------------------------------------------------
 
 

@@ -44,6 +44,9 @@ class _Call:
     def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
         self.reply(b"".join(pieces))
 
+    def when_cancelled(self, proceed: Callable[[], object]) -> None:
+        """Never: a simulated client that gives up just stops listening."""
+
 
 class Exchange:
     """``start`` it; ``done`` is called once, at the latest after TIMEOUT_S."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from raftkv import ETCD_VERSION, __version__
-from raftkv.cli.ctl import ctl
+from raftkv.cli.ctl.group import ctl
 from raftkv.cli.flags import FLAGS, NOT_YET
 from raftkv.cli.local_plan import BASE_PORT
 from raftkv.cli.logs import open_log

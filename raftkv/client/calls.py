@@ -53,13 +53,30 @@ class Calls:
         self._pause = pause
         self._chance = chance
 
-    async def read(self, method: str, request: Message, reply: type[ReplyT]) -> ReplyT:
-        """May be asked several times. Raises the error that etcd names."""
+    async def read(
+        self, method: str, request: Message, reply: type[ReplyT], *, at: str = ""
+    ) -> ReplyT:
+        """May be asked several times. Raises the error that etcd names. ``at``: of this endpoint,
+        once, since another one's answer is of no use."""
+        if at:
+            return await self._only_at(at, method, request, reply)
         return await self._call(method, request, reply, is_write=False)
 
-    async def write(self, method: str, request: Message, reply: type[ReplyT]) -> ReplyT:
+    async def write(
+        self, method: str, request: Message, reply: type[ReplyT], *, at: str = ""
+    ) -> ReplyT:
         """Executed at most once. Raises MaybeExecuted when nobody can say whether it was."""
+        if at:
+            return await self._only_at(at, method, request, reply)
         return await self._call(method, request, reply, is_write=True)
+
+    async def _only_at(
+        self, endpoint: str, method: str, request: Message, reply: type[ReplyT]
+    ) -> ReplyT:
+        try:
+            return await self._once(endpoint, method, request, reply)
+        except grpc.aio.AioRpcError as e:
+            raise error_of(e) from e
 
     async def _call(
         self, method: str, request: Message, reply: type[ReplyT], *, is_write: bool

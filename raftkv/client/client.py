@@ -18,17 +18,21 @@ from types import TracebackType
 from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import KeyValue
 from raftkv.client.calls import Calls, RetryPolicy
+from raftkv.client.cluster import Cluster
+from raftkv.client.election import Election
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.history import Change, Past, diff, past
+from raftkv.client.keeper import LeaseKeeper, renew_once
 from raftkv.client.lease import KeptLease
+from raftkv.client.lock import Lock
+from raftkv.client.maintenance import Maintenance
 from raftkv.client.range_stream import range_chunks
-from raftkv.client.snapshot import save
 from raftkv.client.tls import Tls
 from raftkv.client.txn import Text, Txn, encoded
-from raftkv.client.watch import Watch
+from raftkv.client.watch import Gap, Watch
+from raftkv.errors import Unavailable
 
 _KV = "/etcdserverpb.KV/"
-_CLUSTER = "/etcdserverpb.Cluster/"
-_MAINTENANCE = "/etcdserverpb.Maintenance/"
 _LEASE = "/etcdserverpb.Lease/"
 
 
@@ -49,6 +53,9 @@ class Client:
         self._endpoints = Endpoints(endpoints, tls)
         self._policy = policy or RetryPolicy()
         self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance)
+        self._keeper = LeaseKeeper(self._endpoints, self._calls)
+        self.cluster = Cluster(self._calls)
+        self.maintenance = Maintenance(self._endpoints, self._calls)
 
     async def __aenter__(self) -> Client:
         await self._endpoints.prepare()
@@ -63,6 +70,8 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
+        """Ends the renewals of leases too, not the leases."""
+        await self._keeper.close()
         await self._endpoints.close()
 
     # --- reading ---
@@ -102,6 +111,10 @@ class Client:
         request = api.PutRequest(
             key=encoded(key), value=encoded(value), lease=lease, prev_kv=prev_kv
         )
+        return await self.put_request(request)
+
+    async def put_request(self, request: api.PutRequest) -> api.PutResponse:
+        """A PutRequest with all its options."""
         return await self._calls.write(_KV + "Put", request, api.PutResponse)
 
     async def delete(
@@ -110,10 +123,17 @@ class Client:
         request = api.DeleteRangeRequest(
             key=encoded(key), range_end=encoded(range_end), prev_kv=prev_kv
         )
+        return await self.delete_request(request)
+
+    async def delete_request(self, request: api.DeleteRangeRequest) -> api.DeleteRangeResponse:
         return await self._calls.write(_KV + "DeleteRange", request, api.DeleteRangeResponse)
 
     async def txn(self, txn: Txn) -> api.TxnResponse:
         return await self._calls.write(_KV + "Txn", txn.request, api.TxnResponse)
+
+    async def read_txn(self, txn: Txn) -> api.TxnResponse:
+        """A txn that only reads: it may be asked several times."""
+        return await self._calls.read(_KV + "Txn", txn.request, api.TxnResponse)
 
     async def compact(self, revision: int, *, physical: bool = False) -> api.CompactionResponse:
         request = api.CompactionRequest(revision=revision, physical=physical)
@@ -122,16 +142,50 @@ class Client:
     # --- watching ---
 
     def watch(
-        self, key: Text, *, range_end: Text = b"", start_revision: int = 0, prev_kv: bool = False
+        self,
+        key: Text,
+        *,
+        range_end: Text = b"",
+        start_revision: int = 0,
+        prev_kv: bool = False,
+        require_leader: bool = False,
+        when_compacted: Callable[[Gap], None] | None = None,
     ) -> Watch:
-        """From ``start_revision``, or from now on. See Watch for what it raises."""
+        """From ``start_revision``, or from now on. ``require_leader``: leave a member that has lost
+        its leader. ``when_compacted`` is told what was lost, and the watch goes on; without it
+        Compacted is raised. See Watch for what else it raises."""
         create = api.WatchCreateRequest(
             key=encoded(key),
             range_end=encoded(range_end),
             start_revision=start_revision,
             prev_kv=prev_kv,
         )
-        return Watch(self._endpoints, self._calls, create, self._policy.tries_max)
+        return Watch(
+            self._endpoints,
+            self._calls,
+            create,
+            self._policy.tries_max,
+            require_leader=require_leader,
+            when_compacted=when_compacted,
+        )
+
+    async def back_off(self, attempt: int) -> None:
+        """Wait as the policy says before try ``attempt`` + 1 of something."""
+        await self._calls.back_off(attempt)
+
+    # --- the past ---
+
+    async def past(self, key: Text, range_end: Text = b"") -> Past:
+        """Every version of a key, or of a range, since the last compaction."""
+        return await past(self._endpoints, self._calls, self, encoded(key), encoded(range_end))
+
+    def diff(self, first: int, last: int, key: Text, range_end: Text) -> AsyncIterator[Change]:
+        """What differs between two revisions, in bounded memory. Raises Compacted."""
+        return diff(self, first, last, encoded(key), encoded(range_end))
+
+    async def revision(self) -> int:
+        """The present one."""
+        return (await self.range(api.RangeRequest(key=b"\0", count_only=True))).header.revision
 
     # --- leases ---
 
@@ -147,7 +201,19 @@ class Client:
 
     def keep_alive(self, granted: api.LeaseGrantResponse) -> KeptLease:
         """Renew the lease in the background. See KeptLease for how its loss is told."""
-        return KeptLease(self._endpoints, self._calls, granted.ID, granted.TTL)
+        return KeptLease(self._keeper, granted.ID, granted.TTL)
+
+    async def renew(self, lease_id: int) -> api.LeaseKeepAliveResponse:
+        """Once. The answer's TTL is 0 for a lease that there is not. Raises Unavailable when no
+        member answers for as long as the policy allows."""
+        for attempt in range(1, self._policy.tries_max):
+            endpoint = self._endpoints.current
+            try:
+                return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
+            except Unavailable:
+                self._endpoints.move_on(endpoint)
+                await self._calls.back_off(attempt)
+        return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
 
     async def time_to_live(
         self, lease_id: int, *, keys: bool = False
@@ -161,76 +227,14 @@ class Client:
         request = api.LeaseLeasesRequest()
         return await self._calls.read(_LEASE + "LeaseLeases", request, api.LeaseLeasesResponse)
 
-    # --- the cluster ---
+    # --- what leases are for ---
 
-    async def status(self) -> api.StatusResponse:
-        """Of the member that answers."""
-        return await self._calls.read(
-            _MAINTENANCE + "Status", api.StatusRequest(), api.StatusResponse
-        )
+    def lock(self, name: Text, ttl_s: int = 10) -> Lock:
+        """``async with client.lock("name") as held``. See HeldLock for its fencing token."""
+        return Lock(self, name, ttl_s)
 
-    async def hash_kv(self, revision: int = 0) -> api.HashKVResponse:
-        request = api.HashKVRequest(revision=revision)
-        return await self._calls.read(_MAINTENANCE + "HashKV", request, api.HashKVResponse)
-
-    async def alarms(self) -> Sequence[api.AlarmMember]:
-        """What is wrong, as far as the cluster has been told."""
-        reply = await self._calls.read(
-            _MAINTENANCE + "Alarm", api.AlarmRequest(), api.AlarmResponse
-        )
-        return reply.alarms
-
-    async def disarm(self, alarm: api.AlarmMember) -> api.AlarmResponse:
-        """Say that what ``alarm`` told of is right again."""
-        request = api.AlarmRequest(
-            action=api.AlarmRequest.DEACTIVATE, memberID=alarm.memberID, alarm=alarm.alarm
-        )
-        return await self._calls.write(_MAINTENANCE + "Alarm", request, api.AlarmResponse)
-
-    async def defragment(self) -> None:
-        """Have the member in use give free room of its database's file back."""
-        request = api.DefragmentRequest()
-        await self._calls.write(_MAINTENANCE + "Defragment", request, api.DefragmentResponse)
-
-    async def move_leader(self, target: int) -> None:
-        """Ask the leader to hand over to the member ``target``. Raises NotLeader when the member
-        in use does not lead, and BadLeaderTransferee."""
-        request = api.MoveLeaderRequest(targetID=target)
-        await self._calls.write(_MAINTENANCE + "MoveLeader", request, api.MoveLeaderResponse)
-
-    async def snapshot(
-        self, path: str, *, progress: Callable[[int, int], None] = lambda came, size: None
-    ) -> int:
-        """Save the database of the member in use to ``path``, as `etcdctl snapshot save` does;
-        the file's size. Raises Corrupt when what came fails its checksum."""
-        return await save(self._endpoints.channel(), path, progress)
-
-    async def member_list(self) -> api.MemberListResponse:
-        request = api.MemberListRequest(linearizable=True)
-        return await self._calls.read(_CLUSTER + "MemberList", request, api.MemberListResponse)
-
-    async def member_add(
-        self, peer_urls: Sequence[str], *, is_learner: bool = False
-    ) -> api.MemberAddResponse:
-        """A member that is not there yet. Its id is in the answer. Raises what etcd names."""
-        request = api.MemberAddRequest(peerURLs=peer_urls, isLearner=is_learner)
-        return await self._calls.write(_CLUSTER + "MemberAdd", request, api.MemberAddResponse)
-
-    async def member_promote(self, member_id: int) -> api.MemberPromoteResponse:
-        """A learner becomes a voter. Raises LearnerNotReady while it is behind."""
-        request = api.MemberPromoteRequest(ID=member_id)
-        method = _CLUSTER + "MemberPromote"
-        return await self._calls.write(method, request, api.MemberPromoteResponse)
-
-    async def member_update(
-        self, member_id: int, peer_urls: Sequence[str]
-    ) -> api.MemberUpdateResponse:
-        request = api.MemberUpdateRequest(ID=member_id, peerURLs=peer_urls)
-        return await self._calls.write(_CLUSTER + "MemberUpdate", request, api.MemberUpdateResponse)
-
-    async def member_remove(self, member_id: int) -> api.MemberRemoveResponse:
-        request = api.MemberRemoveRequest(ID=member_id)
-        return await self._calls.write(_CLUSTER + "MemberRemove", request, api.MemberRemoveResponse)
+    def election(self, name: Text) -> Election:
+        return Election(self, name)
 
 
 def prefix_end(prefix: bytes) -> bytes:

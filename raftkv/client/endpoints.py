@@ -67,6 +67,7 @@ class Endpoints:
         self._names = [endpoint.name for endpoint in parsed]
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._at = 0
+        self._has_tls = tls is not None
         self._tls = tls or Tls()
         self._credentials: grpc.ChannelCredentials | None = None
         if any(endpoint.is_secure for endpoint in parsed):
@@ -94,11 +95,13 @@ class Endpoints:
                 self._shown[endpoint.name] = shown
 
     def channel(self, name: str | None = None) -> grpc.aio.Channel:
-        """The channel to ``name``, or to the endpoint in use."""
+        """The channel to ``name``, or to the endpoint in use. A member's own URL will do, too."""
         name = name or self.current
+        endpoint = self._known.get(name) or Endpoint.parse(name, has_tls=self._has_tls)
+        name = endpoint.name
         channel = self._channels.get(name)
         if channel is None:
-            channel = self._open(self._known[name])
+            channel = self._open(self._known.setdefault(name, endpoint))
             self._channels[name] = channel
         return channel
 
@@ -108,8 +111,9 @@ class Endpoints:
             options.append(("grpc.default_authority", "localhost"))
         if not endpoint.is_secure:
             return grpc.aio.insecure_channel(endpoint.target, options)
+        if self._credentials is None:  # only a member's own URL said that it speaks TLS
+            self._credentials = self._tls.credentials()
         credentials = self._credentials
-        assert credentials is not None, "a TLS endpoint without credentials"
         name = self._tls.server_name
         if endpoint.name in self._shown:
             trusted, name = self._shown[endpoint.name]

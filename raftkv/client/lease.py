@@ -1,8 +1,8 @@
 """A lease that is renewed in the background for as long as it is held.
 
-Owns: KeptLease, its renewals and the moment it is lost. Must never do: take silence for renewal:
-when no answer has come for a whole TTL since the last renewal was *sent*, the lease counts as lost,
-whatever the server still knows.
+Owns: KeptLease: how long it is good for, and the moment it is lost; ``keeper`` renews it. Must
+never do: take silence for renewal: when no answer has come for a whole TTL since the last renewal
+was *sent*, the lease counts as lost, whatever the server still knows.
 
     async with client.keep_alive(await client.grant(10)) as lease:
         await client.put("mine", "yes", lease=lease.id)
@@ -13,33 +13,37 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any
+from typing import Protocol
 
-import grpc
+from raftkv.errors import RaftKVError, RequestTimeout
 
-from raftkv.api import rpc_pb2 as api
-from raftkv.client.calls import Calls, error_of, is_transient
-from raftkv.client.endpoints import Endpoints
-from raftkv.errors import LeaseNotFound, RaftKVError, RequestTimeout, Unavailable
-
-KEEP_ALIVE = "/etcdserverpb.Lease/LeaseKeepAlive"
 RENEWALS_PER_TTL = 3
+
+
+class Keeper(Protocol):
+    """Who renews."""
+
+    def add(self, lease: KeptLease) -> None: ...
+
+    def discard(self, lease: KeptLease) -> None: ...
 
 
 class KeptLease:
     """Use it as an async context manager: the renewals end with it, the lease itself does not."""
 
-    def __init__(self, endpoints: Endpoints, calls: Calls, lease_id: int, ttl_s: int) -> None:
+    def __init__(self, keeper: Keeper, lease_id: int, ttl_s: int) -> None:
+        loop = asyncio.get_running_loop()
         self.id = lease_id
         self.ttl_s = ttl_s
-        self._endpoints = endpoints
-        self._calls = calls
-        self._good_until = asyncio.get_running_loop().time() + ttl_s
-        self._lost: asyncio.Future[RaftKVError] = asyncio.get_running_loop().create_future()
-        self._renewing: asyncio.Task[None] | None = None
+        self._keeper = keeper
+        self._good_until = loop.time() + ttl_s
+        self._lost: asyncio.Future[RaftKVError] = loop.create_future()
+        self.next_renewal = loop.time()
+        self.asked_at: float | None = None
+        """When the renewal was sent that has no answer yet."""
 
     async def __aenter__(self) -> KeptLease:
-        self._renewing = asyncio.ensure_future(self._renew())
+        self._keeper.add(self)
         return self
 
     async def __aexit__(
@@ -48,9 +52,7 @@ class KeptLease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
+        self._keeper.discard(self)
 
     @property
     def is_lost(self) -> bool:
@@ -61,56 +63,38 @@ class KeptLease:
         """Wait until the lease is lost; why."""
         return await asyncio.shield(self._lost)
 
-    async def _renew(self) -> None:
-        failures = 0
-        try:
-            while True:
-                endpoint = self._endpoints.current
-                if await self._renew_at(endpoint):
-                    failures = 0
-                    await self._calls.pause(self.ttl_s / RENEWALS_PER_TTL)
-                else:
-                    failures += 1
-                    self._endpoints.move_on(endpoint)
-                    await self._calls.back_off(failures)
-        except RaftKVError as error:
+    # --- the keeper's side ----------------------------------------------------------------------
+
+    @property
+    def patience_s(self) -> float:
+        """How long one renewal may take until it is asked for elsewhere."""
+        return self.ttl_s / RENEWALS_PER_TTL
+
+    @property
+    def wakes_at(self) -> float:
+        """When there is next something to do about it."""
+        due = self.next_renewal if self.asked_at is None else self.asked_at + self.patience_s
+        return min(due, self._good_until)
+
+    def asked(self, now: float) -> None:
+        self.asked_at = now
+
+    def renewed(self, ttl_s: int) -> None:
+        """The answer to the renewal that was asked for last."""
+        if self.asked_at is not None:
+            self.ttl_s, self._good_until = ttl_s, self.asked_at + ttl_s
+            self.next_renewal, self.asked_at = self.asked_at + self.patience_s, None
+
+    def begin_again(self, now: float) -> None:
+        """The stream is another one: what was asked on the last will not be answered."""
+        self.next_renewal, self.asked_at = now, None
+
+    def lose(self, error: RaftKVError) -> None:
+        if not self._lost.done():
             self._lost.set_result(error)
 
-    async def _renew_at(self, endpoint: str) -> bool:
-        """False when another endpoint, or a later time, may do better. Raises what ends it."""
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
-        if sent_at >= self._good_until:
-            raise RequestTimeout(f"lease {self.id:x} was not renewed within its TTL")
-        try:
-            patience_s = min(self._good_until - sent_at, self.ttl_s / RENEWALS_PER_TTL)
-            async with asyncio.timeout(patience_s):
-                ttl_s = await renew_once(self._endpoints, endpoint, self.id)
-        except (TimeoutError, Unavailable):
-            return False
-        if not ttl_s:
-            raise LeaseNotFound(f"lease {self.id:x} has ended")
-        self.ttl_s, self._good_until = ttl_s, sent_at + ttl_s
-        return True
-
-
-async def renew_once(endpoints: Endpoints, endpoint: str, lease_id: int) -> int:
-    """The TTL that the lease has again; 0 when there is none. Raises Unavailable when asking again
-    may help, and otherwise the error that etcd names."""
-    call: Any = endpoints.channel(endpoint).stream_stream(
-        KEEP_ALIVE,
-        request_serializer=api.LeaseKeepAliveRequest.SerializeToString,
-        response_deserializer=api.LeaseKeepAliveResponse.FromString,
-    )()
-    try:
-        await call.write(api.LeaseKeepAliveRequest(ID=lease_id))
-        answer = await call.read()
-    except grpc.aio.AioRpcError as e:
-        raise (Unavailable(e.details()) if is_transient(e) else error_of(e)) from e
-    except asyncio.InvalidStateError as e:  # the call ended before the request was written
-        raise Unavailable(f"{endpoint} ended the stream at once") from e
-    finally:
-        call.cancel()
-    if not isinstance(answer, api.LeaseKeepAliveResponse):
-        raise Unavailable(f"{endpoint} ended the stream without an answer")
-    return answer.TTL
+    def check(self, now: float) -> bool:
+        """Whether it is still good; it is lost otherwise."""
+        if now >= self._good_until:
+            self.lose(RequestTimeout(f"lease {self.id:x} was not renewed within its TTL"))
+        return not self._lost.done()

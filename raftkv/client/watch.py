@@ -6,7 +6,8 @@ event: after any loss the next stream starts at the revision after the last whol
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -20,20 +21,38 @@ from raftkv.errors import Compacted, RaftKVError, WatchCanceled
 _METHOD = "/etcdserverpb.Watch/Watch"
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The events of revisions ``first`` to ``last``, both included, are gone for good."""
+
+    first: int
+    last: int
+
+
 class Watch:
     """``async for response in watch``: each holds all events of one or more whole revisions.
 
-    Raises Compacted when the revisions that it needs are gone, WatchCanceled when the server
+    Raises Compacted when the revisions that it needs are gone (unless ``when_compacted`` is to be
+    told, and the watch to go on), WatchCanceled when the server
     refuses it, and the last error when no endpoint answers for as long as the policy allows.
     """
 
     def __init__(
-        self, endpoints: Endpoints, calls: Calls, create: WatchCreateRequest, tries_max: int
+        self,
+        endpoints: Endpoints,
+        calls: Calls,
+        create: WatchCreateRequest,
+        tries_max: int,
+        *,
+        require_leader: bool = False,
+        when_compacted: Callable[[Gap], None] | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._calls = calls
         self._create = create
         self._tries_max = tries_max
+        self._metadata = (("hasleader", "true"),) if require_leader else None
+        self._when_compacted = when_compacted
         self._failures = 0
 
     @property
@@ -54,11 +73,21 @@ class Watch:
                 async for response in self._stream(endpoint):
                     yield response
                 failure = Exception(f"{endpoint} ended the watch")
+            except Compacted as e:
+                self._skip(e)
+                continue
             except grpc.aio.AioRpcError as e:
                 if not is_transient(e) and e.code() is not grpc.StatusCode.CANCELLED:
                     raise error_of(e) from e
                 failure = e
             await self._take_up_elsewhere(endpoint, failure)
+
+    def _skip(self, error: Compacted) -> None:
+        if self._when_compacted is None:
+            raise error
+        gap = Gap(self._create.start_revision, error.compact_revision - 1)
+        self._create.start_revision = error.compact_revision
+        self._when_compacted(gap)
 
     async def _stream(self, endpoint: str) -> AsyncIterator[WatchResponse]:
         """The responses with events of one stream."""
@@ -67,7 +96,7 @@ class Watch:
             request_serializer=WatchRequest.SerializeToString,
             response_deserializer=WatchResponse.FromString,
         )
-        call = open_stream()
+        call = open_stream(metadata=self._metadata)
         try:
             await call.write(WatchRequest(create_request=self._create))
             async for response in call:

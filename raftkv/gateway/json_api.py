@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from raftkv.api import rpc_pb2
+from raftkv.api import rpc_pb2, v3election_pb2, v3lock_pb2
 from raftkv.gateway.json_paths import PATHS
 from raftkv.wire.service import HttpRequest, HttpResponse, Service, Status
 
@@ -39,6 +39,9 @@ HTTP_STATUS = {
     14: 503,
     16: 401,
 }
+_POOL = rpc_pb2.DESCRIPTOR.pool
+"""Where every service of these files is known by its full name."""
+assert all(file.DESCRIPTOR.pool is _POOL for file in (v3election_pb2, v3lock_pb2)), "two pools"
 
 
 class JsonApi:
@@ -96,6 +99,13 @@ class _Call:
     def cancelled(self) -> bool:
         return self.outcome.cancelled()
 
+    def when_cancelled(self, proceed: Callable[[], object]) -> None:
+        def ended(outcome: asyncio.Future[bytes | Status]) -> None:
+            if outcome.cancelled():
+                proceed()
+
+        self.outcome.add_done_callback(ended)
+
     def reply(self, message: bytes) -> None:
         if not self.outcome.done():
             self.outcome.set_result(message)
@@ -114,8 +124,7 @@ def unknown_method(service: str, method: str) -> Status:
 
 def messages_of(service: str, method: str) -> tuple[type[Message], type[Message]]:
     """The classes of the request and of the answer."""
-    name = service.removeprefix("etcdserverpb.")
-    found = rpc_pb2.DESCRIPTOR.services_by_name[name].methods_by_name[method]
+    found = _POOL.FindServiceByName(service).methods_by_name[method]
     return GetMessageClass(found.input_type), GetMessageClass(found.output_type)
 
 

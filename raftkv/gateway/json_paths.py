@@ -11,6 +11,8 @@ _LEASE = "etcdserverpb.Lease"
 _CLUSTER = "etcdserverpb.Cluster"
 _MAINTENANCE = "etcdserverpb.Maintenance"
 _AUTH = "etcdserverpb.Auth"
+_LOCK = "v3lockpb.Lock"
+_ELECTION = "v3electionpb.Election"
 
 PATHS: dict[str, tuple[str, str]] = {
     "/v3/kv/range": (_KV, "Range"),
@@ -37,6 +39,12 @@ PATHS: dict[str, tuple[str, str]] = {
     "/v3/maintenance/hashkv": (_MAINTENANCE, "HashKV"),
     "/v3/maintenance/transfer-leadership": (_MAINTENANCE, "MoveLeader"),
     "/v3/maintenance/downgrade": (_MAINTENANCE, "Downgrade"),
+    "/v3/lock/lock": (_LOCK, "Lock"),
+    "/v3/lock/unlock": (_LOCK, "Unlock"),
+    "/v3/election/campaign": (_ELECTION, "Campaign"),
+    "/v3/election/proclaim": (_ELECTION, "Proclaim"),
+    "/v3/election/leader": (_ELECTION, "Leader"),
+    "/v3/election/resign": (_ELECTION, "Resign"),
     "/v3/auth/enable": (_AUTH, "AuthEnable"),
     "/v3/auth/disable": (_AUTH, "AuthDisable"),
     "/v3/auth/status": (_AUTH, "AuthStatus"),
@@ -60,5 +68,6 @@ STREAM_PATHS: dict[str, tuple[str, str]] = {
     "/v3/watch": ("etcdserverpb.Watch", "Watch"),
     "/v3/lease/keepalive": (_LEASE, "LeaseKeepAlive"),
     "/v3/maintenance/snapshot": (_MAINTENANCE, "Snapshot"),
+    "/v3/election/observe": (_ELECTION, "Observe"),
 }
 """Those that answer with a stream."""

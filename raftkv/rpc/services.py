@@ -10,10 +10,13 @@ from dataclasses import replace
 
 from raftkv.rpc.api_version import vet_api_version
 from raftkv.rpc.cluster import cluster_service
+from raftkv.rpc.election import election_service
 from raftkv.rpc.health import Health
 from raftkv.rpc.kv import kv_service
 from raftkv.rpc.lease import lease_service
+from raftkv.rpc.lock import lock_service
 from raftkv.rpc.maintenance import maintenance_service
+from raftkv.rpc.own_calls import OwnCalls
 from raftkv.rpc.reflection import with_reflection
 from raftkv.rpc.watch import watch_service
 from raftkv.server.member import Member
@@ -21,13 +24,17 @@ from raftkv.wire.service import Service
 
 
 def services_of(member: Member, health: Health) -> tuple[Service, ...]:
+    kv, watch, lease = kv_service(member), watch_service(member), lease_service(member)
+    own = OwnCalls((kv, watch, lease))
     services = with_reflection(
         (
-            kv_service(member),
-            watch_service(member),
-            lease_service(member),
+            kv,
+            watch,
+            lease,
             maintenance_service(member),
             cluster_service(member),
+            lock_service(member, own),
+            election_service(member, own),
             health.service(),
         )
     )

@@ -49,6 +49,10 @@ class UnaryCall(Call, Protocol):
     @property
     def cancelled(self) -> bool: ...
 
+    def when_cancelled(self, proceed: Callable[[], object]) -> None:
+        """Call ``proceed`` once when the client goes away or its deadline passes before the
+        answer: for a handler that would wait without end. At most one per call."""
+
     def reply(self, message: bytes) -> None: ...
 
     def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:

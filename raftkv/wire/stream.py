@@ -8,7 +8,7 @@ Must never do: frame or parse; that is output.py and connection.py.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from raftkv.wire.grpc import CANCELLED, INTERNAL, OK, CallFailure, MessageReader
@@ -125,7 +125,8 @@ class StreamState:
 class UnaryRequest(StreamState):
     """A unary call: implements ``service.UnaryCall``."""
 
-    __slots__ = ("message",)
+    # ``_when_cancelled`` is set by the few that wait: all others do not even clear it.
+    __slots__ = ("_when_cancelled", "message")
 
     def __init__(self, connection: Connection, stream_id: int, head: Head) -> None:
         super().__init__(connection, stream_id, head)
@@ -157,6 +158,16 @@ class UnaryRequest(StreamState):
             self.done = True
             self.count(status.code, 0)
             self.connection.output.finish(self, status)
+
+    def when_cancelled(self, proceed: Callable[[], object]) -> None:
+        self._when_cancelled = proceed
+
+    def cancel(self) -> None:
+        was_done = self.done
+        super().cancel()
+        proceed: Callable[[], object] | None = getattr(self, "_when_cancelled", None)
+        if proceed is not None and not was_done:
+            proceed()
 
     def receive(self, data: bytes) -> None:
         assert self.reader is not None, f"unary stream {self.stream_id} receives without a reader"

@@ -64,27 +64,30 @@ async def test_every_call(client: Client) -> None:
         await client.get("every/a", revision=first.header.revision)
     with pytest.raises(FutureRevision):
         await client.get("every/a", revision=1 << 40)
-    assert (await client.status()).leader
-    assert len((await client.member_list()).members) == 3
-    assert (await client.hash_kv()).hash
+    assert (await client.maintenance.status()).leader
+    assert len((await client.cluster.members()).members) == 3
+    assert (await client.maintenance.hash_kv()).hash
 
 
 async def test_upkeep(cluster: Cluster, client: Client, tmp_path: Path) -> None:
     """Alarms, defragmenting, a snapshot and handing over leadership."""
-    assert not list(await client.alarms())
-    await client.defragment()
-    assert await client.snapshot(str(tmp_path / "saved")) == (tmp_path / "saved").stat().st_size
+    assert not list(await client.maintenance.alarms())
+    await client.maintenance.defragment()
+    assert (
+        await client.maintenance.snapshot(str(tmp_path / "saved"))
+        == (tmp_path / "saved").stat().st_size
+    )
     alarm = api.AlarmMember(memberID=5, alarm=api.AlarmType.NOSPACE)
-    assert list((await client.disarm(alarm)).alarms) == []
+    assert list((await client.maintenance.disarm(alarm)).alarms) == []
     async with Client([cluster.leader().endpoint], policy=QUICK) as at_leader:
         with pytest.raises(BadLeaderTransferee):
-            await at_leader.move_leader(5)
-        followers = [m.ID for m in (await client.member_list()).members]
-        followers.remove((await client.status()).leader)
-        await at_leader.move_leader(followers[0])
+            await at_leader.maintenance.move_leader(5)
+        followers = [m.ID for m in (await client.cluster.members()).members]
+        followers.remove((await client.maintenance.status()).leader)
+        await at_leader.maintenance.move_leader(followers[0])
     async with Client([cluster.follower().endpoint], policy=QUICK) as at_follower:
         with pytest.raises(NotLeader):
-            await at_follower.move_leader(followers[0])
+            await at_follower.maintenance.move_leader(followers[0])
 
 
 async def test_a_dead_endpoint_is_passed_over(cluster: Cluster) -> None:

@@ -51,7 +51,7 @@ async def saved(member: Member, path: Path, told: list[tuple[int, int]]) -> int:
     await server.start()
     try:
         async with Client([f"127.0.0.1:{port}"]) as client:
-            return await client.snapshot(
+            return await client.maintenance.snapshot(
                 str(path), progress=lambda came, size: told.append((came, size))
             )
     finally:

@@ -39,6 +39,15 @@ class FakeCall:
         self.peer_common_name = ""
         self.cancelled = False
         self.answers: list[bytes | Status] = []
+        self.gone: Callable[[], object] = lambda: None
+
+    def when_cancelled(self, proceed: Callable[[], object]) -> None:
+        self.gone = proceed
+
+    def cancel(self) -> None:
+        """The client goes away."""
+        self.cancelled = True
+        self.gone()
 
     def reply(self, message: bytes) -> None:
         self.answers.append(message)

@@ -56,6 +56,10 @@ ETCD = [
         "etcdserver: can only promote a learner member which is in sync with leader",
     ),
     (errors.TooManyLearners, 9, "etcdserver: too many learner members in cluster"),
+    (errors.SessionExpired, 2, "mutex: session is expired"),
+    (errors.NotElected, 2, "election: not leader"),
+    (errors.NoElectionLeader, 2, "election: no leader"),
+    (errors.MissingLeaderKey, 2, '"leader" field must be provided'),
     (errors.LeaseExists, 9, "etcdserver: lease already exists"),
     (errors.NotLeader, 9, "etcdserver: not leader"),
     (errors.NotCapable, 9, "etcdserver: not capable"),
@@ -93,6 +97,7 @@ WITHOUT_A_TEXT = {
     errors.MalformedRequest,
     errors.ConfigError,
     errors.MaybeExecuted,
+    errors.LeaseLost,
     errors.MemberRemoved,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -50,6 +50,13 @@ class _Unary(_Call):
     @property
     def cancelled(self) -> bool:
         return self.outcome.cancelled()
+
+    def when_cancelled(self, proceed: Callable[[], object]) -> None:
+        def ended(outcome: asyncio.Future[bytes | Status]) -> None:
+            if outcome.cancelled():
+                proceed()
+
+        self.outcome.add_done_callback(ended)
 
     def reply(self, message: bytes) -> None:
         if not self.outcome.done():

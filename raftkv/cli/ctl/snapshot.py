@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from raftkv.backend.environment import LmdbBackend
 from raftkv.backend.schema import Table as Rows
-from raftkv.cli.connection import Connection
+from raftkv.cli.ctl.verb import Noun, Settings, pass_settings
 from raftkv.cli.flags import parse_cluster, parse_urls
 from raftkv.errors import ConfigError, RaftKVError
 from raftkv.mvcc.store import Store
@@ -32,23 +32,22 @@ from raftkv.wal.disk import OsDisk
 _FILE = click.Path(dir_okay=False)
 
 
-@click.group()
+@click.group("snapshot", cls=Noun)
 def snapshot() -> None:
     """Save, look at and restore copies of the whole key space."""
 
 
 @snapshot.command("save")
 @click.argument("path", type=_FILE)
-@click.option("--endpoint", default="", help="the one to ask; the first of ctl's --endpoints")
-@click.pass_obj
-def save_command(connection: Connection, path: str, endpoint: str) -> None:
+@click.option("--endpoint", default="", help="the one to ask; the first of --endpoints")
+@pass_settings
+def save_command(settings: Settings, path: str, endpoint: str) -> None:
     """Save the database of one member to PATH."""
-    if endpoint:
-        connection = replace(connection, endpoints=(endpoint,))
+    connection = settings.connection
 
     async def save(told: Callable[[int, int], None]) -> int:
-        async with connection.client() as client:
-            return await client.snapshot(path, progress=told)
+        async with connection.client(endpoint or connection.endpoints[0]) as client:
+            return await client.maintenance.snapshot(path, progress=told)
 
     columns = (TextColumn("saving"), BarColumn(), DownloadColumn())
     with _failures(), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -70,12 +69,12 @@ class SnapshotStatus:
 
 @snapshot.command("status")
 @click.argument("path", type=click.Path(dir_okay=False, exists=True))
-@click.option("-w", "--write-out", type=click.Choice(["table", "json"]), default="table")
-def status_command(path: str, write_out: str) -> None:
+@pass_settings
+def status_command(settings: Settings, path: str) -> None:
     """Check the file at PATH and say what is in it."""
     with _failures():
         status = status_of(path)
-    if write_out == "json":
+    if settings.format == "json":
         click.echo(json.dumps(asdict(status)))
         return
     table = Table("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE")

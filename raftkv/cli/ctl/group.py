@@ -1,0 +1,61 @@
+"""`raftkv ctl`: a client for a running cluster, for machines without etcdctl.
+
+Owns: the group, and which verbs there are. Must never do: work of a verb.
+"""
+
+from __future__ import annotations
+
+import click
+
+from raftkv import ETCD_VERSION
+from raftkv.cli.ctl.endpoint import endpoint
+from raftkv.cli.ctl.history import diff, history
+from raftkv.cli.ctl.key import compaction, delete, get, put
+from raftkv.cli.ctl.lease import lease
+from raftkv.cli.ctl.lock import elect, lock
+from raftkv.cli.ctl.maintenance import alarm, defrag, move_leader
+from raftkv.cli.ctl.member import member
+from raftkv.cli.ctl.snapshot import snapshot
+from raftkv.cli.ctl.top import top
+from raftkv.cli.ctl.txn import txn
+from raftkv.cli.ctl.verb import Noun, Settings, Verb, take_variables
+from raftkv.cli.ctl.watch import watch
+
+
+class _Ctl(Noun):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = Settings()
+        take_variables(ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.group("ctl", cls=_Ctl)
+def ctl() -> None:
+    """Work on a running cluster, and on its snapshots: etcdctl's verbs, options and formats, and
+    history, diff and top."""
+
+
+@click.command("version", cls=Verb)
+def version() -> None:
+    """The versions of this program and of the API."""
+    click.echo(f"etcdctl version: {ETCD_VERSION}")
+    click.echo(f"API version: {ETCD_VERSION.rpartition('.')[0]}")
+
+
+@click.command("completion", cls=Verb)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """The script that completes `raftkv` in SHELL; source it."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None, f"click has no completion for {shell}"
+    root = click.get_current_context().find_root().command
+    click.echo(found(root, {}, "raftkv", "_RAFTKV_COMPLETE").source())
+
+
+for _command in (
+    get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
+    move_leader, snapshot, history, diff, top, version, completion,
+):  # fmt: skip
+    ctl.add_command(_command)

@@ -1,0 +1,68 @@
+"""Looking after members: ``client.maintenance``.
+
+Owns: etcd's Maintenance service as methods. Those of one member take its ``endpoint``, the one in
+use by default; with one, nothing is asked elsewhere. Must never do: repeat a change that may have
+happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from raftkv.api import rpc_pb2 as api
+from raftkv.client.calls import Calls
+from raftkv.client.endpoints import Endpoints
+from raftkv.client.snapshot import save
+
+_MAINTENANCE = "/etcdserverpb.Maintenance/"
+
+
+class Maintenance:
+    """Every method raises what etcd names."""
+
+    def __init__(self, endpoints: Endpoints, calls: Calls) -> None:
+        self._endpoints = endpoints
+        self._calls = calls
+
+    async def status(self, endpoint: str = "") -> api.StatusResponse:
+        request = api.StatusRequest()
+        method = _MAINTENANCE + "Status"
+        return await self._calls.read(method, request, api.StatusResponse, at=endpoint)
+
+    async def hash_kv(self, revision: int = 0, endpoint: str = "") -> api.HashKVResponse:
+        request = api.HashKVRequest(revision=revision)
+        method = _MAINTENANCE + "HashKV"
+        return await self._calls.read(method, request, api.HashKVResponse, at=endpoint)
+
+    async def alarms(self) -> Sequence[api.AlarmMember]:
+        """What is wrong, as far as the cluster has been told."""
+        request = api.AlarmRequest()
+        reply = await self._calls.read(_MAINTENANCE + "Alarm", request, api.AlarmResponse)
+        return reply.alarms
+
+    async def disarm(self, alarm: api.AlarmMember) -> api.AlarmResponse:
+        """Say that what ``alarm`` told of is right again."""
+        request = api.AlarmRequest(
+            action=api.AlarmRequest.DEACTIVATE, memberID=alarm.memberID, alarm=alarm.alarm
+        )
+        return await self._calls.write(_MAINTENANCE + "Alarm", request, api.AlarmResponse)
+
+    async def defragment(self, endpoint: str = "") -> None:
+        """Have a member give free room of its database's file back."""
+        request = api.DefragmentRequest()
+        method = _MAINTENANCE + "Defragment"
+        await self._calls.write(method, request, api.DefragmentResponse, at=endpoint)
+
+    async def move_leader(self, target: int, endpoint: str = "") -> None:
+        """Ask the leader to hand over to the member ``target``. Raises NotLeader when the member
+        that is asked does not lead, and BadLeaderTransferee."""
+        request = api.MoveLeaderRequest(targetID=target)
+        method = _MAINTENANCE + "MoveLeader"
+        await self._calls.write(method, request, api.MoveLeaderResponse, at=endpoint)
+
+    async def snapshot(
+        self, path: str, *, progress: Callable[[int, int], None] = lambda came, size: None
+    ) -> int:
+        """Save the database of the member in use to ``path``, as `etcdctl snapshot save` does;
+        the file's size. Raises Corrupt when what came fails its checksum."""
+        return await save(self._endpoints.channel(), path, progress)
