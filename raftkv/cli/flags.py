@@ -209,6 +209,16 @@ FLAGS: tuple[Flag, ...] = (
         "make this member, with its data, the only one of its cluster",
         True,
     ),
+    Flag(
+        "auth-token",
+        "simple",
+        str,
+        "what a login gives: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=RS256,ttl=5m",
+    ),
+    Flag(
+        "auth-token-ttl", "300", parse_int, "seconds that a simple token lives after its last use"
+    ),
+    Flag("bcrypt-cost", "10", parse_int, "how dear it is to hash a password, from 4 to 31"),
 )
 """What a member understands."""
 
@@ -229,8 +239,8 @@ NOT_YET: dict[str, str] = {
     "peer-key-file": "", "peer-trusted-ca-file": "", "peer-client-cert-auth": "false",
     "peer-auto-tls": "false", "peer-cert-allowed-cn": "", "peer-cert-allowed-hostname": "",
     "peer-crl-file": "", "peer-client-cert-file": "", "peer-client-key-file": "",
-    "peer-skip-client-san-verification": "false", "auth-token": "simple", "auth-token-ttl": "300",
-    "bcrypt-cost": "10", "log-format": "json", "enable-log-rotation": "false",
+    "peer-skip-client-san-verification": "false",
+    "log-format": "json", "enable-log-rotation": "false",
     "metrics": "basic", "enable-pprof": "false", "enable-distributed-tracing": "false",
     "distributed-tracing-address": "localhost:4317", "distributed-tracing-service-name": "etcd",
     "distributed-tracing-instance-id": "", "distributed-tracing-sampling-rate": "0",

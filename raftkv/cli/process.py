@@ -13,11 +13,15 @@ import gc
 import logging
 import random
 import signal
+import time
+from pathlib import Path
 
 import uvloop
 
 from raftkv import ETCD_VERSION, __version__
+from raftkv.auth.jwt_tokens import JwtTokens, parse_jwt_options
 from raftkv.backend.environment import LmdbBackend
+from raftkv.cli.flags import parse_duration
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
@@ -29,6 +33,7 @@ from raftkv.peer.transport import PeerTransport
 from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
 from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
+from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation, holds_data, open_foundation
 from raftkv.server.member import Member
@@ -40,6 +45,8 @@ log = logging.getLogger("raftkv.server")
 
 STOP_GRACE_S = 5.0
 MESSAGE_OVERHEAD_BYTES = 512 * 1024
+PASSWORD_THREADS = 2
+"""How many passwords are hashed at once."""
 HEAP_KEPT_BYTES = 32 << 20
 """What a gRPC message may have above --max-request-bytes, as in etcd."""
 
@@ -55,12 +62,36 @@ def run(config: ServerConfig) -> int:
 async def _run(config: ServerConfig) -> int:
     disk = OsDisk()
     try:
+        auth = auth_settings(config)
+    except ConfigError as e:
+        log.critical("%s", e)
+        return 1
+    try:
         joining = None if holds_data(config, disk) else await introduce(config)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
     except (ConfigError, Corrupt, OSError) as e:
         log.critical("cannot open %s: %s", config.data_dir, e)
         return 1
-    return await _Process(config, foundation).serve()
+    return await _Process(config, foundation, auth).serve()
+
+
+def auth_settings(config: ServerConfig) -> AuthSettings:
+    """Reads the keys that sign tokens. Raises ConfigError."""
+    kind, _, options = config.auth_token.partition(",")
+    signer = None
+    if kind == "jwt":
+        parsed = parse_jwt_options(options, parse_duration)
+        signer = JwtTokens(parsed, lambda path: Path(path).read_bytes(), time.time)
+    elif config.auth_token != "simple":
+        raise ConfigError(f"--auth-token must be simple or jwt,..., got {config.auth_token!r}")
+    else:
+        log.warning("simple token is not cryptographically signed")
+    return AuthSettings(
+        signer=signer,
+        token_ttl_s=config.auth_token_ttl_s,
+        bcrypt_cost=config.bcrypt_cost,
+        trusts_certificates=config.client_cert_auth,
+    )
 
 
 class _Threads:
@@ -70,11 +101,13 @@ class _Threads:
         self.wal = ThreadWorker(loop, "wal")
         self.backend = ThreadWorker(loop, "backend")
         self.snapshot = ThreadWorker(loop, "snapshot")
+        self.passwords = [ThreadWorker(loop, f"password{n}") for n in range(PASSWORD_THREADS)]
 
 
 class _Process:
-    def __init__(self, config: ServerConfig, foundation: Foundation) -> None:
+    def __init__(self, config: ServerConfig, foundation: Foundation, auth: AuthSettings) -> None:
         self._config = config
+        self._auth = auth
         self._foundation = foundation
         self._listeners: list[Listener] = []
         self._failure: BaseException | None = None
@@ -92,6 +125,7 @@ class _Process:
             transport=self._transport,
             random=random.SystemRandom(),
             fatal=self._fail,
+            auth=self._auth,
         )
         self._health = Health()
         try:

@@ -168,6 +168,9 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         auto_compaction_period_s=period_s,
         auto_compaction_revisions=revisions,
         quota_backend_bytes=values["quota-backend-bytes"],
+        auth_token=str(values["auth-token"]),
+        auth_token_ttl_s=values["auth-token-ttl"],
+        bcrypt_cost=values["bcrypt-cost"],
         log_level=str(values["log-level"]),
         limits=limits,
     )

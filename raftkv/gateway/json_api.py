@@ -99,6 +99,8 @@ class _Call:
 
     deadline: float | None = None
     peer = "json"
+    peer_common_name = ""
+    """Never a certificate's: behind the gateway there may be anybody, as in etcd."""
 
     def __init__(self, metadata: Mapping[str, str]) -> None:
         self.metadata = metadata

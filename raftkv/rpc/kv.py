@@ -2,7 +2,8 @@
 
 Owns: what is checked before a request goes anywhere, and whether it goes through the log or is
 read here. Must never do: touch a payload that is proposed: the client's own bytes are what the log
-keeps. Order as in etcd: quota, fields, size, consensus, then what depends on the state.
+keeps. Order as in etcd: quota, fields, caller, size, consensus, permissions, then what else depends
+on the state.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from raftkv.apply.request_check import check_delete_range, check_put
 from raftkv.apply.state import parse
 from raftkv.apply.txn import is_read_only, is_serializable, read_txn
 from raftkv.apply.txn_check import check_txn
-from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError, RequestTooLarge
+from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import Done, KvMember
 from raftkv.rpc.unary import admitted, read_for, reply_to
@@ -49,7 +51,7 @@ class _Kv:
     def __init__(self, member: KvMember) -> None:
         self._member = member
         self._headers = Headers(member)
-        self._request_bytes_max = member.config.limits.request_bytes_max
+        self._guard = Guard(member)
         self._txn_ops_max = member.config.limits.txn_ops_max
 
     def range(self, payload: bytes, call: UnaryCall) -> None:
@@ -59,6 +61,7 @@ class _Kv:
         query = query_of(request)
 
         def produce() -> bytes | list[bytes]:
+            self._guard.check_keys(call, request.key, request.range_end)
             result = self._member.store.range(query)
             return range_message(self._headers.encoder.field(result.revision), result)
 
@@ -68,21 +71,23 @@ class _Kv:
         request = parse(PutRequest, payload)
         self._check_room(put_cost(request))
         check_put(request)
-        self._propose(RequestKind.PUT, payload, reply_to(call))
+        self._guard.propose(RequestKind.PUT, payload, call, reply_to(call))
 
     def delete_range(self, payload: bytes, call: UnaryCall) -> None:
         check_delete_range(parse(DeleteRangeRequest, payload))
-        self._propose(RequestKind.DELETE_RANGE, payload, reply_to(call))
+        self._guard.propose(RequestKind.DELETE_RANGE, payload, call, reply_to(call))
 
     def txn(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(TxnRequest, payload)
         self._check_room(txn_cost(request))
         check_txn(request, self._txn_ops_max)
         if not is_read_only(request):
-            self._propose(RequestKind.TXN, payload, reply_to(call))
+            self._guard.propose(RequestKind.TXN, payload, call, reply_to(call))
             return
 
         def produce() -> bytes:
+            if self._guard.is_up:
+                self._guard.requests.txn(self._guard.caller(call), request)
             return read_txn(request, self._member.store, self._headers.encoder)
 
         self._read(call, produce, serializable=is_serializable(request))
@@ -90,9 +95,9 @@ class _Kv:
     def compact(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(CompactionRequest, payload)
         done = reply_to(call)
-        self._propose(
-            RequestKind.COMPACT, payload, self._after_removal(done) if request.physical else done
-        )
+        if request.physical:
+            done = self._after_removal(done)
+        self._guard.propose(RequestKind.COMPACT, payload, call, done)
 
     def _after_removal(self, done: Done) -> Done:
         """Physical: the client hears of success only when the data is gone."""
@@ -108,17 +113,8 @@ class _Kv:
     def _read(
         self, call: UnaryCall, produce: Callable[[], bytes | list[bytes]], *, serializable: bool
     ) -> None:
-        proceed = read_for(call, produce)
-        if serializable:
-            self._member.read_local(proceed)
-        else:
-            self._member.linearize(proceed)
+        self._guard.read(call, read_for(call, produce), serializable=serializable)
 
     def _check_room(self, cost: int) -> None:
         if not self._member.has_room(cost):
             raise NoSpace("the database has reached its quota")
-
-    def _propose(self, kind: RequestKind, payload: bytes, done: Done) -> None:
-        if len(payload) > self._request_bytes_max:
-            raise RequestTooLarge(f"{len(payload)} bytes, the limit is {self._request_bytes_max}")
-        self._member.propose(kind, payload, done)

@@ -6,6 +6,7 @@ mount of the tests.
 
 from __future__ import annotations
 
+from raftkv.rpc.auth import auth_service
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.health import Health
 from raftkv.rpc.kv import kv_service
@@ -23,5 +24,6 @@ def services_of(member: Member, health: Health) -> tuple[Service, ...]:
         lease_service(member),
         maintenance_service(member),
         cluster_service(member),
+        auth_service(member),
         health.service(),
     )

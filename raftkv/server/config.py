@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import ceil
 
+from raftkv.auth.passwords import COST_MAX, COST_MIN
 from raftkv.errors import ConfigError
 
 KiB = 1024
@@ -93,6 +94,12 @@ class ServerConfig:
     """What history to keep: by time or by number; 0 is for ever."""
     quota_backend_bytes: int = 0
     """0: etcd's default of 2 GiB; below 0: none."""
+    auth_token: str = "simple"
+    """Which tokens a login gets: "simple", or "jwt," and its options."""
+    auth_token_ttl_s: int = 300
+    """How long a simple token lives on after its last use."""
+    bcrypt_cost: int = 10
+    client_cert_auth: bool = False
     log_level: str = "info"
     limits: Limits = Limits()
 
@@ -130,6 +137,12 @@ class ServerConfig:
             )
         if self.snapshot_count <= 0:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")
+        if self.auth_token_ttl_s <= 0:
+            raise ConfigError(f"--auth-token-ttl must be above 0 s, got {self.auth_token_ttl_s}")
+        if not COST_MIN <= self.bcrypt_cost <= COST_MAX:
+            raise ConfigError(
+                f"--bcrypt-cost must be from {COST_MIN} to {COST_MAX}, got {self.bcrypt_cost}"
+            )
 
     @property
     def lease_ttl_min_s(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from raftkv.auth.passwords import COST_MIN
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.introduction import Answers, ClusterView
 from raftkv.server.status import MemberInfo
@@ -52,6 +53,7 @@ class SimulatedCluster:
             election_timeout_ms=election_timeout_ms,
             pre_vote=pre_vote,
             quota_backend_bytes=quota_backend_bytes,
+            bcrypt_cost=COST_MIN,
             limits=limits or Limits(),
         )
         self.machines = [self._machine(name) for name in names]

@@ -35,6 +35,10 @@ class Call(Protocol):
     def peer(self) -> str:
         """The client's address as ``host:port``."""
 
+    @property
+    def peer_common_name(self) -> str:
+        """Whom the client's verified certificate names; "" without one."""
+
 
 class UnaryCall(Call, Protocol):
     """One request that wants exactly one answer, now or later, on the loop's thread.

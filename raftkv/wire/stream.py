@@ -69,6 +69,10 @@ class StreamState:
     def peer(self) -> str:
         return self.connection.peer
 
+    @property
+    def peer_common_name(self) -> str:
+        return ""
+
     # --- what the connection tells it --------------------------------------------------------
 
     @property

@@ -36,6 +36,7 @@ class _Call:
         now = asyncio.get_running_loop().time()
         self.deadline = None if left is None else now + left
         self.peer = context.peer().removeprefix("ipv4:")
+        self.peer_common_name = ""
 
     async def _abort(self, status: Status) -> None:
         await self._context.abort(_CODES[status.code], status.message)
