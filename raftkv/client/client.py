@@ -17,12 +17,15 @@ from types import TracebackType
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import KeyValue
+from raftkv.client.auth import Auth
 from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.endpoints import Endpoints
 from raftkv.client.lease import KeptLease
+from raftkv.client.login import Login
 from raftkv.client.snapshot import save
 from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Watch
+from raftkv.errors import RaftKVError
 
 _KV = "/etcdserverpb.KV/"
 _CLUSTER = "/etcdserverpb.Cluster/"
@@ -40,10 +43,15 @@ class Client:
         policy: RetryPolicy | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
+        user: str = "",
+        password: str = "",
     ) -> None:
+        """With ``user``, the first call logs in, and whichever finds its token ended, again."""
         self._endpoints = Endpoints(endpoints)
         self._policy = policy or RetryPolicy()
-        self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance)
+        login = Login(user, password) if user else None
+        self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance, login=login)
+        self.auth = Auth(self._calls)
 
     async def __aenter__(self) -> Client:
         return self
@@ -192,7 +200,14 @@ class Client:
     ) -> int:
         """Save the database of the member in use to ``path``, as `etcdctl snapshot save` does;
         the file's size. Raises Corrupt when what came fails its checksum."""
-        return await save(self._endpoints.channel(), path, progress)
+        carried = await self._calls.metadata()
+        try:
+            return await save(self._endpoints.channel(), path, progress, carried)
+        except RaftKVError as error:
+            if not await self._calls.renewed(error, carried):
+                raise
+        again = await self._calls.metadata()
+        return await save(self._endpoints.channel(), path, progress, again)
 
     async def member_list(self) -> api.MemberListResponse:
         request = api.MemberListRequest(linearizable=True)

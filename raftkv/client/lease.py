@@ -20,6 +20,7 @@ import grpc
 from raftkv.api import rpc_pb2 as api
 from raftkv.client.calls import Calls, error_of, is_transient
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.login import Metadata
 from raftkv.errors import LeaseNotFound, RaftKVError, RequestTimeout, Unavailable
 
 KEEP_ALIVE = "/etcdserverpb.Lease/LeaseKeepAlive"
@@ -85,23 +86,30 @@ class KeptLease:
         try:
             patience_s = min(self._good_until - sent_at, self.ttl_s / RENEWALS_PER_TTL)
             async with asyncio.timeout(patience_s):
-                ttl_s = await renew_once(self._endpoints, endpoint, self.id)
+                carried = await self._calls.metadata()
+                ttl_s = await renew_once(self._endpoints, endpoint, self.id, carried)
         except (TimeoutError, Unavailable):
             return False
+        except RaftKVError as error:
+            if await self._calls.renewed(error, carried):
+                return False
+            raise
         if not ttl_s:
             raise LeaseNotFound(f"lease {self.id:x} has ended")
         self.ttl_s, self._good_until = ttl_s, sent_at + ttl_s
         return True
 
 
-async def renew_once(endpoints: Endpoints, endpoint: str, lease_id: int) -> int:
+async def renew_once(
+    endpoints: Endpoints, endpoint: str, lease_id: int, metadata: Metadata = ()
+) -> int:
     """The TTL that the lease has again; 0 when there is none. Raises Unavailable when asking again
     may help, and otherwise the error that etcd names."""
     call: Any = endpoints.channel(endpoint).stream_stream(
         KEEP_ALIVE,
         request_serializer=api.LeaseKeepAliveRequest.SerializeToString,
         response_deserializer=api.LeaseKeepAliveResponse.FromString,
-    )()
+    )(metadata=metadata)
     try:
         await call.write(api.LeaseKeepAliveRequest(ID=lease_id))
         answer = await call.read()
