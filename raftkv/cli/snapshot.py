@@ -40,11 +40,13 @@ def snapshot() -> None:
 @snapshot.command("save")
 @click.argument("path", type=_FILE)
 @click.option("--endpoint", default="127.0.0.1:2379", show_default=True, help="the one to ask")
-def save_command(path: str, endpoint: str) -> None:
+@click.option("--user", default="", help="name:password of a user with the role root")
+def save_command(path: str, endpoint: str, user: str) -> None:
     """Save the database of one member to PATH."""
+    name, _, password = user.partition(":")
 
     async def save(told: Callable[[int, int], None]) -> int:
-        async with Client([endpoint]) as client:
+        async with Client([endpoint], user=name, password=password) as client:
             return await client.snapshot(path, progress=told)
 
     columns = (TextColumn("saving"), BarColumn(), DownloadColumn())

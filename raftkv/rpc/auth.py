@@ -107,7 +107,7 @@ class _Auth:
                 header=self._header(), enabled=self._book.enabled, authRevision=self._book.revision
             ).SerializeToString()
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     def authenticate(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(AuthenticateRequest, payload)
@@ -161,7 +161,7 @@ class _Auth:
                 raise UserNotFound(f"there is no user {name!r}")
             return AuthUserGetResponse(header=self._header(), roles=user.roles).SerializeToString()
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     def user_list(self, payload: bytes, call: UnaryCall) -> None:
         parse(AuthUserListRequest, payload)
@@ -171,7 +171,7 @@ class _Auth:
             names = self._book.user_names()
             return AuthUserListResponse(header=self._header(), users=names).SerializeToString()
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     # --- roles ----------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class _Auth:
                 header=self._header(), perm=_permissions(role)
             ).SerializeToString()
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     def role_list(self, payload: bytes, call: UnaryCall) -> None:
         parse(AuthRoleListRequest, payload)
@@ -202,7 +202,7 @@ class _Auth:
             names = self._book.role_names()
             return AuthRoleListResponse(header=self._header(), roles=names).SerializeToString()
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     # --- what they share ------------------------------------------------------------------------
 

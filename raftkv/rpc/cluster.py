@@ -59,7 +59,11 @@ class _Cluster:
             response = MemberListResponse(header=self._headers.message(), members=self._rows())
             return response.SerializeToString()
 
-        self._guard.read(call, read_for(call, produce), serializable=not request.linearizable)
+        proceed = read_for(call, produce)
+        if request.linearizable:
+            self._member.linearize(proceed)
+        else:
+            self._guard.read_local(call, proceed)
 
     def member_add(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberAddRequest, payload)

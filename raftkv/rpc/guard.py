@@ -60,11 +60,14 @@ class Guard:
 
     def propose(self, kind: RequestKind, payload: bytes, call: Call, done: Done) -> None:
         """Raises, or answers ``done`` with, what is wrong with the caller; then with the size."""
-        if not self._book.enabled:
-            self._check_size(payload)
+        if self._book.enabled:
+            self._propose_signed(kind, payload, call, done)
+        elif len(payload) > self._request_bytes_max:
+            raise self._too_large(payload)
+        else:
             self._member.propose(kind, payload, done)
-            return
 
+    def _propose_signed(self, kind: RequestKind, payload: bytes, call: Call, done: Done) -> None:
         def known(error: RaftKVError | None) -> None:
             try:
                 if error is not None:
@@ -81,20 +84,19 @@ class Guard:
         caller = self.caller(call)
         if not caller.name:
             raise UserEmpty("the call carries no token")
-        self._check_size(payload)
+        if len(payload) > self._request_bytes_max:
+            raise self._too_large(payload)
         return encode_as_user(caller, kind, payload)
 
-    def _check_size(self, payload: bytes) -> None:
-        if len(payload) > self._request_bytes_max:
-            raise RequestTooLarge(f"{len(payload)} bytes, the limit is {self._request_bytes_max}")
+    def _too_large(self, payload: bytes) -> RequestTooLarge:
+        return RequestTooLarge(f"{len(payload)} bytes, the limit is {self._request_bytes_max}")
 
     # --- reads ------------------------------------------------------------------------------------
 
-    def read(self, call: Call, proceed: Proceed, *, serializable: bool = False) -> None:
-        """``proceed`` when the state can be read; it checks ``caller`` again, there."""
-        if not serializable:
-            self._member.linearize(proceed)
-        elif not self._book.enabled:
+    def read_local(self, call: Call, proceed: Proceed) -> None:
+        """``proceed`` when this member's own state can be read; it checks the caller then. So does
+        one that was given to ``linearize``, which needs no door: the token's entry is behind it."""
+        if not self._book.enabled:
             self._member.read_local(proceed)
         else:
             self.when_known(call, _then(proceed, self._member.read_local))

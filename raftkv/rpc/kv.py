@@ -52,6 +52,7 @@ class _Kv:
         self._member = member
         self._headers = Headers(member)
         self._guard = Guard(member)
+        self._auth = member.authority.book
         self._txn_ops_max = member.config.limits.txn_ops_max
 
     def range(self, payload: bytes, call: UnaryCall) -> None:
@@ -61,7 +62,8 @@ class _Kv:
         query = query_of(request)
 
         def produce() -> bytes | list[bytes]:
-            self._guard.check_keys(call, request.key, request.range_end)
+            if self._auth.enabled:
+                self._guard.check_keys(call, request.key, request.range_end)
             result = self._member.store.range(query)
             return range_message(self._headers.encoder.field(result.revision), result)
 
@@ -86,7 +88,7 @@ class _Kv:
             return
 
         def produce() -> bytes:
-            if self._guard.is_up:
+            if self._auth.enabled:
                 self._guard.requests.txn(self._guard.caller(call), request)
             return read_txn(request, self._member.store, self._headers.encoder)
 
@@ -113,7 +115,11 @@ class _Kv:
     def _read(
         self, call: UnaryCall, produce: Callable[[], bytes | list[bytes]], *, serializable: bool
     ) -> None:
-        self._guard.read(call, read_for(call, produce), serializable=serializable)
+        proceed = read_for(call, produce)
+        if serializable:
+            self._guard.read_local(call, proceed)
+        else:
+            self._member.linearize(proceed)
 
     def _check_room(self, cost: int) -> None:
         if not self._member.has_room(cost):

@@ -113,7 +113,7 @@ class _Maintenance:
             revision = self._member.store.current_revision
             return alarm_reply(self._headers.encoder, revision, alarms)
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     def hash(self, payload: bytes, call: UnaryCall) -> None:
         parse(HashRequest, payload)
@@ -177,7 +177,7 @@ class _Maintenance:
             response = DowngradeResponse(header=header, version=CLUSTER_VERSION)
             return response.SerializeToString()
 
-        self._guard.read(call, read_for(call, produce))
+        self._member.linearize(read_for(call, produce))
 
     def _ask(self, call: UnaryCall, start: Callable[[], None]) -> None:
         """Begin what answers by itself, for root, once this member's state can be read."""

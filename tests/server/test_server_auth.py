@@ -84,7 +84,8 @@ class Desk:
         answers: list[bytes | Status] = []
         call = Call(token, answers)
         try:
-            kv_service(self.member).unary[method](request.SerializeToString(), call)  # type: ignore[arg-type]
+            method_of_kv = kv_service(self.member).unary[method]
+            method_of_kv(request.SerializeToString(), call)  # type: ignore[arg-type]
         except RaftKVError as e:
             raise AssertionError(f"refused before it could wait: {e}") from e
         assert self._cluster.scheduler.run_until(lambda: bool(answers), within_s=30.0)
