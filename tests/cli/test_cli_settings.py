@@ -9,6 +9,7 @@ import pytest
 
 from raftkv.cli.flags import FLAGS, NOT_YET, parse_duration
 from raftkv.cli.local_plan import command_of, plan
+from raftkv.cli.process import auth_settings
 from raftkv.cli.settings import read_settings
 from raftkv.errors import ConfigError
 from raftkv.server.config import Address
@@ -165,3 +166,26 @@ def test_the_local_plan() -> None:
     config = read_settings(command_of(places[1], places, ())[0:], {})
     assert config.name == "m2"
     assert len(config.initial_cluster) == 3
+
+
+def test_auth_flags_say_what_a_login_gets(tmp_path: Path) -> None:
+    """Simple tokens by default; jwt with its options, whose keys are read at once; what can be
+    neither is refused with a line that names it."""
+    settings = auth_settings(read_settings(["--auth-token-ttl=60", "--bcrypt-cost=5"], {}))
+    assert (settings.signer, settings.token_ttl_s, settings.bcrypt_cost) == (None, 60, 5)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"s" * 64)
+    jwt = f"jwt,sign-method=HS256,priv-key={secret},ttl=1m"
+    signer = auth_settings(read_settings([f"--auth-token={jwt}"], {})).signer
+    assert signer is not None
+    assert signer.caller_of(signer.sign("ann", 3)).name == "ann"
+    for wrong, says in (
+        (["--auth-token=opaque"], "--auth-token must be simple or jwt"),
+        (["--auth-token=simple,ttl=3"], "--auth-token must be simple or jwt"),
+        (["--auth-token=jwt,sign-method=HS256,priv-key=/nosuch"], "cannot read /nosuch"),
+        (["--auth-token-ttl=0"], "--auth-token-ttl must be above 0 s"),
+        (["--bcrypt-cost=3"], "--bcrypt-cost must be from 4 to 31"),
+        (["--bcrypt-cost=32"], "--bcrypt-cost must be from 4 to 31"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            auth_settings(read_settings(wrong, {}))

@@ -453,7 +453,11 @@ def test_without_auth_the_log_has_the_clients_own_bytes(tmp_path: Path) -> None:
     """Not one byte more, and the plain kind: auth costs nothing where it is not used."""
     member = GuardedMember(tmp_path / "db")
     seen: list[tuple[int, bytes]] = []
-    setattr(member, "propose", lambda kind, payload, done: seen.append((kind, payload)))  # noqa: B010
+
+    def propose(kind: int, payload: bytes, done: object) -> None:
+        seen.append((kind, payload))
+
+    member.propose = propose  # type: ignore[method-assign]
     call = FakeCall({"token": "left over from before"})
     start(member.services["KV"], "Put", put(b"k"), call)
     assert seen == [(1, put(b"k").SerializeToString())]
