@@ -121,7 +121,8 @@ class JwtTokens:
                 algorithms=[self._method],
                 options={"verify_exp": False, "verify_aud": False, "require": ["exp"]},
             )
-        except jwt.InvalidTokenError as e:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as e:
+            # What anybody may send is parsed before its signature is known to be good.
             raise InvalidAuthToken(str(e)) from None
         name = claims.get("username")
         if not isinstance(name, str) or not name:

@@ -15,6 +15,7 @@ TOKENS_MAX = 20_000
 """Beyond it the token that was not used for longest ends: its client logs in again."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LENGTH = 16
+_INDEX_DIGITS_MAX = 20
 
 
 def make_prefix(randrange: Callable[[int], int]) -> str:
@@ -25,7 +26,8 @@ def make_prefix(randrange: Callable[[int], int]) -> str:
 def index_of(token: str) -> int:
     """Of the entry that assigned it; 0 for what is no simple token."""
     _, dot, digits = token.rpartition(".")
-    return int(digits) if dot and digits.isascii() and digits.isdigit() else 0
+    is_index = digits.isascii() and digits.isdigit() and len(digits) <= _INDEX_DIGITS_MAX
+    return int(digits) if dot and is_index else 0
 
 
 class SimpleTokens:

@@ -139,6 +139,10 @@ def test_what_must_not_pass(keys: Path) -> None:
         "",
         "a.b.c",
         "x" * 9000,
+        "\u20ac.\u20ac.\u20ac",
+        ".".join([base64.urlsafe_b64encode(b"[" * 2500).decode()] * 2) + ".",
+        forged({"alg": ["RS256"]}, good),
+        forged({"alg": "RS256", "crit": ["exp"], "kid": 7}, good),
     ]
     for claims in (
         {"username": "root", "revision": 1},
