@@ -192,6 +192,22 @@ def test_a_change_counts_at_once_on_every_member(guarded: Guarded) -> None:
         assert ann.fails("get", "x1") == DENIED
 
 
+def test_the_revision_is_a_metric(guarded: Guarded) -> None:
+    """Every change of users or roles counts one; scraping needs no login."""
+
+    def revision() -> float:
+        with urllib.request.urlopen(f"http://{guarded.leader.endpoint}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        name = "etcd_debugging_auth_revision "
+        return float(next(line for line in lines if line.startswith(name)).split()[1])
+
+    before = revision()
+    guarded.ctl(ROOT, guarded.leader).ok("role", "add", "counted")
+    assert revision() == before + 1
+    guarded.ctl(ROOT, guarded.leader).ok("role", "delete", "counted")
+    assert revision() == before + 2
+
+
 def post(member: MemberProcess, path: str, body: Any, token: str = "") -> tuple[int, Any]:
     url = f"http://{member.endpoint}{path}"
     request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")
