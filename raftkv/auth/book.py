@@ -86,7 +86,8 @@ class AuthBook:
         self.reload()
 
     def reload(self) -> None:
-        """Read the rows of a database that was opened or replaced."""
+        """Read the rows of a database that was opened or replaced. Tokens end: what ended some of
+        them may be among the entries that the other database stands for."""
         backend = self._backend
         self._permissions: dict[str, Permissions] = {}
         self.enabled = backend.get(Table.META, Meta.AUTH_ENABLED) is not None
@@ -96,6 +97,8 @@ class AuthBook:
         self._role_rows.reload()
         self._users = {u.name: u for u in map(_user, _values(self._user_rows))}
         self._roles = {r.name: r for r in map(_role, _values(self._role_rows))}
+        if self.keeper is not None:
+            self.keeper.ended_all()
         self.switched()
 
     # --- reading ------------------------------------------------------------------------------

@@ -131,10 +131,6 @@ class Authority:
         from another member; a read round brings us there."""
         return self._settings.signer is None and index_of(token) > self._member.applied_index
 
-    def restored(self) -> None:
-        """A snapshot came in the place of entries that may have ended tokens."""
-        self._tokens.ended_all()
-
     # --- passwords ------------------------------------------------------------------------------
 
     def hash_password(self, password: str, done: Callable[[bytes | RaftKVError], None]) -> None:

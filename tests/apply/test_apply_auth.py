@@ -295,6 +295,7 @@ def test_a_reopened_book_derives_its_answers_anew(tmp_path: Path) -> None:
     old.backend.replace(str(copy))
     old.book.reload()
     old.store.reload()
+    assert old.tokens.told == [("ended all",)]
     for machine in (old, new):
         assert isinstance(machine.ask(Kind.PUT, PUT, "ann"), errors.PermissionDenied)
     assert old.rows() == new.rows()
