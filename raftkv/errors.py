@@ -216,6 +216,78 @@ class NoSpace(RaftKVError):
     """The database has reached its quota, or a member has raised the alarm that says so."""
 
 
+# --- auth ---------------------------------------------------------------------------------------
+
+
+class AuthNotEnabled(RaftKVError): ...
+
+
+class AuthFailed(InvalidRequest):
+    """Wrong password, or no such user: the caller does not hear which."""
+
+
+class NoPasswordUser(RaftKVError):
+    """The user is known by its certificate alone, and a password came."""
+
+
+class InvalidAuthToken(RaftKVError):
+    """The token is unknown, has ended, or is not signed by whom it should be."""
+
+
+class AuthOldRevision(InvalidRequest):
+    """Users or roles have changed since the caller showed who it is: it has to do so again."""
+
+
+class UserEmpty(InvalidRequest):
+    """A user's name is needed: of the caller, or in the request."""
+
+
+class RoleEmpty(InvalidRequest): ...
+
+
+class PermissionDenied(RaftKVError): ...
+
+
+class PermissionNotGiven(InvalidRequest): ...
+
+
+class InvalidAuthManagement(InvalidRequest):
+    """It would lock root out, or the range of a permission is none."""
+
+
+class RootUserNotFound(RaftKVError): ...
+
+
+class RootRoleNotGranted(RaftKVError):
+    """The user root lacks the role root."""
+
+
+class UserExists(RaftKVError): ...
+
+
+class UserNotFound(RaftKVError): ...
+
+
+class RoleExists(RaftKVError): ...
+
+
+class RoleNotFound(RaftKVError): ...
+
+
+class RoleNotGranted(RaftKVError): ...
+
+
+class PermissionNotGranted(RaftKVError): ...
+
+
+class PasswordTooLong(RaftKVError):
+    """bcrypt looks at 72 bytes and no more."""
+
+
+class VerifyOnlyKey(RaftKVError):
+    """This member has no private key to sign tokens with."""
+
+
 # --- calls that end early -----------------------------------------------------------------------
 
 

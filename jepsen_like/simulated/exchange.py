@@ -80,14 +80,15 @@ class Exchange:
             process.clock.enter(partial(self._serve, process))
 
     def _serve(self, process: MemberProcess) -> None:
-        member = process.member
+        member, call = process.member, _Call(self._answered)
         try:
             if self._keeps_alive:
-                KeepAlives(member, self._answered, self._failed).take_request(self._payload)
+                keep_alives = KeepAlives(member, call, self._answered, self._failed)
+                keep_alives.take_request(self._payload)
                 return
             is_lease = self._method.service == LEASE_SERVICE
             service = lease_service(member) if is_lease else kv_service(member)
-            service.unary[self._method.name](self._payload, _Call(self._answered))
+            service.unary[self._method.name](self._payload, call)
         except RaftKVError as error:
             self._failed(error)
 

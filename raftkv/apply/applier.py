@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping
 
 from raftkv.apply.alarm import apply_alarm
 from raftkv.apply.alarm_book import AlarmBook
+from raftkv.apply.auth import AUTH_HANDLERS
+from raftkv.apply.authorization import OF_CLIENTS, authorization_of
 from raftkv.apply.batch import Batch, RequestKind
+from raftkv.apply.behalf import decode_as_member, decode_as_user
 from raftkv.apply.compact import apply_compact
 from raftkv.apply.delete_range import apply_delete_range
 from raftkv.apply.header import HeaderEncoder
@@ -27,8 +30,9 @@ from raftkv.apply.put import apply_put
 from raftkv.apply.refusal import refusal
 from raftkv.apply.state import Handler, State
 from raftkv.apply.txn import apply_txn
+from raftkv.auth.book import AuthBook
 from raftkv.backend.environment import Backend
-from raftkv.errors import Corrupt, RaftKVError, RequestTimeout
+from raftkv.errors import Corrupt, RaftKVError, RequestTimeout, UserEmpty
 from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
@@ -47,9 +51,17 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
     int(RequestKind.MEMBER_UPDATE): apply_member_update,
     int(RequestKind.ALARM): apply_alarm,
+    **AUTH_HANDLERS,
 }
 
 _OF_MEMBERS = frozenset((int(RequestKind.MEMBER_ATTRIBUTES), int(RequestKind.MEMBER_UPDATE)))
+
+
+def _refuse_nobody(state: State, payload: bytes, header: HeaderEncoder | None) -> bytes:
+    raise UserEmpty("auth was enabled before this request was applied, and it names nobody")
+
+
+_WITHOUT_A_NAME: dict[int, Handler] = {int(kind): _refuse_nobody for kind in OF_CLIENTS}
 
 
 class Applier:
@@ -72,7 +84,12 @@ class Applier:
         """Requests by kind that had an effect since the start, for metrics."""
         self.members_changed: Callable[[], None] = lambda: None
         self.alarms = AlarmBook(backend)
-        self._state = State(store, backend, leases, self.alarms)
+        self.auth = AuthBook(backend)
+        self._state = State(store, backend, leases, self.alarms, self.auth)
+        self._authorization = authorization_of(self._state)
+        self._handlers: Mapping[int, Handler] = {}
+        self.auth.switched = self._choose_handlers
+        self._choose_handlers()
         self._cluster_id = cluster_id
         self._member_id = member_id
         self._header = HeaderEncoder(cluster_id, member_id, 0)
@@ -91,10 +108,11 @@ class Applier:
             return [late] * len(batch.requests) if want_replies else None
         self.sequences[batch.origin] = batch.sequence
         self._state.entry_term = entry_term
+        self._state.entry_index = entry_index
         header = self._header_at(entry_term) if want_replies else None
         outcomes: list[Outcome] = []
         for kind, payload in batch.requests:
-            handler = _HANDLERS.get(kind)
+            handler = self._handlers.get(kind)
             if handler is None:
                 raise Corrupt(
                     f"entry {entry_index} holds a request of unknown kind {kind}: "
@@ -114,6 +132,35 @@ class Applier:
             if kind in _OF_MEMBERS:
                 self.members_changed()
         return outcomes if want_replies else None
+
+    def _choose_handlers(self) -> None:
+        """While auth is disabled, nothing is asked of a request, and nothing is paid for it."""
+        wrapped = {
+            int(RequestKind.AS_USER): self._apply_as_user,
+            int(RequestKind.AS_MEMBER): self._apply_as_member,
+        }
+        checks = _WITHOUT_A_NAME if self.auth.enabled else {}
+        self._handlers = {**_HANDLERS, **wrapped, **checks}
+
+    def _apply_as_user(self, state: State, payload: bytes, header: HeaderEncoder | None) -> bytes:
+        """The caller was checked when it came; what it may do is decided here, on all members
+        alike, by the users and roles of the entries before this one."""
+        caller, kind, request = decode_as_user(payload)
+        if self.auth.enabled:
+            self._authorization.check(caller, kind, request)
+        return self._apply_request(kind, request, header)
+
+    def _apply_as_member(self, state: State, payload: bytes, header: HeaderEncoder | None) -> bytes:
+        return self._apply_request(*decode_as_member(payload), header)
+
+    def _apply_request(self, kind: int, payload: bytes, header: HeaderEncoder | None) -> bytes:
+        handler = _HANDLERS.get(kind)
+        if handler is None:
+            raise Corrupt(f"a request of unknown kind {kind}: run a version that is not older")
+        refused = self._refusal(kind, payload)
+        if refused is not None:
+            raise refused
+        return handler(self._state, payload, header)
 
     def _refusal(self, kind: int, payload: bytes) -> RaftKVError | None:
         alarms = self.alarms

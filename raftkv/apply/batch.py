@@ -34,6 +34,22 @@ class RequestKind(IntEnum):
     MEMBER_ATTRIBUTES = 10
     MEMBER_UPDATE = 11
     ALARM = 40
+    AUTH_ENABLE = 50
+    AUTH_DISABLE = 51
+    AUTH_ASSIGN_TOKEN = 52
+    USER_ADD = 53
+    USER_DELETE = 54
+    USER_CHANGE_PASSWORD = 55
+    USER_GRANT_ROLE = 56
+    USER_REVOKE_ROLE = 57
+    ROLE_ADD = 58
+    ROLE_DELETE = 59
+    ROLE_GRANT_PERMISSION = 60
+    ROLE_REVOKE_PERMISSION = 61
+    AS_USER = 70
+    """Another kind's request with who asks for it (``raftkv.apply.behalf``)."""
+    AS_MEMBER = 71
+    """Another kind's request that a member asks for by itself."""
 
 
 Request = tuple[int, bytes]

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from raftkv.apply.alarm_book import AlarmBook
 from raftkv.apply.header import HeaderEncoder
+from raftkv.auth.book import AuthBook
 from raftkv.backend.environment import Backend
 from raftkv.errors import MalformedRequest
 from raftkv.lease.book import LeaseBook
@@ -24,13 +25,15 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 @dataclass(slots=True)
 class State:
-    """``entry_term`` is the term of the entry that is being applied."""
+    """``entry_term`` and ``entry_index`` are those of the entry that is being applied."""
 
     store: Store
     backend: Backend
     leases: LeaseBook
     alarms: AlarmBook
+    auth: AuthBook
     entry_term: int = 0
+    entry_index: int = 0
 
 
 Handler = Callable[[State, bytes, HeaderEncoder | None], bytes]

@@ -22,6 +22,8 @@ class Table(IntEnum):
     MEMBERS = 4  # member id -> its row
     LEASES = 5  # lease id -> its TTL and what is left of it
     LEASE_KEYS = 6  # (lease id, user key) -> nothing: the key hangs on the lease
+    AUTH_USERS = 7  # name -> authpb.User, with the hash of its password
+    AUTH_ROLES = 8  # name -> authpb.Role
 
     @property
     def database(self) -> bytes:
@@ -37,4 +39,6 @@ class Meta:
     COMPACT_SCHEDULED = b"compact_scheduled"
     COMPACT_FINISHED = b"compact_finished"
     ALARM = b"alarm:"  # + kind and member id: the alarm is raised
+    AUTH_ENABLED = b"auth_enabled"  # there while auth is enabled
+    AUTH_REVISION = b"auth_revision"  # in decimals
     LONG_KEYS = b"long_keys:"  # + table name: there is or was a key that needs a bucket

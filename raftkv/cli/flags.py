@@ -218,33 +218,22 @@ FLAGS: tuple[Flag, ...] = (
     ),
     *OPERATION_FLAGS,
     *TLS_FLAGS,
+    Flag(
+        "auth-token",
+        "simple",
+        str,
+        "what a login gives: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=RS256,ttl=5m",
+    ),
+    Flag(
+        "auth-token-ttl", "300", parse_int, "seconds that a simple token lives after its last use"
+    ),
+    Flag("bcrypt-cost", "10", parse_int, "how dear it is to hash a password, from 4 to 31"),
 )
 """What a member understands."""
 
-NOT_YET: dict[str, str] = {
-    "auth-token": "simple", "auth-token-ttl": "300", "bcrypt-cost": "10",
-}  # fmt: skip
-"""etcd's flags that are not served yet, with their defaults: the default is accepted, since it
-asks for nothing, and any other value is refused rather than ignored."""
-
 
 def flag_named(name: str) -> Flag | None:
-    """The flag, also one that is not served yet. None for an unknown name."""
-    for flag in FLAGS:
-        if flag.name == name:
-            return flag
-    if name not in NOT_YET:
-        return None
-    default = NOT_YET[name]
-
-    def refuse(text: str) -> str:
-        if text != default:
-            raise ValueError(
-                f"this flag of etcd is not served yet (only its default {default!r} is accepted)"
-            )
-        return text
-
-    return Flag(name, default, refuse, "", is_boolean=default in ("true", "false"))
+    return next((flag for flag in FLAGS if flag.name == name), None)
 
 
 def parse_value(flag: Flag, text: str, source: str) -> Parsed:

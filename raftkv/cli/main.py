@@ -16,7 +16,7 @@ import click
 
 from raftkv import ETCD_VERSION, __version__
 from raftkv.cli.ctl.group import ctl
-from raftkv.cli.flags import FLAGS, NOT_YET
+from raftkv.cli.flags import FLAGS
 from raftkv.cli.local_plan import BASE_PORT
 from raftkv.cli.logs import open_log
 from raftkv.cli.settings import CONFIG_FILE, read_settings
@@ -106,8 +106,6 @@ def _serve_help() -> str:
     for flag in (*FLAGS, CONFIG_FILE):
         default = f" (default {flag.default})" if flag.default else ""
         lines.append(f"  --{flag.name}\n        {flag.help}{default}")
-    lines += ["", "Flags of etcd that are accepted at their default only, for now:", ""]
-    lines += [f"  --{name}" for name in sorted(NOT_YET)]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ import gc
 import logging
 import random
 import signal
+from dataclasses import dataclass
 
 import uvloop
 
@@ -23,6 +24,7 @@ from raftkv.cli.announcements import (
     announce_signal,
     announce_start,
 )
+from raftkv.cli.auth_settings import auth_settings
 from raftkv.cli.client_ports import client_ports
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
@@ -40,6 +42,7 @@ from raftkv.peer.transport import PeerTransport
 from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
 from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
+from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation, holds_data, open_foundation
 from raftkv.server.member import Member
@@ -54,8 +57,10 @@ log = logging.getLogger("raftkv.server")
 
 STOP_GRACE_S = 5.0
 MESSAGE_OVERHEAD_BYTES = 512 * 1024
-HEAP_KEPT_BYTES = 32 << 20
 """What a gRPC message may have above --max-request-bytes, as in etcd."""
+PASSWORD_THREADS = 2
+"""How many passwords are hashed at once."""
+HEAP_KEPT_BYTES = 32 << 20
 
 
 def run(config: ServerConfig) -> int:
@@ -69,6 +74,11 @@ def run(config: ServerConfig) -> int:
 async def _run(config: ServerConfig) -> int:
     announce_start(config)
     disk = OsDisk(fsync=config.operations.fsync)
+    try:
+        auth = auth_settings(config)
+    except ConfigError as e:
+        log.critical("cannot use --auth-token", extra=fields(error=str(e)))
+        return 1
     try:
         config = with_own_pairs(config)
         client_tls = Credentials(config.client_tls, ALPN_CLIENT_PORT)
@@ -87,7 +97,16 @@ async def _run(config: ServerConfig) -> int:
             extra=fields(data_dir=config.data_dir, error=str(e)),
         )
         return 1
-    return await _Process(config, foundation, client_tls, sockets).serve()
+    return await _Process(config, foundation, Keys(auth, client_tls, sockets)).serve()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the process proves who it is with, and others."""
+
+    auth: AuthSettings
+    client_tls: Credentials
+    sockets: PeerSockets
 
 
 class _Threads:
@@ -97,19 +116,13 @@ class _Threads:
         self.wal = ThreadWorker(loop, "wal")
         self.backend = ThreadWorker(loop, "backend")
         self.snapshot = ThreadWorker(loop, "snapshot")
+        self.passwords = [ThreadWorker(loop, f"password{n}") for n in range(PASSWORD_THREADS)]
 
 
 class _Process:
-    def __init__(
-        self,
-        config: ServerConfig,
-        foundation: Foundation,
-        client_tls: Credentials,
-        sockets: PeerSockets,
-    ) -> None:
+    def __init__(self, config: ServerConfig, foundation: Foundation, keys: Keys) -> None:
         self._config = config
-        self._client_tls = client_tls
-        self._sockets = sockets
+        self._keys = keys
         self._foundation = foundation
         self._listeners: list[Listener] = []
         self._metrics_listeners: list[Listener] = []
@@ -128,6 +141,7 @@ class _Process:
             transport=self._transport,
             random=random.SystemRandom(),
             fatal=self._fail,
+            auth=self._keys.auth,
         )
         self._health = Health()
         try:
@@ -152,7 +166,7 @@ class _Process:
         identity = Identity(self._foundation.cluster_id, self._foundation.member_id)
         return PeerTransport(
             identity=identity,
-            sockets=self._sockets,
+            sockets=self._keys.sockets,
             scheduler=AsyncioScheduler(loop),
             snapshot_worker=self._threads.snapshot,
             queue_bytes_max=limits.peer_queue_bytes_max,
@@ -185,7 +199,7 @@ class _Process:
                 port.address.place,
                 limits,
                 http_streams=port.http_streams,
-                tls=self._client_tls if port.address.is_tls else None,
+                tls=self._keys.client_tls if port.address.is_tls else None,
                 calls=observation.calls,
                 reuse_port=reuse_port,
             )
@@ -196,7 +210,7 @@ class _Process:
                 MetricsPages(http),
                 address.place,
                 limits,
-                tls=self._client_tls if address.is_tls else None,
+                tls=self._keys.client_tls if address.is_tls else None,
                 reuse_port=reuse_port,
             )
             self._metrics_listeners.append(listener)

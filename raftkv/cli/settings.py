@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from raftkv.cli.flag import Flag, parse_duration
-from raftkv.cli.flags import FLAGS, NOT_YET, flag_named, parse_retention, parse_value
+from raftkv.cli.flags import FLAGS, flag_named, parse_retention, parse_value
 from raftkv.cli.operation_settings import limits_with, operations_of
 from raftkv.cli.tls_settings import check_ports, client_tls, flatten, peer_tls
 from raftkv.errors import ConfigError
@@ -65,7 +65,7 @@ def _from_arguments(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def _suggestion(name: str) -> str:
-    known = [flag.name for flag in FLAGS] + list(NOT_YET)
+    known = [flag.name for flag in FLAGS]
     close = difflib.get_close_matches(name, known, 1)
     return f" (did you mean --{close[0]}?)" if close else ""
 
@@ -185,4 +185,7 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         grpc_gateway=bool(values["enable-grpc-gateway"]),
         cors=values["cors"],
         host_whitelist=values["host-whitelist"],
+        auth_token=str(values["auth-token"]),
+        auth_token_ttl_s=values["auth-token-ttl"],
+        bcrypt_cost=values["bcrypt-cost"],
     )

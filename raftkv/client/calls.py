@@ -2,8 +2,9 @@
 
 Owns: retries and the meaning of failures. Must never do: repeat a write that may have happened.
 A read may be asked anywhere, again and again. A write is asked again only if it was certainly not
-executed: no connection could be made, so that nothing was sent (jetcd 0.8.2 retried more, and
-executed twice; Jepsen, 2024). Otherwise the caller gets MaybeExecuted and decides.
+executed: no connection could be made, so that nothing was sent, or its token was refused (jetcd
+0.8.2 retried more, and executed twice; Jepsen, 2024). Otherwise the caller gets MaybeExecuted and
+decides.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from raftkv.api import rpc_pb2 as api
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.login import Login, Metadata, is_stale
 from raftkv.error_texts import error_of_text
 from raftkv.errors import MaybeExecuted, RaftKVError, Unavailable
 
 ReplyT = TypeVar("ReplyT", bound=Message)
+T = TypeVar("T")
 
+_AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
 _NEVER_SENT = ("failed to connect to all addresses", "Connection refused")
 """What grpcio says of a call for which no connection could be made."""
 
@@ -47,7 +52,9 @@ class Calls:
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
+        login: Login | None = None,
     ) -> None:
+        self._login = login
         self._endpoints = endpoints
         self._policy = policy
         self._pause = pause
@@ -73,10 +80,24 @@ class Calls:
     async def _only_at(
         self, endpoint: str, method: str, request: Message, reply: type[ReplyT]
     ) -> ReplyT:
+        async def once(carried: Metadata) -> ReplyT:
+            try:
+                return await self._once(endpoint, method, request, reply, carried)
+            except grpc.aio.AioRpcError as e:
+                raise error_of(e) from e
+
+        return await self.signed(once)
+
+    async def signed(self, work: Callable[[Metadata], Awaitable[T]]) -> T:
+        """``work`` with the token, and once more with a new one if it was told that it has ended:
+        the server says so before anything has happened."""
+        carried = await self.metadata()
         try:
-            return await self._once(endpoint, method, request, reply)
-        except grpc.aio.AioRpcError as e:
-            raise error_of(e) from e
+            return await work(carried)
+        except RaftKVError as error:
+            if not await self.renewed(error, carried):
+                raise
+        return await work(await self.metadata())
 
     async def _call(
         self, method: str, request: Message, reply: type[ReplyT], *, is_write: bool
@@ -85,11 +106,13 @@ class Calls:
         for attempt in range(self._policy.tries_max):
             if attempt:
                 await self.back_off(attempt)
-            endpoint = self._endpoints.current
+            endpoint, carried = self._endpoints.current, await self.metadata()
             try:
-                return await self._once(endpoint, method, request, reply)
+                return await self._once(endpoint, method, request, reply, carried)
             except grpc.aio.AioRpcError as e:
                 failure = e
+            if await self.renewed(error_of(failure), carried):
+                continue
             if not is_transient(failure):
                 break
             if is_write and not was_never_sent(failure):
@@ -98,15 +121,54 @@ class Calls:
         assert failure is not None, "no try was made"
         raise error_of(failure) from failure
 
+    async def metadata(self) -> Metadata:
+        """What a call, or a stream, carries: the token of who has logged in."""
+        return () if self._login is None else await self._login.metadata(self._authenticate)
+
+    async def renewed(self, error: RaftKVError, carried: Metadata) -> bool:
+        """Whether ``error`` was about the token, and there is another one now."""
+        if self._login is None or not is_stale(error):
+            return False
+        await self._login.renew(carried, self._authenticate)
+        return True
+
+    async def _authenticate(self) -> str:
+        """Raises AuthFailed, and AuthNotEnabled."""
+        assert self._login is not None, "nobody is to log in"
+        request = api.AuthenticateRequest(name=self._login.user, password=self._login.password)
+        failure: grpc.aio.AioRpcError | None = None
+        for attempt in range(self._policy.tries_max):
+            if attempt:
+                await self.back_off(attempt)
+            endpoint = self._endpoints.current
+            try:
+                answer = await self._once(
+                    endpoint, _AUTHENTICATE, request, api.AuthenticateResponse, ()
+                )
+            except grpc.aio.AioRpcError as e:
+                failure = e
+            else:
+                return answer.token
+            if not is_transient(failure):
+                break
+            self._endpoints.move_on(endpoint)
+        assert failure is not None, "no try was made"
+        raise error_of(failure) from failure
+
     async def _once(
-        self, endpoint: str, method: str, request: Message, reply: type[ReplyT]
+        self,
+        endpoint: str,
+        method: str,
+        request: Message,
+        reply: type[ReplyT],
+        metadata: Metadata,
     ) -> ReplyT:
         call: Any = self._endpoints.channel(endpoint).unary_unary(
             method,
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
-        answer: ReplyT = await call(request, timeout=self._policy.timeout_s)
+        answer: ReplyT = await call(request, timeout=self._policy.timeout_s, metadata=metadata)
         return answer
 
     async def pause(self, seconds: float) -> None:

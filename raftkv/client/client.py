@@ -17,6 +17,7 @@ from types import TracebackType
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import KeyValue
+from raftkv.client.auth import Auth
 from raftkv.client.calls import Calls, RetryPolicy
 from raftkv.client.cluster import Cluster
 from raftkv.client.election import Election
@@ -25,12 +26,13 @@ from raftkv.client.history import Change, Past, diff, past
 from raftkv.client.keeper import LeaseKeeper, renew_once
 from raftkv.client.lease import KeptLease
 from raftkv.client.lock import Lock
+from raftkv.client.login import Login, Metadata
 from raftkv.client.maintenance import Maintenance
 from raftkv.client.range_stream import range_chunks
 from raftkv.client.tls import Tls
 from raftkv.client.txn import Text, Txn, encoded
 from raftkv.client.watch import Gap, Watch
-from raftkv.errors import Unavailable
+from raftkv.errors import RaftKVError, Unavailable
 
 _KV = "/etcdserverpb.KV/"
 _LEASE = "/etcdserverpb.Lease/"
@@ -49,11 +51,16 @@ class Client:
         policy: RetryPolicy | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
+        user: str = "",
+        password: str = "",
     ) -> None:
+        """With ``user``, the first call logs in, and whichever finds its token ended, again."""
         self._endpoints = Endpoints(endpoints, tls)
         self._policy = policy or RetryPolicy()
-        self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance)
+        login = Login(user, password) if user else None
+        self._calls = Calls(self._endpoints, self._policy, pause=pause, chance=chance, login=login)
         self._keeper = LeaseKeeper(self._endpoints, self._calls)
+        self.auth = Auth(self._calls)
         self.cluster = Cluster(self._calls)
         self.maintenance = Maintenance(self._endpoints, self._calls)
 
@@ -97,10 +104,22 @@ class Client:
         """A RangeRequest with all its options. Raises Compacted and FutureRevision."""
         return await self._calls.read(_KV + "Range", request, api.RangeResponse)
 
-    def range_stream(self, request: api.RangeRequest) -> AsyncIterator[api.RangeResponse]:
+    async def range_stream(self, request: api.RangeRequest) -> AsyncIterator[api.RangeResponse]:
         """The same in chunks, for long lists, from the endpoint in use; a stream that breaks
         raises, and is not begun anew. The last chunk has header, ``more`` and ``count``."""
-        return range_chunks(self._endpoints.channel(), request)
+        carried = await self._calls.metadata()
+        begun = False
+        try:
+            async for chunk in range_chunks(self._endpoints.channel(), request, carried):
+                begun = True
+                yield chunk
+            return
+        except RaftKVError as error:
+            if begun or not await self._calls.renewed(error, carried):
+                raise
+        renewed = await self._calls.metadata()
+        async for chunk in range_chunks(self._endpoints.channel(), request, renewed):
+            yield chunk
 
     # --- writing ---
 
@@ -206,14 +225,18 @@ class Client:
     async def renew(self, lease_id: int) -> api.LeaseKeepAliveResponse:
         """Once. The answer's TTL is 0 for a lease that there is not. Raises Unavailable when no
         member answers for as long as the policy allows."""
+
+        async def once(carried: Metadata) -> api.LeaseKeepAliveResponse:
+            return await renew_once(self._endpoints, lease_id, self._policy.timeout_s, carried)
+
         for attempt in range(1, self._policy.tries_max):
             endpoint = self._endpoints.current
             try:
-                return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
+                return await self._calls.signed(once)
             except Unavailable:
                 self._endpoints.move_on(endpoint)
                 await self._calls.back_off(attempt)
-        return await renew_once(self._endpoints, lease_id, self._policy.timeout_s)
+        return await self._calls.signed(once)
 
     async def time_to_live(
         self, lease_id: int, *, keys: bool = False

@@ -17,6 +17,7 @@ from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import Event, KeyValue
 from raftkv.client.calls import Calls, error_of
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.login import Metadata
 from raftkv.errors import Compacted, RaftKVError
 
 PAGE_KEYS = 1_000
@@ -132,11 +133,24 @@ async def _events(
     """Those of revisions ``start`` to ``last``."""
     if start > last:
         return []
+    return await calls.signed(
+        lambda carried: _events_as(endpoints, calls, keys, start, last, carried)
+    )
+
+
+async def _events_as(
+    endpoints: Endpoints,
+    calls: Calls,
+    keys: tuple[bytes, bytes],
+    start: int,
+    last: int,
+    carried: Metadata,
+) -> list[Event]:
     call: Any = endpoints.channel().stream_stream(
         "/etcdserverpb.Watch/Watch",
         request_serializer=api.WatchRequest.SerializeToString,
         response_deserializer=api.WatchResponse.FromString,
-    )()
+    )(metadata=carried)
     create = api.WatchCreateRequest(
         key=keys[0], range_end=keys[1], start_revision=start, prev_kv=True
     )

@@ -16,6 +16,7 @@ from raftkv.api import rpc_pb2 as api
 from raftkv.client.calls import Calls, error_of, is_transient
 from raftkv.client.endpoints import Endpoints
 from raftkv.client.lease import KeptLease
+from raftkv.client.login import Metadata
 from raftkv.errors import LeaseNotFound, RaftKVError, Unavailable
 
 KEEP_ALIVE = "/etcdserverpb.Lease/LeaseKeepAlive"
@@ -50,15 +51,19 @@ class LeaseKeeper:
         failures = 0
         while self._leases:
             endpoint = self._endpoints.current
-            stream = _Stream(self._endpoints, endpoint, self._leases, self._changed)
+            stream = _Stream(endpoint, self._leases, self._changed)
+            carried: Metadata = ()
             try:
-                await stream.serve()
+                carried = await self._calls.metadata()
+                await stream.serve(open_stream(self._endpoints, endpoint, carried))
             except Unavailable:
                 failures = 1 if stream.answers else failures + 1
                 self._endpoints.move_on(endpoint)
                 self._drop_lost()
                 await self._calls.back_off(failures)
             except RaftKVError as error:
+                if await self._calls.renewed(error, carried):
+                    continue
                 for lease in self._leases.values():
                     lease.lose(error)
             self._drop_lost()
@@ -74,20 +79,14 @@ class _Stream:
     """One stream at one member. ``serve`` returns when there is no lease left, and raises
     Unavailable when another member may do better."""
 
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        endpoint: str,
-        leases: dict[int, KeptLease],
-        changed: asyncio.Event,
-    ) -> None:
+    def __init__(self, endpoint: str, leases: dict[int, KeptLease], changed: asyncio.Event) -> None:
         self._endpoint = endpoint
         self._leases = leases
         self._changed = changed
-        self._call: Any = open_stream(endpoints, endpoint)
         self.answers = 0
 
-    async def serve(self) -> None:
+    async def serve(self, call: Any) -> None:
+        self._call = call
         now = asyncio.get_running_loop().time()
         for lease in self._leases.values():
             lease.begin_again(now)
@@ -146,12 +145,12 @@ class _Stream:
             await self._call.write(api.LeaseKeepAliveRequest(ID=lease.id))
 
 
-def open_stream(endpoints: Endpoints, endpoint: str) -> Any:
+def open_stream(endpoints: Endpoints, endpoint: str, metadata: Metadata) -> Any:
     return endpoints.channel(endpoint).stream_stream(
         KEEP_ALIVE,
         request_serializer=api.LeaseKeepAliveRequest.SerializeToString,
         response_deserializer=api.LeaseKeepAliveResponse.FromString,
-    )()
+    )(metadata=metadata)
 
 
 def _meaning(error: grpc.aio.AioRpcError | asyncio.InvalidStateError, endpoint: str) -> RaftKVError:
@@ -163,12 +162,12 @@ def _meaning(error: grpc.aio.AioRpcError | asyncio.InvalidStateError, endpoint: 
 
 
 async def renew_once(
-    endpoints: Endpoints, lease_id: int, patience_s: float
+    endpoints: Endpoints, lease_id: int, patience_s: float, metadata: Metadata = ()
 ) -> api.LeaseKeepAliveResponse:
     """Its TTL is what the lease has again, 0 when there is none. Raises Unavailable when asking
     again may help, and otherwise the error that etcd names."""
     endpoint = endpoints.current
-    call = open_stream(endpoints, endpoint)
+    call = open_stream(endpoints, endpoint, metadata)
     try:
         async with asyncio.timeout(patience_s):
             await call.write(api.LeaseKeepAliveRequest(ID=lease_id))

@@ -65,4 +65,6 @@ class Maintenance:
     ) -> int:
         """Save the database of the member in use to ``path``, as `etcdctl snapshot save` does;
         the file's size. Raises Corrupt when what came fails its checksum."""
-        return await save(self._endpoints.channel(), path, progress)
+        return await self._calls.signed(
+            lambda carried: save(self._endpoints.channel(), path, progress, carried)
+        )

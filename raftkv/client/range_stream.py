@@ -13,12 +13,13 @@ import grpc
 
 from raftkv.api.rpc_pb2 import RangeRequest, RangeResponse, RangeStreamResponse
 from raftkv.client.calls import error_of
+from raftkv.client.login import Metadata
 
 _METHOD = "/etcdserverpb.KV/RangeStream"
 
 
 async def range_chunks(
-    channel: grpc.aio.Channel, request: RangeRequest
+    channel: grpc.aio.Channel, request: RangeRequest, metadata: Metadata = ()
 ) -> AsyncIterator[RangeResponse]:
     """The chunks as they come; the last one alone has header, ``more`` and ``count``. Raises the
     error that etcd names."""
@@ -26,7 +27,7 @@ async def range_chunks(
         _METHOD,
         request_serializer=RangeRequest.SerializeToString,
         response_deserializer=RangeStreamResponse.FromString,
-    )(request)
+    )(request, metadata=metadata)
     try:
         async for message in call:
             yield message.range_response

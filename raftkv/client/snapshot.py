@@ -16,6 +16,7 @@ import grpc
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.client.calls import error_of
+from raftkv.client.login import Metadata
 from raftkv.errors import Corrupt
 
 SILENCE_MAX_S = 120.0
@@ -24,13 +25,15 @@ SILENCE_MAX_S = 120.0
 Progress = Callable[[int, int], None]
 
 
-async def pieces(channel: grpc.aio.Channel) -> AsyncIterator[api.SnapshotResponse]:
+async def pieces(
+    channel: grpc.aio.Channel, metadata: Metadata = ()
+) -> AsyncIterator[api.SnapshotResponse]:
     """The stream as it comes. Raises the error that etcd names."""
     call: Any = channel.unary_stream(
         "/etcdserverpb.Maintenance/Snapshot",
         request_serializer=api.SnapshotRequest.SerializeToString,
         response_deserializer=api.SnapshotResponse.FromString,
-    )(api.SnapshotRequest())
+    )(api.SnapshotRequest(), metadata=metadata)
     try:
         while True:
             async with asyncio.timeout(SILENCE_MAX_S):
@@ -44,12 +47,14 @@ async def pieces(channel: grpc.aio.Channel) -> AsyncIterator[api.SnapshotRespons
         call.cancel()
 
 
-async def save(channel: grpc.aio.Channel, path: str, progress: Progress) -> int:
+async def save(
+    channel: grpc.aio.Channel, path: str, progress: Progress, metadata: Metadata = ()
+) -> int:
     """Save to ``path`` by way of ``path.part``; the file's size. Raises Corrupt for a stream whose
     checksum is wrong. ``progress`` is told the bytes that came and those of the image."""
     file = _PartFile(path)
     try:
-        size = await _receive(channel, file.write, progress)
+        size = await _receive(channel, file.write, progress, metadata)
         await asyncio.to_thread(file.commit)
     except BaseException:
         file.discard()
@@ -86,10 +91,13 @@ class _PartFile:
 
 
 async def _receive(
-    channel: grpc.aio.Channel, write: Callable[[bytes], object], progress: Progress
+    channel: grpc.aio.Channel,
+    write: Callable[[bytes], object],
+    progress: Progress,
+    metadata: Metadata,
 ) -> int:
     digest, came, last = hashlib.sha256(), 0, b""
-    async for message in pieces(channel):
+    async for message in pieces(channel, metadata):
         digest.update(last)
         last = message.blob
         write(last)

@@ -16,6 +16,8 @@ from raftkv.api.kv_pb2 import Event
 from raftkv.api.rpc_pb2 import WatchCreateRequest, WatchRequest, WatchResponse
 from raftkv.client.calls import Calls, error_of, is_transient
 from raftkv.client.endpoints import Endpoints
+from raftkv.client.login import Metadata
+from raftkv.error_texts import error_of_text
 from raftkv.errors import Compacted, RaftKVError, WatchCanceled
 
 _METHOD = "/etcdserverpb.Watch/Watch"
@@ -51,7 +53,7 @@ class Watch:
         self._calls = calls
         self._create = create
         self._tries_max = tries_max
-        self._metadata = (("hasleader", "true"),) if require_leader else None
+        self._metadata: Metadata = (("hasleader", "true"),) if require_leader else ()
         self._when_compacted = when_compacted
         self._failures = 0
 
@@ -70,12 +72,18 @@ class Watch:
         while True:
             endpoint = self._endpoints.current
             try:
-                async for response in self._stream(endpoint):
+                carried = await self._calls.metadata()
+                async for response in self._stream(endpoint, carried):
                     yield response
-                failure = Exception(f"{endpoint} ended the watch")
+                failure: Exception = Exception(f"{endpoint} ended the watch")
             except Compacted as e:
                 self._skip(e)
                 continue
+            except WatchCanceled as e:
+                refused = _named(str(e))
+                if refused is None or not await self._calls.renewed(refused, carried):
+                    raise
+                failure = e
             except grpc.aio.AioRpcError as e:
                 if not is_transient(e) and e.code() is not grpc.StatusCode.CANCELLED:
                     raise error_of(e) from e
@@ -89,14 +97,14 @@ class Watch:
         self._create.start_revision = error.compact_revision
         self._when_compacted(gap)
 
-    async def _stream(self, endpoint: str) -> AsyncIterator[WatchResponse]:
+    async def _stream(self, endpoint: str, carried: Metadata) -> AsyncIterator[WatchResponse]:
         """The responses with events of one stream."""
         open_stream: Any = self._endpoints.channel(endpoint).stream_stream(
             _METHOD,
             request_serializer=WatchRequest.SerializeToString,
             response_deserializer=WatchResponse.FromString,
         )
-        call = open_stream(metadata=self._metadata)
+        call = open_stream(metadata=(*carried, *self._metadata))
         try:
             await call.write(WatchRequest(create_request=self._create))
             async for response in call:
@@ -126,3 +134,8 @@ class Watch:
             raise RaftKVError(str(failure)) from failure
         self._endpoints.move_on(endpoint)
         await self._calls.back_off(self._failures)
+
+
+def _named(reason: str) -> RaftKVError | None:
+    """etcd refuses a watch with the text of a gRPC error, as Go formats it."""
+    return error_of_text(reason.partition(" desc = ")[2])

@@ -75,6 +75,7 @@ def metrics_snapshot(
         db_size_in_use_bytes=status.db_size_in_use,
         current_revision=member.store.current_revision,
         compact_revision=member.store.compact_revision,
+        auth_revision=member.authority.book.revision,
         watchers=member.hub.watcher_count,
         slow_watchers=member.hub.slow_count,
         watch_streams=watch_streams,

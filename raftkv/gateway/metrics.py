@@ -43,6 +43,7 @@ class MetricsSnapshot:
     db_quota_bytes: int = 0
     current_revision: int = 0
     compact_revision: int = 0
+    auth_revision: int = 0
     keys: int | None = None
     watchers: int = 0
     slow_watchers: int = 0
@@ -104,6 +105,11 @@ _GAUGES: tuple[Gauge, ...] = (
         "etcd_debugging_mvcc_compact_revision",
         "The revision of the last compaction.",
         lambda s: s.compact_revision,
+    ),
+    (
+        "etcd_debugging_auth_revision",
+        "The revision of users and roles.",
+        lambda s: s.auth_revision,
     ),
     ("etcd_debugging_mvcc_watcher_total", "Watchers.", lambda s: s.watchers),
     (

@@ -6,7 +6,7 @@ Must never do: judge whether the cluster can bear a change; the member does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from raftkv.api.rpc_pb2 import (
@@ -25,9 +25,10 @@ from raftkv.api.rpc_pb2 import (
 from raftkv.apply.state import parse
 from raftkv.errors import BadMemberUrls, RaftKVError
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import ClusterMember, Proceed
-from raftkv.rpc.unary import admitted, read_for
+from raftkv.rpc.unary import admitted, fail_with, read_for
 from raftkv.server.status import MemberInfo
 from raftkv.wire.service import Service, UnaryCall
 
@@ -48,11 +49,13 @@ class _Cluster:
     def __init__(self, member: ClusterMember) -> None:
         self._member = member
         self._headers = Headers(member)
+        self._guard = Guard(member)
 
     def member_list(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberListRequest, payload)
 
         def produce() -> bytes:
+            self._guard.may.is_user(self._guard.caller(call))
             response = MemberListResponse(header=self._headers.message(), members=self._rows())
             return response.SerializeToString()
 
@@ -60,7 +63,7 @@ class _Cluster:
         if request.linearizable:
             self._member.linearize(proceed)
         else:
-            self._member.read_local(proceed)
+            self._guard.read_local(call, proceed)
 
     def member_add(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberAddRequest, payload)
@@ -76,7 +79,10 @@ class _Cluster:
             )
             call.reply(response.SerializeToString())
 
-        self._member.add_member(urls, is_learner=request.isLearner, done=added)
+        def add() -> None:
+            self._member.add_member(urls, is_learner=request.isLearner, done=added)
+
+        self._change(call, add)
 
     def member_remove(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberRemoveRequest, payload)
@@ -85,7 +91,8 @@ class _Cluster:
             response = MemberRemoveResponse(header=self._headers.message(), members=self._rows())
             return response.SerializeToString()
 
-        self._member.remove_member(request.ID, read_for(call, produce))
+        proceed = read_for(call, produce)
+        self._change(call, lambda: self._member.remove_member(request.ID, proceed))
 
     def member_update(self, payload: bytes, call: UnaryCall) -> None:
         """As in etcd, nobody looks at the URLs."""
@@ -95,7 +102,8 @@ class _Cluster:
             response = MemberUpdateResponse(header=self._headers.message(), members=self._rows())
             return response.SerializeToString()
 
-        self._member.update_member(request.ID, tuple(request.peerURLs), read_for(call, produce))
+        urls, proceed = tuple(request.peerURLs), read_for(call, produce)
+        self._change(call, lambda: self._member.update_member(request.ID, urls, proceed))
 
     def member_promote(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberPromoteRequest, payload)
@@ -105,7 +113,11 @@ class _Cluster:
             return response.SerializeToString()
 
         proceed = self._caught_up(read_for(call, produce))
-        self._member.promote_member(request.ID, proceed)
+        self._change(call, lambda: self._member.promote_member(request.ID, proceed))
+
+    def _change(self, call: UnaryCall, act: Callable[[], None]) -> None:
+        """As in etcd, who asks is settled here and not in the entry, which is Raft's own."""
+        self._guard.as_newest_root(call, act, fail_with(call))
 
     def _caught_up(self, proceed: Proceed) -> Proceed:
         """The leader has promoted, and this member may not know it yet."""

@@ -14,21 +14,27 @@ from google.protobuf.message import DecodeError
 
 from raftkv.api.rpc_pb2 import LeaseKeepAliveRequest, LeaseKeepAliveResponse
 from raftkv.errors import MalformedRequest, RaftKVError
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import LeaseMember
+from raftkv.wire.service import Call
 
 
 class KeepAlives:
-    """``send`` gets each answer, ``fail`` the error that ends the stream. Both are called on the
-    loop's thread, at once or later; nothing is sent after ``fail`` or ``close``."""
+    """``call`` says whose they are. ``send`` gets each answer, ``fail`` the error that ends the
+    stream. Both are called on the loop's thread, at once or later; nothing is sent after ``fail``
+    or ``close``."""
 
     def __init__(
         self,
         member: LeaseMember,
+        call: Call,
         send: Callable[[bytes], None],
         fail: Callable[[RaftKVError], None],
     ) -> None:
         self._member = member
+        self._call = call
+        self._guard = Guard(member)
         self._headers = Headers(member)
         self._send = send
         self._fail = fail
@@ -55,7 +61,24 @@ class KeepAlives:
             self._answered[id(response)] = outcome
             self._flush()
 
-        self._member.leases.renew(request.ID, renewed)
+        if not self._guard.is_up:
+            self._member.leases.renew(request.ID, renewed)
+            return
+
+        def allowed(error: RaftKVError | None) -> None:
+            """After a round: who may write all keys of the lease, those of other members too."""
+            try:
+                if error is not None:
+                    raise error
+                caller = self._guard.caller(self._call)
+                self._guard.may.is_user(caller)
+                self._guard.requests.lease_write(caller, request.ID)
+            except RaftKVError as refused:
+                renewed(refused.with_traceback(None))
+            else:
+                self._member.leases.renew(request.ID, renewed)
+
+        self._member.linearize(allowed)
 
     def close(self) -> None:
         self._closed = True

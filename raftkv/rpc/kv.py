@@ -2,7 +2,8 @@
 
 Owns: what is checked before a request goes anywhere, and whether it goes through the log or is
 read here. Must never do: touch a payload that is proposed: the client's own bytes are what the log
-keeps. Order as in etcd: quota, fields, size, consensus, then what depends on the state.
+keeps. Order as in etcd: quota, fields, caller, size, consensus, permissions, then what else depends
+on the state.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from raftkv.apply.request_check import check_delete_range, check_put
 from raftkv.apply.state import parse
 from raftkv.apply.txn import is_read_only, is_serializable, read_txn
 from raftkv.apply.txn_check import check_txn
-from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError, RequestTooLarge
+from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import Done, KvMember
 from raftkv.rpc.range_stream import RangeStreamMethod
@@ -52,7 +54,8 @@ class _Kv:
     def __init__(self, member: KvMember) -> None:
         self._member = member
         self._headers = Headers(member)
-        self._request_bytes_max = member.config.limits.request_bytes_max
+        self._guard = Guard(member)
+        self._auth = member.authority.book
         self._txn_ops_max = member.config.limits.txn_ops_max
 
     def range(self, payload: bytes, call: UnaryCall) -> None:
@@ -62,6 +65,8 @@ class _Kv:
         query = query_of(request)
 
         def produce() -> bytes | list[bytes]:
+            if self._auth.enabled:
+                self._guard.check_keys(call, request.key, request.range_end)
             result = self._member.store.range(query)
             return range_message(self._headers.encoder.field(result.revision), result)
 
@@ -71,21 +76,23 @@ class _Kv:
         request = parse(PutRequest, payload)
         self._check_room(put_cost(request))
         check_put(request)
-        self._propose(RequestKind.PUT, payload, reply_to(call))
+        self._guard.propose(RequestKind.PUT, payload, call, reply_to(call))
 
     def delete_range(self, payload: bytes, call: UnaryCall) -> None:
         check_delete_range(parse(DeleteRangeRequest, payload))
-        self._propose(RequestKind.DELETE_RANGE, payload, reply_to(call))
+        self._guard.propose(RequestKind.DELETE_RANGE, payload, call, reply_to(call))
 
     def txn(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(TxnRequest, payload)
         self._check_room(txn_cost(request))
         check_txn(request, self._txn_ops_max)
         if not is_read_only(request):
-            self._propose(RequestKind.TXN, payload, reply_to(call))
+            self._guard.propose(RequestKind.TXN, payload, call, reply_to(call))
             return
 
         def produce() -> bytes:
+            if self._auth.enabled:
+                self._guard.requests.txn(self._guard.caller(call), request)
             return read_txn(request, self._member.store, self._headers.encoder)
 
         self._read(call, produce, serializable=is_serializable(request))
@@ -93,9 +100,9 @@ class _Kv:
     def compact(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(CompactionRequest, payload)
         done = reply_to(call)
-        self._propose(
-            RequestKind.COMPACT, payload, self._after_removal(done) if request.physical else done
-        )
+        if request.physical:
+            done = self._after_removal(done)
+        self._guard.propose(RequestKind.COMPACT, payload, call, done)
 
     def _after_removal(self, done: Done) -> Done:
         """Physical: the client hears of success only when the data is gone."""
@@ -113,15 +120,10 @@ class _Kv:
     ) -> None:
         proceed = read_for(call, produce)
         if serializable:
-            self._member.read_local(proceed)
+            self._guard.read_local(call, proceed)
         else:
             self._member.linearize(proceed)
 
     def _check_room(self, cost: int) -> None:
         if not self._member.has_room(cost):
             raise NoSpace("the database has reached its quota")
-
-    def _propose(self, kind: RequestKind, payload: bytes, done: Done) -> None:
-        if len(payload) > self._request_bytes_max:
-            raise RequestTooLarge(f"{len(payload)} bytes, the limit is {self._request_bytes_max}")
-        self._member.propose(kind, payload, done)

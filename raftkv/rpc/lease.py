@@ -22,11 +22,12 @@ from raftkv.apply.cost import LEASE_BYTES
 from raftkv.apply.state import parse
 from raftkv.errors import LeaseTTLTooLarge, NoSpace, RaftKVError
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.keep_alives import KeepAlives
 from raftkv.rpc.member import LeaseMember
 from raftkv.rpc.stream_admission import admitted_stream
-from raftkv.rpc.unary import admitted, answer, read_for, reply_to
+from raftkv.rpc.unary import admitted, answer, fail_with, read_for, reply_to
 from raftkv.server.leasing import TimeLeft
 from raftkv.wire.service import Service, Stream, UnaryCall
 
@@ -68,7 +69,7 @@ async def _keep_alive(member: LeaseMember, stream: Stream) -> None:
         if not failed.done():
             failed.set_exception(error)
 
-    keep_alives = KeepAlives(member, send, fail)
+    keep_alives = KeepAlives(member, stream, send, fail)
 
     async def serve() -> None:
         async for payload in stream:
@@ -97,6 +98,7 @@ class _Leases:
     def __init__(self, member: LeaseMember) -> None:
         self._member = member
         self._headers = Headers(member)
+        self._guard = Guard(member)
         self._ttl_min_s = member.config.lease_ttl_min_s
 
     def grant(self, payload: bytes, call: UnaryCall) -> None:
@@ -108,34 +110,47 @@ class _Leases:
         request.TTL = max(request.TTL, self._ttl_min_s)
         request.ID = request.ID or self._fresh_id()
         chosen = request.SerializeToString()
-        self._member.propose(RequestKind.LEASE_GRANT, chosen, reply_to(call))
+        self._guard.propose(RequestKind.LEASE_GRANT, chosen, call, reply_to(call))
 
     def revoke(self, payload: bytes, call: UnaryCall) -> None:
         parse(LeaseRevokeRequest, payload)
-        self._member.propose(RequestKind.LEASE_REVOKE, payload, reply_to(call))
+        self._guard.propose(RequestKind.LEASE_REVOKE, payload, call, reply_to(call))
 
     def time_to_live(self, payload: bytes, call: UnaryCall) -> None:
-        """The leader's clock knows the time; the keys are read here, after a round of their own."""
+        """The leader's clock knows the time; the keys are read here, after a round of their own,
+        and shown to who may read them all."""
         request = parse(LeaseTimeToLiveRequest, payload)
+
+        def with_keys(left: TimeLeft) -> bytes:
+            self._guard.requests.lease_read(self._guard.caller(call), request.ID)
+            return self._time_to_live(request.ID, left, keys=True)
 
         def told(left: TimeLeft | RaftKVError) -> None:
             if isinstance(left, RaftKVError):
                 call.fail(status_of(left))
             elif request.keys and left.remaining_s >= 0:
-                keys = read_for(call, lambda: self._time_to_live(request.ID, left, keys=True))
-                self._member.linearize(keys)
+                self._member.linearize(read_for(call, lambda: with_keys(left)))
             else:
                 answer(call, lambda: self._time_to_live(request.ID, left, keys=False))
 
-        self._member.leases.time_left(request.ID, told)
+        def ask() -> None:
+            self._member.leases.time_left(request.ID, told)
+
+        self._guard.as_user(call, ask, fail_with(call))
 
     def leases(self, payload: bytes, call: UnaryCall) -> None:
+        """Nothing is left out of the list for want of a permission: it is refused as a whole."""
         parse(LeaseLeasesRequest, payload)
 
         def produce() -> bytes:
+            ids = self._member.leases.ids()
+            caller = self._guard.caller(call)
+            self._guard.may.is_user(caller)
+            for lease_id in ids:
+                self._guard.requests.lease_read(caller, lease_id)
             return LeaseLeasesResponse(
                 header=self._headers.message(self._member.store.current_revision),
-                leases=[LeaseStatus(ID=lease_id) for lease_id in self._member.leases.ids()],
+                leases=[LeaseStatus(ID=lease_id) for lease_id in ids],
             ).SerializeToString()
 
         self._member.linearize(read_for(call, produce))

@@ -38,11 +38,12 @@ from raftkv.errors import (
 )
 from raftkv.mvcc.hash import HashResult
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import MaintenanceMember, Proceed
 from raftkv.rpc.snapshot import STORAGE_VERSION, SnapshotMethod
 from raftkv.rpc.stream_admission import admitted_stream
-from raftkv.rpc.unary import admitted, read_for, reply_to
+from raftkv.rpc.unary import admitted, answer, fail_with, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
 
 _MAJOR, _MINOR = (int(part) for part in ETCD_VERSION.split(".")[:2])
@@ -73,10 +74,14 @@ class _Maintenance:
     def __init__(self, member: MaintenanceMember) -> None:
         self._member = member
         self._headers = Headers(member)
+        self._guard = Guard(member)
 
     def status(self, payload: bytes, call: UnaryCall) -> None:
-        """Waits for nothing: a member in trouble must be able to say so."""
+        """Waits for nothing: a member in trouble must be able to say so. To any user."""
         parse(StatusRequest, payload)
+        self._guard.as_user(call, lambda: answer(call, self._status), fail_with(call))
+
+    def _status(self) -> bytes:
         status = self._member.status()
         response = StatusResponse(
             header=self._headers.message(self._member.store.current_revision),
@@ -93,17 +98,18 @@ class _Maintenance:
             isLearner=status.is_learner,
             downgradeInfo=DowngradeInfo(enabled=False),
         )
-        call.reply(response.SerializeToString())
+        return response.SerializeToString()
 
     def alarm(self, payload: bytes, call: UnaryCall) -> None:
         """Changes go through the log. A question is a linearizable read of what they made."""
         request = parse(AlarmRequest, payload)
         if request.action != AlarmRequest.GET:
-            self._member.propose(RequestKind.ALARM, payload, reply_to(call))
+            self._guard.propose(RequestKind.ALARM, payload, call, reply_to(call))
             return
         kind = kind_of(request.alarm)
 
         def produce() -> bytes:
+            self._guard.may.is_user(self._guard.caller(call))
             alarms = [] if kind is None else list(self._member.maintenance.alarms(kind))
             revision = self._member.store.current_revision
             return alarm_reply(self._headers.encoder, revision, alarms)
@@ -143,13 +149,17 @@ class _Maintenance:
         target = parse(MoveLeaderRequest, payload).targetID
 
         done = _empty_reply(call, MoveLeaderResponse().SerializeToString())
-        self._member.maintenance.move_leader(target, done)
+        self._guard.as_root(
+            call, lambda: self._member.maintenance.move_leader(target, done), fail_with(call)
+        )
 
     def defragment(self, payload: bytes, call: UnaryCall) -> None:
         """The answer comes when the smaller file is in place."""
         parse(DefragmentRequest, payload)
         done = _empty_reply(call, DefragmentResponse().SerializeToString())
-        self._member.maintenance.defragment(done)
+        self._guard.as_root(
+            call, lambda: self._member.maintenance.defragment(done), fail_with(call)
+        )
 
     def downgrade(self, payload: bytes, call: UnaryCall) -> None:
         """VALIDATE judges the target as etcd does. There is no older version of raftkv to go to,
@@ -157,6 +167,7 @@ class _Maintenance:
         request = parse(DowngradeRequest, payload)
 
         def produce() -> bytes:
+            self._guard.may.is_root(self._guard.caller(call))
             if request.action in (DowngradeRequest.VALIDATE, DowngradeRequest.ENABLE):
                 check_downgrade_target(request.version)
                 if request.action == DowngradeRequest.ENABLE:
@@ -170,7 +181,7 @@ class _Maintenance:
         self._member.linearize(read_for(call, produce))
 
     def _ask(self, call: UnaryCall, start: Callable[[], None]) -> None:
-        """Begin what answers by itself, once this member's state can be read."""
+        """Begin what answers by itself, for root, once this member's state can be read."""
 
         def proceed(error: RaftKVError | None) -> None:
             if error is None:
@@ -181,7 +192,7 @@ class _Maintenance:
                     error = refused
             call.fail(status_of(error))
 
-        self._member.read_local(proceed)
+        self._guard.as_root(call, lambda: self._member.read_local(proceed), fail_with(call))
 
 
 def _empty_reply(call: UnaryCall, reply: bytes) -> Proceed:

@@ -17,6 +17,7 @@ from raftkv.mvcc.store import Store
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import RandomSource
 from raftkv.scheduler import Scheduler
+from raftkv.server.authority import Authority
 from raftkv.server.backup import Backup
 from raftkv.server.config import ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
@@ -67,12 +68,23 @@ class Readable(Protocol):
         """Call ``proceed`` as soon as this member's own state can be read, stale or not."""
 
 
-class KvMember(Identified, Led, Readable, Protocol):
+class Guarded(Readable, Protocol):
+    """What the door asks, while auth is enabled."""
+
     @property
     def config(self) -> ServerConfig: ...
 
+    @property
+    def authority(self) -> Authority: ...
+
     def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
 
+
+class AuthMember(Identified, Led, Guarded, Protocol):
+    """Of the Auth service."""
+
+
+class KvMember(Identified, Led, Guarded, Protocol):
     def has_room(self, cost: int) -> bool:
         """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
 
@@ -96,16 +108,14 @@ class Upkeep(Protocol):
     def move_leader(self, target: int, done: Proceed) -> None: ...
 
 
-class MaintenanceMember(Identified, Led, Readable, Protocol):
+class MaintenanceMember(Identified, Led, Guarded, Protocol):
     def status(self) -> MemberStatus: ...
-
-    def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
 
     @property
     def maintenance(self) -> Upkeep: ...
 
 
-class ClusterMember(Identified, Led, Readable, Protocol):
+class ClusterMember(Identified, Led, Guarded, Protocol):
     def members(self) -> Sequence[MemberInfo]: ...
 
     def add_member(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
@@ -118,13 +128,7 @@ class ClusterMember(Identified, Led, Readable, Protocol):
     def update_member(self, member_id: int, peer_urls: Sequence[str], done: Proceed) -> None: ...
 
 
-class WatchMember(Identified, Led, Protocol):
-    @property
-    def config(self) -> ServerConfig: ...
-
-    @property
-    def store(self) -> Store: ...
-
+class WatchMember(Identified, Led, Guarded, Protocol):
     @property
     def hub(self) -> WatchHub: ...
 
@@ -151,17 +155,12 @@ class LeaseDesk(Protocol):
     def ids(self) -> Sequence[int]: ...
 
 
-class LeaseMember(Identified, Led, Readable, Protocol):
-    @property
-    def config(self) -> ServerConfig: ...
-
+class LeaseMember(Identified, Led, Guarded, Protocol):
     @property
     def random(self) -> RandomSource: ...
 
     @property
     def leases(self) -> LeaseDesk: ...
-
-    def propose(self, kind: int, payload: bytes, done: Done) -> None: ...
 
     def has_room(self, cost: int) -> bool:
         """Whether a request that costs ``cost`` bytes stays below the quota."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from raftkv.api.rpc_pb2 import RangeRequest
 from raftkv.apply.range import query_of
@@ -19,6 +19,7 @@ from raftkv.errors import CustomSortOrder, RaftKVError, RevisionFilters
 from raftkv.mvcc.codec import encode_varint
 from raftkv.mvcc.query import RangeQuery, RangeResult, SortOrder, SortTarget
 from raftkv.mvcc.range_cursor import RangeCursor
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import KvMember, Proceed
 from raftkv.wire.service import Stream
@@ -27,10 +28,15 @@ ROWS_AT_FIRST = 10
 T = TypeVar("T")
 
 
+class _Checked(Protocol):
+    def __call__(self, produce: Callable[[], T], /) -> Callable[[], T]: ...
+
+
 class RangeStreamMethod:
     def __init__(self, member: KvMember) -> None:
         self._member = member
         self._headers = Headers(member)
+        self._guard = Guard(member)
         self._chunk_bytes = member.config.limits.request_bytes_max
 
     async def serve(self, stream: Stream) -> None:
@@ -42,23 +48,36 @@ class RangeStreamMethod:
     async def _answer(self, request: RangeRequest, stream: Stream) -> None:
         query = query_of(request)
         check_streamed(query)
-        begin = self._member.read_local if request.serializable else self._member.linearize
+
+        def local(proceed: Proceed) -> None:
+            self._guard.read_local(stream, proceed)
+
+        def checked(produce: Callable[[], T]) -> Callable[[], T]:
+            """Of each chunk: what is taken back meanwhile ends the stream."""
+
+            def go_on() -> T:
+                self._guard.check_keys(stream, query.key, query.range_end)
+                return produce()
+
+            return go_on
+
+        begin = local if request.serializable else self._member.linearize
         if query.count_only or not query.range_end:
-            stream.send(await _when(begin, lambda: self._whole(query)))
+            stream.send(await _when(begin, checked(lambda: self._whole(query))))
             return
-        cursor = await _when(begin, lambda: self._member.store.open_cursor(query))
-        await self._send(cursor, stream)
+        cursor = await _when(begin, checked(lambda: self._member.store.open_cursor(query)))
+        await self._send(cursor, stream, checked)
 
     def _whole(self, query: RangeQuery) -> bytes:
         """The answer in one message: it cannot be long."""
         result = self._member.store.range(query)
         return _message(range_reply(self._headers.encoder.field(result.revision), result))
 
-    async def _send(self, cursor: RangeCursor, stream: Stream) -> None:
+    async def _send(self, cursor: RangeCursor, stream: Stream, checked: _Checked) -> None:
         rows_max = ROWS_AT_FIRST
         is_end = False
         while not is_end:
-            page = await self._read(lambda: cursor.page(rows_max, self._chunk_bytes))  # noqa: B023
+            page = await self._read(checked(lambda: cursor.page(rows_max, self._chunk_bytes)))  # noqa: B023
             chunk, is_end = b"".join(page.rows), page.is_end
             await stream.drain()
             if is_end:

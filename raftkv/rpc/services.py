@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from raftkv.rpc.api_version import vet_api_version
+from raftkv.rpc.auth import auth_service
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.election import election_service
 from raftkv.rpc.health import Health
@@ -33,6 +34,7 @@ def services_of(member: Member, health: Health) -> tuple[Service, ...]:
             lease,
             maintenance_service(member),
             cluster_service(member),
+            auth_service(member),
             lock_service(member, own),
             election_service(member, own),
             health.service(),

@@ -13,6 +13,7 @@ from raftkv import ETCD_VERSION
 from raftkv.api.rpc_pb2 import SnapshotRequest, SnapshotResponse
 from raftkv.apply.state import parse
 from raftkv.errors import RaftKVError
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.member import MaintenanceMember
 from raftkv.server.backup import Backup
 from raftkv.wire.service import Stream
@@ -25,12 +26,13 @@ STORAGE_VERSION = ".".join(ETCD_VERSION.split(".")[:2]) + ".0"
 class SnapshotMethod:
     def __init__(self, member: MaintenanceMember) -> None:
         self._member = member
+        self._guard = Guard(member)
 
     async def serve(self, stream: Stream) -> None:
         async for payload in stream:
             parse(SnapshotRequest, payload)
             break
-        backup = await self._open()
+        backup = await self._open(stream)
         try:
             await self._send(backup, stream)
         finally:
@@ -46,7 +48,8 @@ class SnapshotMethod:
             await stream.drain()
         stream.send(_message(0, backup.digest))
 
-    async def _open(self) -> Backup:
+    async def _open(self, stream: Stream) -> Backup:
+        """For root: it holds all keys and all passwords' hashes."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[Backup] = loop.create_future()
 
@@ -59,7 +62,11 @@ class SnapshotMethod:
             else:
                 opened.set_result(outcome)
 
-        self._member.maintenance.open_backup(done)
+        def failed(error: BaseException) -> None:
+            if not opened.done():
+                opened.set_exception(error)
+
+        self._guard.as_root(stream, lambda: self._member.maintenance.open_backup(done), failed)
         return await opened
 
 

@@ -41,6 +41,10 @@ def read_for(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> Pro
     return proceed
 
 
+def fail_with(call: UnaryCall) -> Callable[[BaseException], None]:
+    return lambda error: call.fail(status_of(error))
+
+
 def answer(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> None:
     try:
         reply = produce()

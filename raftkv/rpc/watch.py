@@ -13,15 +13,20 @@ from collections.abc import Callable
 from google.protobuf.message import DecodeError
 
 from raftkv.api.rpc_pb2 import WatchCreateRequest, WatchRequest
-from raftkv.errors import Compacted, MalformedRequest
+from raftkv.errors import Compacted, MalformedRequest, RaftKVError
 from raftkv.mvcc.watcher import WatchSpec
-from raftkv.rpc.errors import status_of
+from raftkv.rpc.errors import Code, status_of
+from raftkv.rpc.guard import Guard
 from raftkv.rpc.member import WatchMember
 from raftkv.rpc.stream_admission import admitted_stream
 from raftkv.rpc.watch_stream import WatchStream
 from raftkv.wire.service import Service, Stream
 
 FROM_KEY = b"\0"
+
+CheckKeys = Callable[[bytes, bytes], None]
+"""Raises when whoever is at the other end may not read all keys of the range."""
+_GO_NAMES = {Code.UNAUTHENTICATED: "Unauthenticated", Code.PERMISSION_DENIED: "PermissionDenied"}
 
 
 def watch_service(member: WatchMember) -> Service:
@@ -35,14 +40,36 @@ def watch_service(member: WatchMember) -> Service:
 async def _serve(member: WatchMember, stream: Stream) -> None:
     outlet = _StreamOutlet(stream)
     watches = WatchStream(member, outlet)
+    guard = Guard(member)
+
+    def check_keys(key: bytes, range_end: bytes) -> None:
+        guard.check_keys(stream, key, range_end)
+
     try:
         async for payload in stream:
-            take_request(watches, payload)
+            if guard.is_up:
+                await _known(guard, stream)
+            take_request(watches, payload, check_keys)
         # The client has said all, and still watches: etcd, too, goes on until it goes away.
         await asyncio.get_running_loop().create_future()
     finally:
         watches.close()
         outlet.close()
+
+
+async def _known(guard: Guard, stream: Stream) -> None:
+    known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def proceed(error: RaftKVError | None) -> None:
+        if known.done():
+            return
+        if error is None:
+            known.set_result(None)
+        else:
+            known.set_exception(error)
+
+    guard.when_known(stream, proceed)
+    await known
 
 
 class _StreamOutlet:
@@ -69,7 +96,7 @@ class _StreamOutlet:
             self._draining.cancel()
 
 
-def take_request(watches: WatchStream, payload: bytes) -> None:
+def take_request(watches: WatchStream, payload: bytes, check_keys: CheckKeys) -> None:
     """One message of the client. A request of an unknown kind is ignored, as etcd does."""
     try:
         request = WatchRequest.FromString(payload)
@@ -77,15 +104,20 @@ def take_request(watches: WatchStream, payload: bytes) -> None:
         raise MalformedRequest(str(e)) from None
     match request.WhichOneof("request_union"):
         case "create_request":
-            _create(watches, request.create_request)
+            _create(watches, request.create_request, check_keys)
         case "cancel_request":
             watches.cancel(request.cancel_request.watch_id)
         case "progress_request":
             watches.answer_progress()
 
 
-def _create(watches: WatchStream, request: WatchCreateRequest) -> None:
+def _create(watches: WatchStream, request: WatchCreateRequest, check_keys: CheckKeys) -> None:
     key, end = request.key or FROM_KEY, request.range_end
+    try:
+        check_keys(key, end)
+    except RaftKVError as refused:
+        watches.refuse(_as_go_says(refused))
+        return
     if end and end != FROM_KEY and end <= key:
         watches.refuse("mvcc: watcher range is empty")
         return
@@ -109,3 +141,10 @@ def _create(watches: WatchStream, request: WatchCreateRequest) -> None:
         fragment=request.fragment,
         progress_notify=request.progress_notify,
     )
+
+
+def _as_go_says(refused: RaftKVError) -> str:
+    """etcd puts the text of a gRPC error there, as Go formats it."""
+    status = status_of(refused)
+    name = _GO_NAMES.get(Code(status.code), "InvalidArgument")
+    return f"rpc error: code = {name} desc = {status.message}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import ceil
 
+from raftkv.auth.passwords import COST_MAX, COST_MIN
 from raftkv.errors import ConfigError
 from raftkv.server.operations import Operations
 from raftkv.tls.settings import NO_CLIENT_TLS, NO_PEER_TLS, TlsSettings
@@ -121,6 +122,11 @@ class ServerConfig:
     cors: frozenset[str] = frozenset("*")
     host_whitelist: frozenset[str] = frozenset("*")
     """Names in Host that plain HTTP answers to."""
+    auth_token: str = "simple"
+    """Which tokens a login gets: "simple", or "jwt," and its options."""
+    auth_token_ttl_s: int = 300
+    """How long a simple token lives on after its last use."""
+    bcrypt_cost: int = 10
     limits: Limits = Limits()
 
     def validate(self) -> None:
@@ -157,6 +163,12 @@ class ServerConfig:
             )
         if self.snapshot_count <= 0:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")
+        if self.auth_token_ttl_s <= 0:
+            raise ConfigError(f"--auth-token-ttl must be above 0 s, got {self.auth_token_ttl_s}")
+        if not COST_MIN <= self.bcrypt_cost <= COST_MAX:
+            raise ConfigError(
+                f"--bcrypt-cost must be from {COST_MIN} to {COST_MAX}, got {self.bcrypt_cost}"
+            )
 
     @property
     def election_timeout_ticks(self) -> int:

@@ -56,6 +56,10 @@ class Workers(Protocol):
     @property
     def snapshot(self) -> Worker: ...
 
+    @property
+    def passwords(self) -> Sequence[Worker]:
+        """As many as passwords may be hashed at once."""
+
 
 class Companion(Protocol):
     """What lives beside the engine and by its time."""
@@ -348,6 +352,7 @@ class Engine:
         self.foundation.store.reload()
         self.foundation.leases.reload()
         self.applier.alarms.reload()
+        self.applier.auth.reload()
         self.hub.restored()
         self.reconfiguration.restored(applied.conf_state)
 

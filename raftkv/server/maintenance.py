@@ -11,6 +11,7 @@ import logging
 from raftkv.api.rpc_pb2 import AlarmRequest, AlarmType
 from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
+from raftkv.apply.behalf import encode_as_member
 from raftkv.errors import RaftKVError
 from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.hash import HashResult
@@ -171,8 +172,10 @@ class Maintenance:
         self._scheduler.call_later(LOOK_INTERVAL_S, self._look)
 
     def _propose(self, kind: int, payload: bytes, done: Done) -> None:
+        """In this member's own name: nobody's token is asked for, with auth enabled too."""
+        own = encode_as_member(kind, payload)
         try:
-            self._engine.proposals.add(kind, payload, done, self._scheduler.now())
+            self._engine.proposals.add(RequestKind.AS_MEMBER, own, done, self._scheduler.now())
         except RaftKVError as error:
             done(error)
             return

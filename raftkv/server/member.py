@@ -22,6 +22,7 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
 from raftkv.raft.message import NO_NODE, Entry, Message
 from raftkv.scheduler import Scheduler
+from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
@@ -64,6 +65,7 @@ class Member:
         transport: Transport,
         random: RandomSource,
         fatal: Callable[[BaseException], None],
+        auth: AuthSettings | None = None,
     ) -> None:
         self.config = config
         self.cluster_id = foundation.cluster_id
@@ -90,6 +92,9 @@ class Member:
         self._heard: set[int] = set()
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
         self._engine.companion = self.leases
+        book = self._engine.applier.auth
+        settings = auth or AuthSettings()
+        self.authority = Authority(book, foundation.leases, self, workers.passwords, settings)
 
     def _make_leasing(self, book: LeaseBook, transport: Transport, first_number: int) -> Leasing:
         config, node, queue = self.config, self._engine.node, self._engine.queue

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from raftkv.auth.passwords import COST_MIN
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.introduction import Answers, ClusterView
 from raftkv.server.operations import Operations
@@ -55,6 +56,7 @@ class SimulatedCluster:
             pre_vote=pre_vote,
             quota_backend_bytes=quota_backend_bytes,
             operations=operations or Operations(),
+            bcrypt_cost=COST_MIN,
             limits=limits or Limits(),
         )
         self.machines = [self._machine(name) for name in names]

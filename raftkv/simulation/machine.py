@@ -15,6 +15,7 @@ from typing import Protocol
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import ConfigError, Corrupt, RaftKVError
 from raftkv.raft.message import Message
+from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation, OpenBackend, holds_data, open_foundation
 from raftkv.server.introduction import Answers, Joining, judge_existing, judge_new
@@ -36,6 +37,7 @@ class VirtualWorkers:
     wal: VirtualWorker
     backend: VirtualWorker
     snapshot: VirtualWorker
+    passwords: list[VirtualWorker]
 
 
 class Storage(Protocol):
@@ -115,7 +117,8 @@ class MemberProcess:
         self.foundation: Foundation = open_foundation(
             config, storage.disk, storage.open_backend(), joining
         )
-        self.workers = VirtualWorkers(*(VirtualWorker(self.clock, latency_s) for _ in range(3)))
+        wal, backend, snapshot, password = (VirtualWorker(self.clock, latency_s) for _ in range(4))
+        self.workers = VirtualWorkers(wal, backend, snapshot, [password])
         self.member = Member(
             config,
             self.foundation,
@@ -124,6 +127,7 @@ class MemberProcess:
             transport=VirtualTransport(network, self.foundation.member_id, storage.disk.read),
             random=random,
             fatal=fatal,
+            auth=AuthSettings(token_ttl_s=config.auth_token_ttl_s, bcrypt_cost=config.bcrypt_cost),
         )
 
     # --- the network's Host ---------------------------------------------------------------------

@@ -34,13 +34,18 @@ class Outcome:
 
 
 class Etcdctl:
-    """Runs etcdctl with ``--endpoints``; arguments are its own."""
+    """Runs etcdctl with ``--endpoints``; arguments are its own. ``user`` is "name:password"."""
 
-    def __init__(self, *endpoints: str) -> None:
+    def __init__(self, *endpoints: str, user: str = "") -> None:
         self.endpoints = endpoints
+        self._login = [f"--user={user}"] if user else []
+
+    def logged_in(self, user: str) -> Etcdctl:
+        """The same endpoints, as a user."""
+        return Etcdctl(*self.endpoints, user=user)
 
     def command(self, *arguments: str) -> list[str]:
-        return ["etcdctl", f"--endpoints={','.join(self.endpoints)}", *arguments]
+        return ["etcdctl", f"--endpoints={','.join(self.endpoints)}", *self._login, *arguments]
 
     def run(self, *arguments: str, stdin: str = "") -> Outcome:
         done = subprocess.run(

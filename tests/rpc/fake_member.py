@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from random import Random
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -12,11 +13,13 @@ from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.applier import Applier
 from raftkv.apply.batch import Batch
 from raftkv.apply.membership import MemberInfo
+from raftkv.auth.passwords import COST_MIN
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import RaftKVError
 from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.hash import BackendHash, HashResult
 from raftkv.mvcc.store import Store
+from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.status import MemberStatus
@@ -64,6 +67,30 @@ class FakeCall:
         return self.answers[0]
 
 
+class _Now:
+    """A worker and a clock that wait for nobody: ``time`` moves when a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        callback()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any:
+        raise AssertionError("nothing here waits for a time")
+
+    def run(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        try:
+            job()
+        except RaftKVError as error:
+            done(error)
+        else:
+            done(None)
+
+
 class FakeUpkeep:
     """Hashes at once; ``moved`` notes the target of a MoveLeader and answers ``error``."""
 
@@ -97,7 +124,9 @@ class FakeMember:
     ``release``; ``error`` is what they are answered with instead; ``refusal`` is what changes of
     members raise at once."""
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self, path: Path, limits: Limits | None = None, auth: AuthSettings | None = None
+    ) -> None:
         self.config = ServerConfig(limits=limits or Limits())
         self.cluster_id = CLUSTER_ID
         self.member_id = MEMBER_ID
@@ -115,6 +144,15 @@ class FakeMember:
             cluster_id=CLUSTER_ID,
             member_id=MEMBER_ID,
         )
+        self.scheduler = _Now()
+        self.random = Random(7)
+        self.authority = Authority(
+            self.applier.auth,
+            self.lease_book,
+            self,
+            [self.scheduler],
+            auth or AuthSettings(bcrypt_cost=COST_MIN),
+        )
         self.asked: list[str] = []
         self.hold = False
         self.error: RaftKVError | None = None
@@ -126,6 +164,10 @@ class FakeMember:
         self._held: list[Callable[[], None]] = []
         self._compaction_waiters: list[Callable[[], None]] = []
         self._sequence = 0
+
+    @property
+    def applied_index(self) -> int:
+        return self._sequence
 
     def propose(
         self, kind: int, payload: bytes, done: Callable[[bytes | RaftKVError], None]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from fake_member import FakeMember, failure, reply
+from fake_member import FakeCall, FakeMember, failure, reply
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.errors import MalformedRequest, RaftKVError, RequestTimeout
@@ -111,7 +111,7 @@ def test_keep_alives_are_answered_in_their_order(lessee: LeaseMember) -> None:
     TTL 0; a failed renewal ends it, and nothing comes after that."""
     sent: list[bytes] = []
     failed: list[RaftKVError] = []
-    stream = KeepAlives(lessee, sent.append, failed.append)
+    stream = KeepAlives(lessee, FakeCall(), sent.append, failed.append)
     for lease_id in (1, 2, 3, 4):
         stream.take_request(keep_alive(lease_id))
     renewals = lessee.leases.renewals

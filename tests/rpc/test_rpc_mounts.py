@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import listen
 from raftkv.wire.service import Service
 from tests.rpc.fake_member import FakeMember
+from tests.rpc.guarded_member import ANN, BOB, ROOT, found
 from tests.wire import grpcio_mount
 
 KEYS = (b"a", b"b", b"b/1", b"b/2", b"c")
@@ -42,14 +44,23 @@ def services(path: Path) -> list[Service]:
 @pytest.fixture
 async def channels(tmp_path: Path) -> AsyncIterator[tuple[aio.Channel, aio.Channel]]:
     """A channel to each mount; each mount has a member of its own, with the same ids."""
-    ours = await listen(services(tmp_path / "ours"), None, ("127.0.0.1", 0))
+    async with mounted(services(tmp_path / "ours"), services(tmp_path / "theirs")) as both:
+        yield both
+
+
+@asynccontextmanager
+async def mounted(
+    first: Sequence[Service], second: Sequence[Service]
+) -> AsyncIterator[tuple[aio.Channel, aio.Channel]]:
+    """``first`` on our wire, ``second`` on grpcio's server."""
+    ours = await listen(first, None, ("127.0.0.1", 0))
     limit = WireLimits().message_bytes_max
-    theirs, port = await grpcio_mount.start(services(tmp_path / "theirs"), limit)
+    theirs, port = await grpcio_mount.start(second, limit)
     async with (
-        aio.insecure_channel(f"127.0.0.1:{ours.port}") as first,
-        aio.insecure_channel(f"127.0.0.1:{port}") as second,
+        aio.insecure_channel(f"127.0.0.1:{ours.port}") as one,
+        aio.insecure_channel(f"127.0.0.1:{port}") as other,
     ):
-        yield first, second
+        yield one, other
     await ours.close(0)
     await theirs.stop(None)
 
@@ -109,11 +120,13 @@ def requests(seed: int, count: int) -> list[tuple[str, Message]]:
     return made
 
 
-async def ask(channel: aio.Channel, method: str, payload: bytes) -> tuple[bytes, int, str]:
+async def ask(
+    channel: aio.Channel, method: str, payload: bytes, *metadata: tuple[str, str]
+) -> tuple[bytes, int, str]:
     """The answer's own bytes, or the code and the words of the refusal."""
     call = channel.unary_unary(f"/etcdserverpb.{method}")
     try:
-        return await asyncio.wait_for(call(payload), SECONDS), 0, ""
+        return await asyncio.wait_for(call(payload, metadata=metadata), SECONDS), 0, ""
     except aio.AioRpcError as error:
         return b"", error.code().value[0], error.details() or ""
 
@@ -210,3 +223,37 @@ async def test_range_streams_are_byte_equal(channels: tuple[aio.Channel, aio.Cha
         if not ours[1]:
             assert (whole, code) == (api.RangeResponse.FromString(answer), 0)
         assert (len(ours[0]) > 2) == (not ours[1])
+
+
+async def test_guarded_answers_are_byte_equal(tmp_path: Path) -> None:
+    """With auth enabled, as nobody, as each user and with a token that is none: the same requests,
+    in the same order, and users, roles and tokens among them."""
+    members = [found(tmp_path / "ours"), found(tmp_path / "theirs")]
+    assert members[0].tokens == members[1].tokens, "chance is given, so that both may be compared"
+    tokens = [members[0].tokens[name] for name in (ANN, BOB, ROOT)]
+    random = Random(5)
+    asked: list[tuple[str, Message]] = requests(11, 100)[:-1]
+    asked += [
+        ("Auth/AuthStatus", api.AuthStatusRequest()),
+        ("Auth/Authenticate", api.AuthenticateRequest(name="ann", password="ann's")),
+        ("Auth/Authenticate", api.AuthenticateRequest(name="ann", password="bob's")),
+        ("Auth/UserAdd", api.AuthUserAddRequest(name="new", password="pw")),
+        ("Auth/UserGet", api.AuthUserGetRequest(name="ann")),
+        ("Auth/UserList", api.AuthUserListRequest()),
+        ("Auth/RoleGet", api.AuthRoleGetRequest(role="ann's role")),
+        ("Auth/RoleList", api.AuthRoleListRequest()),
+        ("Lease/LeaseGrant", api.LeaseGrantRequest(TTL=5)),
+        ("Lease/LeaseLeases", api.LeaseLeasesRequest()),
+    ]
+    every = [list(m.services.values()) for m in members]
+    refused = 0
+    async with mounted(*every) as channels:
+        for method, request in asked:
+            payload = request.SerializeToString()
+            for token in (*random.sample(tokens, 2), "madeup.1", ""):
+                name = random.choice(("token", "authorization"))
+                metadata = ((name, token),) if token else ()
+                first, second = [await ask(c, method, payload, *metadata) for c in channels]
+                assert first == second, (method, request)
+                refused += first[1] in (3, 7, 16)
+    assert refused > 200, refused

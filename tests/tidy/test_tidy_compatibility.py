@@ -4,7 +4,7 @@ running member's, in tests/e2e.)"""
 from __future__ import annotations
 
 from raftkv.api import rpc_pb2
-from raftkv.cli.flags import FLAGS, NOT_YET
+from raftkv.cli.flags import FLAGS
 from raftkv.cli.settings import CONFIG_FILE
 from raftkv.rpc.health import Health
 from raftkv.rpc.services import services_of
@@ -54,9 +54,8 @@ def test_every_method_has_a_row() -> None:
 
 
 def test_every_flag_has_a_row() -> None:
-    """A row's state is the flag's own (``Flag.state``), or "not yet" for one of NOT_YET."""
+    """A row's state is the flag's own (``Flag.state``)."""
     known = {f"--{flag.name}": {flag.state.value} for flag in (*FLAGS, CONFIG_FILE)}
-    known |= {f"--{name}": {"not yet"} for name in NOT_YET}
     known["--version"] = {"yes"}
     wrong = difference("flags.md", rows_of("flags.md"), known)
     assert not wrong, wrong

@@ -1,0 +1,1 @@
+"""Who may do what: users, roles, their permissions, and how a caller shows who it is."""
