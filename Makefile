@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
+.PHONY: help run test test-long check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -20,6 +20,9 @@ run: $(STAMP) ## start a 3-member cluster on this machine (ARGS="--members 5 --b
 
 test: $(STAMP) tools lint ## everything CI needs: format, lint, types, layers, all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(STAMP) tools ## what takes minutes: random seeds, fuzz, load (RAFTKV_LONG_SECONDS=3600 for more)
+	@$(BIN)/python -m pytest -m long -s $(ARGS)
 
 check: $(STAMP) lint fast-tests ## the same without the slow and the end-to-end tests: under a minute
 

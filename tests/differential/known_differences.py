@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tests.differential.operations import Fields, Operation, Unary
 from tests.differential.store import Outcome
@@ -36,9 +35,14 @@ def _unmarshal_text(operation: Operation, ours: Outcome, theirs: Outcome) -> Out
 
 
 def _unknown_sort_order(operation: Operation, ours: Outcome, theirs: Outcome) -> Outcome:
-    if isinstance(operation, Unary) and operation.fields.get("sort_order", 0) not in SORT_ORDERS:
-        if operation.method == "KV/Range" and theirs.code == "OK":
-            return Outcome(code="INVALID_ARGUMENT", text="etcdserver: invalid sort option")
+    if (
+        isinstance(operation, Unary)
+        and operation.fields.get("sort_order", 0) not in SORT_ORDERS
+        and operation.method == "KV/Range"
+        and theirs.code == "OK"
+        and ours.code in ("INVALID_ARGUMENT", "400/3")
+    ):
+        return Outcome(code=ours.code, text="etcdserver: invalid sort option")
     return theirs
 
 

@@ -23,11 +23,13 @@ from tests.differential.operations import (
     script,
 )
 from tests.differential.store import Outcome, Store
-from tests.differential.watching import FENCE_ID_FIRST, Watching
+from tests.differential.watching import FENCE_ID_FIRST, WAIT_SECONDS, Watching
 
 FENCE_KEY = b"\xff\xff fence"
 RESET_KEY = b"\0 reset"
 ALIGNING_PUTS_MAX = 10_000
+SHRINKING_SECONDS = 1.0
+"""How long raftkv may take for what etcd has sent, once a difference is known and is shrunk."""
 
 
 class Difference(AssertionError):
@@ -54,11 +56,13 @@ class Pair:
         self.theirs = theirs
         self.stores = (ours, theirs)
         self.played = 0
+        self.alike_seconds = WAIT_SECONDS
 
     def check(self, operations: list[Operation]) -> None:
         """Raises Difference, with a program that shows it again."""
         found = self.play(operations)
         if found is not None:
+            self.alike_seconds = SHRINKING_SECONDS
             text = script(operations, members=len(self.ours.channels))
             raise Difference(f"{found}\n\nThis program shows it again:\n\n{text}\n")
 
@@ -76,7 +80,7 @@ class Pair:
             example.close()
 
     def align(self) -> None:
-        """Both empty, at one revision, compacted at it, with nothing but a tombstone there."""
+        """Both at one revision, compacted at it, with nothing but the key that was put there."""
         for store in self.stores:
             for lease in store.call("Lease/LeaseLeases").leases:
                 store.call("Lease/LeaseRevoke", ID=lease.ID)
@@ -88,8 +92,7 @@ class Pair:
         for _ in range(missing):
             behind.call("KV/Put", key=RESET_KEY)
         for store in self.stores:
-            store.call("KV/Put", key=RESET_KEY)
-            store.base = store.call("KV/DeleteRange", key=b"\0", range_end=b"\0").header.revision
+            store.base = store.call("KV/Put", key=RESET_KEY).header.revision
             store.call("KV/Compact", revision=store.base)
         bases = [store.base for store in self.stores]
         assert bases[0] == bases[1], f"the stores are not at one revision: {bases}"
@@ -107,7 +110,7 @@ class _Example:
         self._pair = pair
         self._watching: list[Watching] = []
         self._fences = 0
-        self._progress = 0
+        self._compacted = 0
 
     def step(self, operation: Operation) -> Found | None:
         if isinstance(operation, Unary | Bytes | KeepAlive):
@@ -120,6 +123,8 @@ class _Example:
                 store.finish(operation, call)
                 for store, call in zip(self._pair.stores, calls, strict=True)
             )
+            if _compacts(operation) and theirs.code == "OK" and isinstance(operation, Unary):
+                self._compacted = self._pair.theirs.resolved(operation.fields["revision"])
             return self._pair.judged(operation, ours, theirs)
         if isinstance(operation, WatchCreate):
             return self._create(operation)
@@ -153,21 +158,27 @@ class _Example:
             store.catch_up(self._pair.played)
             fields = store.resolved(operation.fields)
             start = fields.get("start_revision", 0)
+            if start == self._compacted and start > 0:
+                # 3.5.1 loses a tombstone at the compacted revision, later versions keep it.
+                fields["start_revision"] = start = start + 1
             watching.create(fields, in_step=start == 0 or start > store.revision())
         return None
 
     def _ask_progress(self, operation: WatchProgress) -> Found | None:
+        """Since 3.5.8 only a stream whose watchers all have what there is gets an answer; 3.5.1
+        answers always."""
+        before = [len(watching.progress()) for watching in self._watching]
+        theirs = self._watching[1]
+        is_due = theirs.all_have_begun(self._pair.theirs.revision())
         for watching in self._watching:
             watching.send(progress_request={})
         found = self._settle(operation)
-        if found is not None:
-            return found
-        answers = [watching.progress() for watching in self._watching]
-        new = [answer[self._progress :] for answer in answers]
-        if answers[0] != answers[1]:
-            found = self._pair.judged(operation, *new)
-        # A store may leave an answer out and still be right: from here on it counts as given.
-        return found
+        answers = [
+            watching.progress()[count:]
+            for watching, count in zip(self._watching, before, strict=True)
+        ]
+        wanted = answers[1] if is_due else []
+        return found or self._pair.judged(operation, answers[0], wanted)
 
     def _settle(self, operation: Operation | None) -> Found | None:
         """Until etcd has sent all it will, and raftkv the same."""
@@ -176,7 +187,7 @@ class _Example:
                 self._fence(store, watching, FENCE_ID_FIRST + 2 * self._fences + number)
         self._fences += 1
         ours, theirs = self._watching
-        if ours.wait_alike(theirs):
+        if ours.wait_alike(theirs, self._pair.alike_seconds):
             return None
         return self._pair.judged(operation or WatchProgress(), ours.shapes(), theirs.shapes())
 
@@ -194,4 +205,3 @@ class _Example:
 
 def _compacts(operation: Unary | Bytes | KeepAlive) -> bool:
     return not isinstance(operation, KeepAlive) and operation.method == "KV/Compact"
-

@@ -33,6 +33,7 @@ def started_pair(directory: Path, *, members: int) -> Iterator[Pair]:
             stack.callback(store.close)
             stores.append(store)
         yield Pair(*stores)
+        stores[0].cluster.wait_alike()
         broken = stores[0].cluster.broken_log_lines()
         assert not broken, "\n".join(broken)
 

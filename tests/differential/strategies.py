@@ -37,24 +37,26 @@ METHODS = [
 
 members = st.integers(0, 2)
 flags = st.sampled_from([False, False, False, True])
-keys = st.sampled_from([*KEYS, *KEYS, b""])
+keys = st.sampled_from([*(KEYS * 5), b""])
 some_keys = st.sampled_from(KEYS)
 ends = st.sampled_from([b"", b"", b"", b"\0", *KEYS, b"d", b"\xff\xff"])
 values = st.sampled_from([b"", b"1", b"2", b"10", b"\0\xff"])
 revisions = st.one_of(
-    st.integers(-3, 12).map(Rev), st.sampled_from([-1, 1, Rev(1000), 2**63 - 1, -(2**63)])
+    st.integers(-2, 4).map(Rev),
+    st.integers(0, 16).map(Rev),
+    st.sampled_from([-1, 1, Rev(1000), 2**63 - 1, -(2**63)]),
+)
+# Not negative: a 3.5.1 makes a watcher and cancels it as compacted, later versions make none.
+starts = st.one_of(
+    st.just(0), st.integers(-1, 8).map(Rev), st.integers(4, 12).map(Rev), st.just(Rev(1000))
 )
 leases: st.SearchStrategy[Any] = st.one_of(
     st.integers(0, LEASES - 1).map(lambda number: LEASE_ID_FIRST + number),
+    st.integers(0, LEASES - 1).map(lambda number: LEASE_ID_FIRST + number),
+    st.just(0),
     st.builds(ChosenLease, st.integers(0, 2)),
     st.sampled_from([1, -5]),
 )
-
-
-def fields(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrategy[Fields]:
-    return st.fixed_dictionaries(required, optional={
-        name: strategy for name, strategy in optional.items()
-    })
 
 
 def _message(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrategy[Fields]:
@@ -64,7 +66,7 @@ def _message(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStr
     def chosen(picked: list[str]) -> st.SearchStrategy[Fields]:
         return st.fixed_dictionaries(required | {name: optional[name] for name in picked})
 
-    return st.lists(st.sampled_from(names), max_size=3, unique=True).flatmap(chosen)
+    return st.lists(st.sampled_from(names), max_size=4, unique=True).flatmap(chosen)
 
 
 ranges = _message(
@@ -85,8 +87,9 @@ ranges = _message(
 )
 # Not inside of a txn: etcd 3.5.1 does not look at it and does the rest. And not with an unknown
 # sort_target, which ends an etcd 3.5.1.
-unknown_orders = st.builds(lambda key, order: {"key": key, "sort_order": order}, keys,
-    st.sampled_from([3, 7, -1]))
+unknown_orders = st.builds(
+    lambda key, order: {"key": key, "sort_order": order}, keys, st.sampled_from([3, 7, -1])
+)
 puts = _message(
     {"key": keys, "value": values},
     {"lease": leases, "prev_kv": st.booleans(), "ignore_value": flags, "ignore_lease": flags},
@@ -114,7 +117,7 @@ def _requests(txns: st.SearchStrategy[Fields] | None) -> st.SearchStrategy[Field
         st.fixed_dictionaries({"request_put": puts}),
         st.fixed_dictionaries({"request_range": ranges}),
         st.fixed_dictionaries({"request_delete_range": deletes}),
-        st.sampled_from([{}, {"request_put": {"key": b"c", "value": b"3"}}]),
+        st.sampled_from([*[{"request_put": {"key": key, "value": b"3"}} for key in KEYS], {}]),
     ]
     if txns is not None:
         kinds.append(st.fixed_dictionaries({"request_txn": txns}))
@@ -202,9 +205,7 @@ lease = st.one_of(
     unary("Lease/LeaseLeases", st.just({})),
     st.builds(KeepAlive, st.lists(leases, min_size=1, max_size=3).map(tuple), members),
 )  # fmt: skip
-garbage = st.builds(
-    Bytes, st.sampled_from(METHODS), st.binary(min_size=1, max_size=12), members
-)
+garbage = st.builds(Bytes, st.sampled_from(METHODS), st.binary(min_size=1, max_size=12), members)
 unknown = st.builds(
     Bytes,
     st.sampled_from(["KV/Frobnicate", "Nothing/Range", "KV/"]),
@@ -216,9 +217,8 @@ watch = st.one_of(
     st.builds(
         WatchCreate,
         _message(
-            {"key": keys, "range_end": ends},
+            {"key": keys, "range_end": ends, "start_revision": starts},
             {
-                "start_revision": revisions,
                 "progress_notify": flags,
                 "filters": st.lists(st.sampled_from([0, 1, 7]), max_size=2),
                 "prev_kv": st.booleans(),
@@ -227,11 +227,37 @@ watch = st.one_of(
             },
         ),
     ),
-    st.builds(WatchCancel, st.integers(-1, 4)),
+    st.builds(WatchCancel, st.integers(-1, 2)),
     st.builds(WatchProgress),
 )
 
-unary_sequences = st.lists(st.one_of(kv, kv, kv, lease, bad), min_size=1, max_size=25)
-watch_sequences = st.lists(
-    st.one_of(watch, written, written, kv, lease), min_size=2, max_size=16
-).map(lambda operations: [WatchCreate({"key": b"\0", "range_end": b"\0"}), *operations])
+# Most sequences begin with keys and a lease that the rest can meet.
+beginnings: st.SearchStrategy[list[Operation]] = st.sampled_from([0, 1, 1]).map(
+    lambda wanted: (
+        [
+            Unary("Lease/LeaseGrant", {"ID": LEASE_ID_FIRST, "TTL": LEASE_TTL_S}),
+            Unary("KV/Put", {"key": b"a", "value": b"1", "lease": LEASE_ID_FIRST}),
+            Unary("KV/Put", {"key": b"b", "value": b"2"}),
+            Unary("KV/Put", {"key": b"a", "value": b"2", "lease": LEASE_ID_FIRST}),
+        ]
+        * wanted
+    )
+)
+
+
+def _sequences(
+    operations: st.SearchStrategy[Operation], *, at_least: int, at_most: int
+) -> st.SearchStrategy[list[Operation]]:
+    rest = st.lists(operations, min_size=at_least, max_size=at_most)
+    return st.builds(lambda beginning, rest: beginning + rest, beginnings, rest)
+
+
+unary_sequences = _sequences(st.one_of(kv, kv, kv, lease, bad), at_least=5, at_most=40)
+watch_sequences = _sequences(
+    st.one_of(watch, watch, written, written, kv, lease), at_least=5, at_most=25
+)
+json_sequences = _sequences(
+    st.one_of(kv, kv, kv, lease.filter(lambda each: isinstance(each, Unary))),
+    at_least=5,
+    at_most=25,
+)

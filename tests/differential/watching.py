@@ -29,10 +29,15 @@ class Life:
     """One watcher. ``batches`` is (header's revision, number of events) of each response."""
 
     created: dict[str, Any]
+    start: int
     in_step: bool
     events: list[dict[str, Any]] = field(default_factory=list)
     batches: list[tuple[int, int]] = field(default_factory=list)
     canceled: dict[str, Any] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.canceled is not None or bool(self.created.get("canceled"))
 
     def shape(self) -> dict[str, Any]:
         """What must be equal. How a watcher that catches up has its events cut into responses is
@@ -54,7 +59,7 @@ class Watching:
         self._responses: list[pb.WatchResponse] = []
         self._error: grpc.RpcError | None = None
         self._changed = threading.Condition()
-        self._in_step: list[bool] = []
+        self._starts: list[tuple[int, bool]] = []
         channel = store.channels[member % len(store.channels)]
         self._call = channel.stream_stream("/etcdserverpb.Watch/Watch")(
             iter(self._requests.get, None)
@@ -68,24 +73,25 @@ class Watching:
         """Returns once it was answered."""
         count = self._count_created()
         if fields.get("watch_id", 0) < FENCE_ID_FIRST:
-            self._in_step.append(in_step)
+            self._starts.append((fields.get("start_revision", 0), in_step))
         self.send(create_request=fields)
         self.wait(lambda: self._count_created() > count, f"the answer to the create {fields}")
 
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
+    def wait(self, condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         with self._changed:
             while not condition():
                 if self._error is not None:
                     raise AssertionError(f"{self._store.name}'s Watch stream: {self._error}")
                 if not self._changed.wait(max(deadline - time.monotonic(), 0)):
-                    raise TimedOut(f"{self._store.name}: {WAIT_SECONDS:g} s without {what}")
+                    raise TimedOut(f"{self._store.name}: {seconds:g} s without {what}")
 
-    def wait_alike(self, other: Watching) -> bool:
+    def wait_alike(self, other: Watching, seconds: float) -> bool:
         """Until this stream's lives equal those of ``other``, which has all it will get."""
         wanted = other.shapes()
+        what = "the responses that the other store sent"
         try:
-            self.wait(lambda: self.shapes() == wanted, "the responses that the other store sent")
+            self.wait(lambda: self.shapes() == wanted, what, seconds)
         except TimedOut:
             return False
         return True
@@ -96,9 +102,15 @@ class Watching:
     def progress(self) -> list[int]:
         """The revisions of the answers to progress requests."""
         return [
-            each.header.revision for each in self._responses if each.watch_id == ALL_WATCHERS
-            and not each.created
+            each.header.revision
+            for each in self._responses
+            if each.watch_id == ALL_WATCHERS and not each.created
         ]
+
+    def all_have_begun(self, revision: int) -> bool:
+        """Whether there are watchers, none of which waits for a revision after ``revision``."""
+        live = [life for life in self._lives() if not life.is_over]
+        return bool(live) and all(life.start <= revision for life in live)
 
     def is_live(self, watch_id: int) -> bool:
         live = False
@@ -123,7 +135,7 @@ class Watching:
                 continue
             plain = self._store.plain(response)
             if response.created:
-                current[number] = Life(plain, self._in_step[len(lives)])
+                current[number] = Life(plain, *self._starts[len(lives)])
                 lives.append(current[number])
                 continue
             life = current[number]
