@@ -69,6 +69,7 @@ lock: $(STAMP) ## pin the newest versions that pyproject.toml allows
 
 tools:
 	@.ci/tools
+	@.ci/clients
 
 # Rebuilt only when the lock or the packaging changes.
 $(STAMP): requirements.lock pyproject.toml .ci/venv
