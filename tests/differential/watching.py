@@ -115,7 +115,7 @@ class Watching:
     def is_live(self, watch_id: int) -> bool:
         live = False
         for response in list(self._responses):
-            if response.watch_id == watch_id:
+            if response.watch_id == watch_id and (response.created or response.canceled):
                 live = not response.canceled
         return live
 
