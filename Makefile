@@ -69,6 +69,7 @@ lock: $(STAMP) ## pin the newest versions that pyproject.toml allows
 
 tools:
 	@.ci/tools
+	@.ci/clients
 
 # Rebuilt only when the lock or the packaging changes.
 $(STAMP): requirements.lock pyproject.toml .ci/venv
@@ -76,4 +77,4 @@ $(STAMP): requirements.lock pyproject.toml .ci/venv
 	@touch $@
 
 clean: ## remove the virtual environment, caches and local data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tools data

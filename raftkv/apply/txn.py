@@ -4,7 +4,8 @@ Owns: choosing the branch, checking it, running it, and its reply. Three passes,
 
   1. ``_choose`` evaluates the compares, those of nested txns too, against the state before the
      txn, and translates the operations of the branches taken;
-  2. ``_Checks`` looks for all that etcd refuses at apply, in the order of the operations;
+  2. ``_Checks`` looks for all that etcd refuses at apply: first the puts, then the ranges, nested
+     ones too, so that of two errors the same one is told;
   3. ``_Run`` executes. Nothing can fail any more, so a refused txn leaves no effect.
 
 Must never do: check anything after the first write. ``raftkv.apply.txn_check`` has refused what
@@ -144,10 +145,20 @@ class _Checks:
         self._deleted_from: list[bytes] = []
 
     def check(self, branch: _Branch) -> None:
+        self._check_puts(branch)
+        self._check_ranges(branch)
+
+    def _check_ranges(self, branch: _Branch) -> None:
         for step in branch.steps:
             match step:
                 case RangeQuery():
                     check_revision(step, self._store)
+                case _Branch():
+                    self._check_ranges(step)
+
+    def _check_puts(self, branch: _Branch) -> None:
+        for step in branch.steps:
+            match step:
                 case PutRequest():
                     check_key_exists(step, self._store)
                     self._check_not_deleted(step)
@@ -156,7 +167,7 @@ class _Checks:
                     if step.range_end == FROM_KEY:
                         self._deleted_from.append(step.key)
                 case _Branch():
-                    self.check(step)
+                    self._check_puts(step)
 
     def _check_not_deleted(self, put: PutRequest) -> None:
         """A from-key delete is the one that may come before a put of the same txn (etcd does not

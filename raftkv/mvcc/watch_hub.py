@@ -34,6 +34,8 @@ class WatchHub:
         self._paused: set[Watcher] = set()
         self._published = store.current_revision
         self.on_work: Callable[[], None] = lambda: None
+        self.streams = 0
+        """How many streams their owners have open; they share what may wait for slow readers."""
 
     # --- watchers come and go -------------------------------------------------------------------
 

@@ -68,9 +68,13 @@ class WatchStream:
         self._next_id = 0
         limits = member.config.limits
         self._backlog_bytes_max = limits.watch_backlog_bytes_max
+        self._backlog_bytes_min = min(limits.watch_backlog_bytes_min, self._backlog_bytes_max)
+        self._backlogs_bytes_max = limits.watch_backlogs_bytes_max
         self._fragment_bytes = limits.request_bytes_max + FRAGMENT_OVERHEAD_BYTES
         self._draining = False
         self._progress_timer: Timer | None = None
+        self._closed = False
+        self._hub.streams += 1
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -118,6 +122,10 @@ class WatchStream:
             self._send(_id_field(ALL_WATCHERS), b"")
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._hub.streams -= 1
         for watch in list(self._watches.values()):
             self._forget(watch)
         if self._progress_timer is not None:
@@ -135,7 +143,8 @@ class WatchStream:
         for part in parts[:-1]:
             self._outlet.send(b"".join((header, _FRAGMENT, *part)))
         self._outlet.send(b"".join((header, *parts[-1])))
-        if self._outlet.backlog > self._backlog_bytes_max and not self._draining:
+        backlog = self._outlet.backlog
+        if backlog > self._backlog_bytes_min and not self._draining and backlog > self._share():
             self._draining = True
             self._outlet.when_drained(self._drained)
             for slow in self._by_watcher:
@@ -149,6 +158,11 @@ class WatchStream:
         field = b"\x0a" + encode_varint(len(header)) + header
         compact = b"\x28" + encode_varint(compact_revision)
         self._outlet.send(b"".join((field, watch.id_field, _CANCELED, compact)))
+
+    def _share(self) -> int:
+        """What may wait here, so that a thousand streams that nobody reads cost what ten do."""
+        share = min(self._backlogs_bytes_max // self._hub.streams, self._backlog_bytes_max)
+        return max(share, self._backlog_bytes_min)
 
     def _drained(self) -> None:
         self._draining = False

@@ -78,6 +78,10 @@ class Limits:
     catch_up_revisions_per_step: int = 1_000
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""
+    watch_backlogs_bytes_max: int = 256 * MiB
+    """The same for all streams together, in equal shares."""
+    watch_backlog_bytes_min: int = 128 * KiB
+    """However many streams there are, each may have this much queued."""
     peer_queue_bytes_max: int = 64 * MiB
     lease_checkpoint_interval_s: float = 300.0
     """How often a leader logs what is left of a lease that is longer than this."""

@@ -44,6 +44,8 @@ class Model:
     history: dict[bytes, list[tuple[int, KeyValue | None]]] = field(default_factory=dict)
     revision: int = 1
     compacted: int = -1
+    refused_read: Exception | None = None
+    """The first range of a txn under way that cannot be: told if no put is refused."""
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -174,6 +176,8 @@ class Model:
         path: list[bool] = []
         self._choose(request, path)
         response, wrote = work._run(request, path, before=self.revision, wrote=False)
+        if work.refused_read is not None:
+            raise work.refused_read
         self.history = work.history
         self.revision += wrote
         response.header.revision = self.revision
@@ -217,9 +221,11 @@ class Model:
         if op.HasField("request_range"):
             revision = op.request_range.revision
             if revision > before:
-                raise FutureRevision
+                self.refused_read = self.refused_read or FutureRevision()
+                return wrote
             if revision and revision < self.compacted:
-                raise Compacted(self.compacted)
+                self.refused_read = self.refused_read or Compacted(self.compacted)
+                return wrote
             shown.response_range.CopyFrom(self.range(op.request_range, before + wrote))
         elif op.HasField("request_put"):
             put = op.request_put

@@ -178,6 +178,18 @@ def test_in_a_txn_a_missing_key_is_reported_before_a_missing_lease(applied: Appl
     assert isinstance(outcome, LeaseNotFound)
 
 
+def test_in_a_txn_a_refused_put_is_reported_before_a_refused_range(applied: Applied) -> None:
+    """etcd checks the puts of all branches taken first, wherever the range stands."""
+    ops = [get(b"k", revision=99), put(b"none", ignore_lease=True)]
+    for success in (ops, [nested(ops[:1]), ops[1]], [ops[0], nested(ops[1:])]):
+        with pytest.raises(KeyNotFound):
+            applied.txn(TxnRequest(success=success))
+
+
+def nested(ops: list[RequestOp]) -> RequestOp:
+    return RequestOp(request_txn=TxnRequest(success=ops))
+
+
 def test_a_negative_revision_is_the_latest_until_something_is_compacted(applied: Applied) -> None:
     """etcd compares with the compacted revision, which is -1 at first; -2 is below even that."""
     applied.put(b"k")

