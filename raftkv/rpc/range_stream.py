@@ -77,7 +77,9 @@ class RangeStreamMethod:
         rows_max = ROWS_AT_FIRST
         is_end = False
         while not is_end:
-            page = await self._read(checked(lambda: cursor.page(rows_max, self._chunk_bytes)))  # noqa: B023
+            page = await self._read(
+                checked(lambda: cursor.page(rows_max, self._chunk_bytes))  # noqa: B023
+            )
             chunk, is_end = b"".join(page.rows), page.is_end
             await stream.drain()
             if is_end:
