@@ -27,7 +27,7 @@ test-long: $(STAMP) tools ## what takes minutes: random seeds, fuzz, load (RAFTK
 check: $(STAMP) lint fast-tests ## the same without the slow and the end-to-end tests: under a minute
 
 fast-tests: $(STAMP)
-	@$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e and not slow and not long" $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check --quiet $(SOURCES) || \

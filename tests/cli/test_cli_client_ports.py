@@ -12,6 +12,8 @@ import grpc
 import pytest
 
 from raftkv.cli.client_ports import ClientPort, client_ports
+from raftkv.gateway.http import HttpGateway
+from raftkv.gateway.json_api import JsonApi
 from raftkv.rpc.errors import status_of
 from raftkv.server.config import Address, ServerConfig
 from raftkv.wire.listener import Listener, listen
@@ -46,7 +48,9 @@ def echo(payload: bytes, call: UnaryCall) -> None:
 def ports(**settings: object) -> list[ClientPort]:
     config = replace(ServerConfig(listen_client=(HERE,)), **settings)  # type: ignore[arg-type]
     services = [Service("etcdserverpb.KV", status_of, unary={"Range": echo})]
-    return client_ports(config, services, Healthy(), lambda: b"metrics")
+    json_api = JsonApi(services) if config.grpc_gateway else None
+    gateway = HttpGateway(Healthy(), lambda: b"metrics", json_api)
+    return client_ports(config, services, gateway, json_api)
 
 
 async def opened(port: ClientPort) -> Listener:
