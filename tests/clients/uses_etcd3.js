@@ -93,6 +93,7 @@ async function main() {
   client.close();
   other.close();
   console.log("done");
+  process.exit(0); // all sockets are closed, but a timer of the library may run for 30 s more
 }
 
 main().catch((error) => {
