@@ -11,6 +11,7 @@ import pytest
 from raftkv.cli.peer_port import respond_for
 from raftkv.peer import http
 from raftkv.peer.http import HttpAnswer, listen_http
+from raftkv.peer.sockets import PeerSockets
 
 NOBODY: Any = None
 
@@ -28,7 +29,9 @@ async def test_who_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing is closed after its time."""
     monkeypatch.setattr(http, "WAITING_CONNECTIONS_MAX", 2)
     monkeypatch.setattr(http, "WAITING_TIMEOUT_S", 0.05)
-    servers = await listen_http([("127.0.0.1", 0)], lambda method, path, reply: None)
+    servers = await listen_http(
+        PeerSockets(), ["http://127.0.0.1:0"], lambda method, path, reply: None
+    )
     port = servers[0].sockets[0].getsockname()[1]
     lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
     async with asyncio.timeout(10):

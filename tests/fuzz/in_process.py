@@ -30,6 +30,7 @@ from raftkv.rpc.kv import kv_service
 from raftkv.rpc.maintenance import maintenance_service
 from raftkv.rpc.watch import watch_service
 from raftkv.server.asyncio_runtime import AsyncioScheduler
+from raftkv.tls.rate import Ration
 from raftkv.wire.http2 import Http2Protocol
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Doorway, Hub
@@ -235,6 +236,7 @@ class PeerPort(_Port):
             lambda greeting, taken: self._sink(node, greeting, taken),
             has_removed=lambda sender: sender == PLACE.others[1],
             respond=_respond,
+            complaints=Ration(1, 0, self.loop.time),
         )
         transport.protocol.connection_made(transport)
         complaint = await self._speak(transport, session)

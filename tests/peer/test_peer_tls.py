@@ -154,7 +154,7 @@ async def listening_at(url: str, sockets: PeerSockets) -> AsyncIterator[str]:
             Identity(cluster_id=1, member_id=2),
             AsyncioScheduler(asyncio.get_running_loop()),
             set(),
-            lambda greeting, transport: MessageSink(lambda messages: None, 1 << 20),
+            lambda greeting, transport: MessageSink(greeting, lambda messages: None, 1 << 20),
             has_removed=lambda member: False,
             respond=respond,
             complaints=Ration(1, 0, asyncio.get_running_loop().time),
