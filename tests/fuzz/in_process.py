@@ -236,7 +236,7 @@ class PeerPort(_Port):
             lambda greeting, taken: self._sink(node, greeting, taken),
             has_removed=lambda sender: sender == PLACE.others[1],
             respond=_respond,
-            complaints=Ration(1, 0, lambda: 0.0),
+            complaints=Ration(1, 0, self.loop.time),
         )
         transport.protocol.connection_made(transport)
         complaint = await self._speak(transport, session)
