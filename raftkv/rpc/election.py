@@ -13,11 +13,9 @@ from raftkv.api import v3election_pb2 as election_api
 from raftkv.api.kv_pb2 import KeyValue
 from raftkv.apply.state import parse
 from raftkv.errors import (
-    LearnerNotServed,
     MalformedRequest,
     MissingLeaderKey,
     NoElectionLeader,
-    NoLeader,
     NotElected,
     SessionExpired,
 )
@@ -25,11 +23,10 @@ from raftkv.rpc.errors import status_of
 from raftkv.rpc.line import Line, first_in_line, is_delete, owner_only, session
 from raftkv.rpc.member import Led
 from raftkv.rpc.own_calls import Caller, OwnCalls
+from raftkv.rpc.stream_admission import admitted_stream
 from raftkv.rpc.unary import admitted
 from raftkv.rpc.waiting_calls import WaitingCalls
 from raftkv.wire.service import Service, Stream, UnaryCall
-
-LEADER_REQUESTED = "true"
 
 
 def election_service(member: Led, own: OwnCalls) -> Service:
@@ -42,18 +39,11 @@ def election_service(member: Led, own: OwnCalls) -> Service:
         "Resign": waiting.serve(election.resign),
     }
 
-    async def observe(stream: Stream) -> None:
-        if member.is_learner:
-            raise LearnerNotServed("this member is a learner")
-        if not member.leader_id and stream.metadata.get("hasleader") == LEADER_REQUESTED:
-            raise NoLeader("the stream asks for a leader, and none is known")
-        await election.observe(stream)
-
     return Service(
         "v3electionpb.Election",
         status_of,
         unary=admitted(member, methods),
-        streams={"Observe": observe},
+        streams={"Observe": admitted_stream(member, election.observe)},
     )
 
 

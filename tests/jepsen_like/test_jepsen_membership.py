@@ -25,8 +25,11 @@ def test_members_change_and_every_invariant_holds(seed: int, kinds: tuple[FaultK
     assert outcome.checks > 100
 
 
-def test_old_seeds_draw_what_they_drew() -> None:
-    """The kinds that change members are drawn only when a bias asks for them."""
-    drawn = {fault.kind for seed in range(50) for fault in draw(seed).faults}
-    assert drawn
-    assert not drawn & {*CHANGES, FaultKind.WIPE}
+def test_members_change_in_some_seeds_and_never_beside_rot() -> None:
+    """About every fourth plan changes members; a rotten log and a member that goes could together
+    cost the quorum."""
+    drawn = [{fault.kind for fault in draw(seed).faults} for seed in range(200)]
+    changing = [kinds for kinds in drawn if kinds & {*CHANGES, FaultKind.WIPE}]
+    assert 20 < len(changing) < 80, len(changing)
+    assert set().union(*changing) >= {*CHANGES, FaultKind.WIPE}
+    assert not any(FaultKind.ROT in kinds for kinds in changing)

@@ -179,15 +179,20 @@ async def test_a_link_under_tls(mutual: TlsSettings) -> None:
         assert link.send(b"")
 
 
+def told(caplog: pytest.LogCaptureFixture) -> str:
+    """All lines with their fields."""
+    return "\n".join(f"{r.getMessage()} {getattr(r, 'fields', '')}" for r in caplog.records)
+
+
 async def test_tls_on_one_side_only(mutual: TlsSettings, caplog: pytest.LogCaptureFixture) -> None:
     """Either way both members say in one line what the other speaks."""
     sockets = PeerSockets(Credentials(mutual))
     async with listening_at("https://127.0.0.1", sockets) as url:
         async with linked(url.replace("https", "http"), sockets):
-            await until(lambda: "does it speak TLS, or not?" in caplog.text)
-        assert "it speaks no TLS, which this port wants: use https" in caplog.text
+            await until(lambda: "does it speak TLS, or not?" in told(caplog))
+        assert "it speaks no TLS, which this port wants: use https" in told(caplog)
     caplog.clear()
     async with listening_at("http://127.0.0.1", sockets) as url:
         async with linked(url.replace("http", "https"), sockets):
-            await until(lambda: "cannot reach https://" in caplog.text)
-        assert "it speaks TLS, this port is plain: use http" in caplog.text
+            await until(lambda: "cannot reach https://" in told(caplog))
+        assert "it speaks TLS, this port is plain: use http" in told(caplog)

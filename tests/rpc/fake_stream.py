@@ -25,6 +25,7 @@ class FakeStream:
         self.metadata = metadata or {}
         self.deadline: float | None = None
         self.peer = "127.0.0.1:1"
+        self.peer_common_name = ""
         self._requests = [
             each if isinstance(each, bytes) else each.SerializeToString() for each in requests
         ]

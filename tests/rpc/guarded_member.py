@@ -47,6 +47,9 @@ class Desk:
         return sorted(lease.id for lease in self.book.leases)
 
 
+SECONDS = 10.0
+
+
 class ScriptedStream:
     """A stream whose client has sent ``requests`` and then waits for ``answers`` answers."""
 
@@ -59,18 +62,18 @@ class ScriptedStream:
         self.sent: list[bytes] = []
         self._requests = requests
         self._answers = answers
-        self._all_sent = asyncio.Event()
+        self.all_sent = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for request in self._requests:
             yield request
         if self._answers:
-            await self._all_sent.wait()
+            await self.all_sent.wait()
 
     def send(self, message: bytes) -> None:
         self.sent.append(message)
         if len(self.sent) >= self._answers:
-            self._all_sent.set()
+            self.all_sent.set()
 
     async def drain(self) -> None:
         return
@@ -119,12 +122,32 @@ class GuardedMember(FakeMember):
     async def stream(
         self, method: str, requests: list[Message], user: str, answers: int
     ) -> list[bytes]:
-        """The answers; raises what ends the stream."""
+        """The answers; raises what ends the stream. A client that has heard enough goes away."""
         service, name = method.split("/")
         payloads = [request.SerializeToString() for request in requests]
         stream = ScriptedStream(self.tokens[user], payloads, answers)
-        await asyncio.wait_for(self.services[service].streams[name](stream), 5)
+        serving = asyncio.ensure_future(self.services[service].streams[name](stream))
+        heard = asyncio.ensure_future(stream.all_sent.wait())
+        async with asyncio.timeout(SECONDS):
+            await asyncio.wait((serving, heard), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            serving.cancel()
+            await asyncio.wait((serving,))
+        heard.cancel()
+        if not serving.cancelled():
+            serving.result()
         return stream.sent
+
+    async def wait(
+        self, service: Service, name: str, request: Message, user: str
+    ) -> bytes | Status:
+        """The answer of a method that may take turns of the loop."""
+        metadata = {"token": self.tokens[user]} if user else {}
+        call = start(service, name, request, FakeCall(metadata))
+        async with asyncio.timeout(SECONDS):
+            while not call.answers:  # noqa: ASYNC110 - what others do in this loop is awaited
+                await asyncio.sleep(0)
+        return call.answer
 
 
 def found(path: Path, auth: AuthSettings | None = None) -> GuardedMember:

@@ -12,8 +12,13 @@ from google.protobuf.message_factory import GetMessageClass
 from guarded_member import ANN, BOB, ROOT, GuardedMember, found
 
 from raftkv.api import rpc_pb2 as api
+from raftkv.api import v3election_pb2 as election_pb
+from raftkv.api import v3lock_pb2 as lock_pb
 from raftkv.errors import RaftKVError
+from raftkv.rpc.election import election_service
 from raftkv.rpc.errors import status_of
+from raftkv.rpc.lock import lock_service
+from raftkv.rpc.own_calls import OwnCalls
 from raftkv.server.authority import AuthSettings
 from raftkv.wire.service import Status
 
@@ -214,6 +219,50 @@ def test_prev_kv_needs_the_right_to_read(member: GuardedMember) -> None:
     assert member.ask("KV/Range", get(b"b/1"), ANN) == DENIED
     member.done("KV/Put", put(b"b/1"), ANN)
     member.done("KV/DeleteRange", delete(b"b/1"), ANN)
+
+
+@pytest.mark.parametrize(
+    "request_", [get(b"b/1"), get(b"a/", b"b0"), get(FROM_KEY, FROM_KEY, count_only=True)]
+)
+@pytest.mark.parametrize("serializable", [False, True])
+async def test_no_user_streams_anothers_keys(
+    member: GuardedMember, request_: api.RangeRequest, serializable: bool
+) -> None:
+    """RangeStream asks as Range does."""
+    request_.serializable = serializable
+    with pytest.raises(RaftKVError) as refused:
+        await member.stream("KV/RangeStream", [request_], ANN, 1)
+    assert status_of(refused.value) == DENIED
+    assert await member.stream("KV/RangeStream", [get(b"a/", b"a0")], ANN, 1)
+
+
+async def test_locks_and_elections_are_the_callers_own(member: GuardedMember) -> None:
+    """Lock and Election do what their caller may do, and nothing else."""
+    kv, watch, lease = (member.services[name] for name in ("KV", "Watch", "Lease"))
+    own = OwnCalls((kv, watch, lease))
+    lock, election = lock_service(member, own), election_service(member, own)
+    granted = member.ok(
+        "Lease/LeaseGrant", api.LeaseGrantRequest(TTL=60), api.LeaseGrantResponse, ANN
+    )
+    theirs = lock_pb.LockRequest(name=b"b/lock", lease=granted.ID)
+    mine = lock_pb.LockRequest(name=b"a/lock", lease=granted.ID)
+    for user, text in ((ANN, DENIED.message), ("", NOBODY.message)):
+        refused = await member.wait(lock, "Lock", theirs, user)
+        assert isinstance(refused, Status)
+        assert refused.message == text
+    assert isinstance(await member.wait(lock, "Lock", mine, ANN), bytes)
+    unlock = lock_pb.UnlockRequest(key=b"a/lock/%x" % granted.ID)
+    campaign = election_pb.CampaignRequest(name=b"a/lead", lease=granted.ID, value=b"ann")
+    assert isinstance(await member.wait(election, "Campaign", campaign, ANN), bytes)
+    for service, name, request in (
+        (lock, "Unlock", unlock),
+        (election, "Leader", election_pb.LeaderRequest(name=b"a/lead")),
+        (election, "Campaign", campaign),
+    ):
+        refused = await member.wait(service, name, request, BOB)
+        assert isinstance(refused, Status), name
+        assert refused.message == DENIED.message, name
+    assert isinstance(await member.wait(lock, "Unlock", unlock, ANN), bytes)
 
 
 async def watched(member: GuardedMember, user: str, **fields: object) -> api.WatchResponse:

@@ -240,6 +240,7 @@ class FakeStream:
 
     deadline: float | None = None
     peer = "127.0.0.1:1"
+    peer_common_name = ""
     backlog = 0
 
     def __init__(self, request: Message) -> None:

@@ -25,6 +25,10 @@ from raftkv.server.config import Limits, ServerConfig
 REQUEST_BYTES = 1_000
 
 
+def allow(key: bytes, range_end: bytes) -> None:
+    """Everybody may watch everything."""
+
+
 class Watches:
     """One stream of a member of its own; ``take`` returns what it has sent since."""
 
@@ -64,7 +68,7 @@ class Watches:
         return [WatchResponse.FromString(each) for each in sent]
 
     def ask(self, request: WatchRequest) -> list[WatchResponse]:
-        take_request(self.stream, request.SerializeToString())
+        take_request(self.stream, request.SerializeToString(), allow)
         return self.take()
 
     def create(self, **fields: object) -> WatchResponse:
@@ -149,10 +153,10 @@ def test_the_empty_key_is_the_zero_byte(watches: Watches) -> None:
 def test_requests_of_an_unknown_kind_are_ignored(watches: Watches) -> None:
     """An empty one, and one of a kind to come; bytes that are none are an error."""
     assert watches.ask(WatchRequest()) == []
-    take_request(watches.stream, b"\x7a\x00")
+    take_request(watches.stream, b"\x7a\x00", allow)
     assert watches.take() == []
     with pytest.raises(MalformedRequest):
-        take_request(watches.stream, b"\x0a\xff")
+        take_request(watches.stream, b"\x0a\xff", allow)
 
 
 def test_a_future_revision_is_waited_for_in_silence(watches: Watches) -> None:
