@@ -29,6 +29,9 @@ class Connection:
     key: str = ""
     tls_server_name: str = ""
     insecure_skip_tls_verify: bool = False
+    user: str = ""
+    """Name, or name:password."""
+    password: str = ""
 
     def client(self, *endpoints: str) -> Client:
         """For all endpoints, or only for those given. Raises ConfigError for what is wrong with
@@ -37,9 +40,23 @@ class Connection:
             timeout_s=self.command_timeout_s, tries_max=10, backoff_max_s=BACKOFF_MAX_S
         )
         try:
-            return Client(endpoints or self.endpoints, policy=policy, tls=self._tls())
+            return Client(
+                endpoints or self.endpoints,
+                policy=policy,
+                tls=self._tls(),
+                user=self.user.partition(":")[0],
+                password=self.secret(),
+            )
         except (ValueError, OSError) as e:
             raise ConfigError(str(e)) from None
+
+    def secret(self) -> str:
+        """The password, asked for if --user came without one."""
+        name, colon, password = self.user.partition(":")
+        if self.password or colon or not name:
+            return self.password or password
+        self.password = str(click.prompt("Password", hide_input=True, err=True))
+        return self.password
 
     def _tls(self) -> Tls | None:
         """None when nothing of it was asked for: then a URL's scheme alone decides."""
@@ -78,6 +95,8 @@ def connection_options() -> list[click.Option]:
         _option("cacert", "the CA to trust, PEM", "the system's"),
         _option("cert", "own certificate, PEM", "none"),
         _option("key", "its private key, PEM", "none"),
+        _option("user", "who calls, name or name:password", "nobody"),
+        _option("password", "the user's password; asked for by default", "asked"),
         _option("tls-server-name", "what the server's certificate must be for", "the endpoint"),
         click.Option(
             ["--insecure-skip-tls-verify"],

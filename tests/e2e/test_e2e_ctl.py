@@ -62,12 +62,28 @@ SCRIPT: tuple[tuple[str, str], ...] = (
     ("del {p}a --prev-kv", ""),
     ("del {p}none", ""),
     ("del {p} --prefix --prev-kv", ""),
+    ("role add {p}r", ""),
+    ("role grant-permission {p}r readwrite a b", ""),
+    ("role grant-permission {p}r read p/ --prefix", ""),
+    ("role grant-permission {p}r write z --from-key", ""),
+    ("role get {p}r", ""),
+    ("user add {p}u:pw", ""),
+    ("user grant-role {p}u {p}r", ""),
+    ("user get {p}u", ""),
+    ("user get {p}u --detail", ""),
+    ("user passwd {p}u --interactive=false", "another\n"),
+    ("role revoke-permission {p}r p/ --prefix", ""),
+    ("user revoke-role {p}u {p}r", ""),
+    ("user delete {p}u", ""),
+    ("role delete {p}r", ""),
 )
 FAILURES = (
     "get", "get a --prefix --from-key", "get a b --prefix", "get a --order=X",
     "get a --rev=99999999", "put", "put a b --lease=7b", "del", "lease grant", "lease revoke 7b",
     "lease keep-alive --once 7b", "member remove 7b", "member add", "member update 7b",
-    "compaction", "compaction 99999999", "move-leader 7b", "get a -w table",
+    "compaction", "compaction 99999999", "role add", "role get nosuch", "user get nosuch",
+    "role grant-permission r bad k", "role revoke-permission r", "user delete nosuch", "user add",
+    "move-leader 7b", "get a -w table",
 )  # fmt: skip
 
 

@@ -15,9 +15,11 @@ from raftkv.cli.ctl.lease import lease
 from raftkv.cli.ctl.lock import elect, lock
 from raftkv.cli.ctl.maintenance import alarm, defrag, move_leader
 from raftkv.cli.ctl.member import member
+from raftkv.cli.ctl.role import role
 from raftkv.cli.ctl.snapshot import snapshot
 from raftkv.cli.ctl.top import top
 from raftkv.cli.ctl.txn import txn
+from raftkv.cli.ctl.user import auth, user
 from raftkv.cli.ctl.verb import Noun, Settings, Verb, take_variables
 from raftkv.cli.ctl.watch import watch
 
@@ -56,6 +58,6 @@ def completion(shell: str) -> None:
 
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
-    move_leader, snapshot, history, diff, top, version, completion,
+    move_leader, snapshot, auth, user, role, history, diff, top, version, completion,
 ):  # fmt: skip
     ctl.add_command(_command)
