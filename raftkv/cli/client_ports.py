@@ -6,7 +6,7 @@ Owns: that division, by --listen-client-http-urls, --enable-grpc-gateway, --cors
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raftkv.gateway.access import AccessControl
@@ -31,10 +31,11 @@ def client_ports(
     services: Sequence[Service],
     gateway: HttpHandler,
     json_api: JsonApi | None,
+    names_are_users: Callable[[], bool] = lambda: False,
 ) -> list[ClientPort]:
     """``json_api`` is that of ``gateway``; without it there are no streams either."""
     streams = None if json_api is None else JsonStreams(services, json_api)
-    access = AccessControl(config.cors, config.host_whitelist)
+    access = AccessControl(config.cors, config.host_whitelist, names_are_users)
 
     def port(address: Address, services: Sequence[Service], *, has_http: bool) -> ClientPort:
         if not has_http:

@@ -192,7 +192,15 @@ class _Process:
         services = services_of(self._member, self._health)
         json_api = JsonApi(services) if config.grpc_gateway else None
         http = HttpGateway(MemberHealth(self._member), observation.metrics.render, json_api)
-        for port in client_ports(config, services, observation.pages(http), json_api):
+        book, trusts_names = self._member.authority.book, config.client_tls.client_cert_auth
+        ports = client_ports(
+            config,
+            services,
+            observation.pages(http),
+            json_api,
+            names_are_users=lambda: trusts_names and book.enabled,
+        )
+        for port in ports:
             listener = await listen(
                 port.services,
                 port.http,

@@ -2,14 +2,16 @@
 
 Owns: CORS headers by --cors, and the check of the Host header by --host-whitelist, which is etcd's
 answer to DNS rebinding: a page of a foreign name that resolves to this machine is refused, unless
-TLS has proven the name. Must never do: know a path; it stands before all of them.
+TLS has proven the name; and etcd's refusal of certificates' names at the JSON gateway. Must never
+do: answer a request that passes; it stands before all paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
+from raftkv.gateway.target import PREFIX, path_of
 from raftkv.wire.service import (
     HttpExchange,
     HttpHandler,
@@ -21,6 +23,11 @@ from raftkv.wire.service import (
 )
 
 ANY = "*"
+NAME_IGNORED = (
+    b"CommonName of client sending a request against gateway will be ignored and not used as "
+    b"expected\n"
+)
+"""etcd's words."""
 _ALLOWED = {
     "access-control-allow-methods": "POST, GET, OPTIONS, PUT, DELETE",
     "access-control-allow-headers": "accept, content-type, authorization",
@@ -28,11 +35,19 @@ _ALLOWED = {
 
 
 class AccessControl:
-    """``origins`` and ``hosts`` as the flags have them; ANY among them allows all."""
+    """``origins`` and ``hosts`` as the flags have them; ANY among them allows all. While
+    ``names_are_users``, who comes with a certificate's name is kept from the JSON gateway, where
+    that name would count for nothing."""
 
-    def __init__(self, origins: frozenset[str], hosts: frozenset[str]) -> None:
+    def __init__(
+        self,
+        origins: frozenset[str],
+        hosts: frozenset[str],
+        names_are_users: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._origins = origins
         self._hosts = hosts
+        self._names_are_users = names_are_users
 
     def guard(self, handler: HttpHandler, *, is_secure: bool) -> HttpHandler:
         """``handler`` behind the checks. ``is_secure``: over TLS, where any Host will do."""
@@ -40,6 +55,8 @@ class AccessControl:
         async def guarded(request: HttpRequest) -> HttpResponse:
             if not is_secure and not self._allows_host(request.headers):
                 return _misdirected(_host_of(request.headers))
+            if self._mistakes_itself(request):
+                return HttpResponse(400, NAME_IGNORED)
             cors = self._cors(request.headers)
             if request.method == "OPTIONS":
                 return HttpResponse(200, b"", headers=cors)
@@ -54,6 +71,8 @@ class AccessControl:
         def guarded(head: HttpHead) -> HttpStreamHandler | None:
             if not is_secure and not self._allows_host(head.headers):
                 return None
+            if self._mistakes_itself(head):
+                return None
             handler = streams(head)
             if handler is None:
                 return None
@@ -65,6 +84,13 @@ class AccessControl:
             return serve
 
         return guarded
+
+    def _mistakes_itself(self, request: HttpRequest | HttpHead) -> bool:
+        return (
+            bool(request.peer_common_name)
+            and path_of(request.target).startswith(PREFIX)
+            and self._names_are_users()
+        )
 
     def _allows_host(self, headers: Mapping[str, str]) -> bool:
         return not self._hosts or ANY in self._hosts or _host_of(headers) in self._hosts

@@ -134,6 +134,8 @@ class HttpHead:
     method: str
     target: str
     headers: Mapping[str, str]
+    peer_common_name: str = ""
+    """As ``Call.peer_common_name``."""
 
 
 class HttpExchange(Protocol):

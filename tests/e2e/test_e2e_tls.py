@@ -294,3 +294,37 @@ def test_wrong_files_are_one_line(tmp_path: Path, server: Pair, client: Pair) ->
     assert "is not the key of the certificate" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_certificates_name_is_a_user(
+    authority: Authority, server: Pair, client: Pair, tmp_path: Path
+) -> None:
+    """With --client-cert-auth and auth enabled: what the user may do whom the certificate names, as
+    long as no token says who calls. At the JSON gateway such a name is refused."""
+    flags = [*pair_flags(server), f"--trusted-ca-file={authority.ca}", "--client-cert-auth"]
+    place = Addresses("m0", *reserve_ports(2), client_scheme="https")
+    alice = as_client(authority.ca, client)
+    stranger = as_client(authority.ca, authority.issue("e2e-mallory", cn="mallory", hosts=()))
+    with running(place, tmp_path, *flags):
+        ctl = Etcdctl(place.client_url)
+        wait_until(lambda: not refused(ctl, *alice), "the member serves over TLS")
+        for line in (
+            "user add root:pw", "role add root", "user grant-role root root",
+            "user add alice --no-password", "role add a", "user grant-role alice a",
+            "role grant-permission a readwrite a/ --prefix", "auth enable",
+        ):  # fmt: skip
+            ctl.ok(*line.split(), *alice)
+        ctl.ok("put", "a/1", "mine", *alice)
+        denied = ctl.run("put", "b/1", "not mine", *alice)
+        assert (denied.status, "permission denied" in denied.errors) == (1, True), denied
+        assert ctl.run("get", "a/1", *stranger).status == 1
+        ctl.ok("put", "b/1", "root's", "--user=root:pw", *alice)
+        url = f"{place.client_url}/v3/kv/range"
+        pair = ["--cert", str(client.cert), "--key", str(client.key)]
+        command = ["curl", "--silent", "--cacert", str(authority.ca), *pair, "-w", "%{http_code}"]
+        told = subprocess.run(
+            [*command, "--data", '{"key":"YS8x"}', url],
+            capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        assert told.stdout.endswith("400"), told.stdout
+        assert "CommonName of client" in told.stdout

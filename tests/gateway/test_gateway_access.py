@@ -117,3 +117,28 @@ class _Started:
 
     async def drain(self) -> None:
         """Nothing to wait for."""
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "counts", "status"),
+    [
+        ("ann", "/v3/kv/range", True, 400),
+        ("ann", "/v3beta/kv/range", True, 400),
+        ("ann", "/v3/kv/range", False, 200),
+        ("", "/v3/kv/range", True, 200),
+        ("ann", "/health", True, 200),
+    ],
+)
+async def test_a_certificates_name_is_no_user_at_the_json_gateway(
+    name: str, target: str, counts: bool, status: int
+) -> None:
+    """Where names of certificates are users, one that would be passed over is refused."""
+    access = AccessControl(ALL, ALL, lambda: counts)
+    request = HttpRequest("POST", target, {}, b"", name)
+    assert (await access.guard(served, is_secure=True)(request)).status == status
+
+    async def stream(exchange: HttpExchange) -> None:
+        raise AssertionError("not called")
+
+    found = access.guard_streams(lambda head: stream, is_secure=True)
+    assert (found(HttpHead("POST", target, {}, name)) is None) == (status == 400)
