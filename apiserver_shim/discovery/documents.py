@@ -1,0 +1,126 @@
+"""The paths that are no objects: discovery, OpenAPI, version, health.
+
+Owns: which path has which document. Must never do: know verbs of resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from apiserver_shim.api.answer import TextAnswer
+from apiserver_shim.api.request import ApiRequest
+from apiserver_shim.api.status import no_such_path
+from apiserver_shim.discovery.groups import (
+    aggregated,
+    core_versions,
+    group_list,
+    group_of,
+    resource_list,
+)
+from apiserver_shim.parts import Parts
+from apiserver_shim.schemas.definitions import VERSION
+
+Document = Callable[[ApiRequest], Awaitable[TextAnswer]]
+
+_AGGREGATED = "as=APIGroupDiscoveryList"
+
+
+class Documents:
+    def __init__(self, parts: Parts, address: str) -> None:
+        self._parts = parts
+        self._address = address
+        self._fixed: dict[str, Document] = {
+            "/api": self._core,
+            "/apis": self._groups,
+            "/version": self._version,
+            "/healthz": self._health,
+            "/livez": self._health,
+            "/readyz": self._health,
+        }
+
+    def find(self, request: ApiRequest) -> Document | None:
+        """What answers the path, if it is one of ours."""
+        path = request.path.rstrip("/") or "/"
+        if path in self._fixed:
+            return self._fixed[path]
+        match path.split("/")[1:]:
+            case ["api", _] | ["apis", _, _]:
+                return self._resources
+            case ["apis", _]:
+                return self._group
+            case [("healthz" | "livez" | "readyz"), *_]:
+                return self._health
+        return None
+
+    async def _core(self, request: ApiRequest) -> TextAnswer:
+        if _AGGREGATED in request.headers.get("accept", ""):
+            return _aggregated(aggregated(self._parts.catalogue, core=True))
+        return _json(core_versions(self._address))
+
+    async def _groups(self, request: ApiRequest) -> TextAnswer:
+        if _AGGREGATED in request.headers.get("accept", ""):
+            return _aggregated(aggregated(self._parts.catalogue, core=False))
+        return _json(group_list(self._parts.catalogue))
+
+    async def _group(self, request: ApiRequest) -> TextAnswer:
+        name = request.path.split("/")[2]
+        versions = self._parts.catalogue.groups().get(name)
+        if versions is None:
+            raise no_such_path()
+        return _json({"kind": "APIGroup", "apiVersion": "v1", **group_of(name, versions)})
+
+    async def _resources(self, request: ApiRequest) -> TextAnswer:
+        words = request.path.rstrip("/").split("/")[1:]
+        group, version = ("", words[1]) if words[0] == "api" else (words[1], words[2])
+        if not self._parts.catalogue.served_at(group, version):
+            raise no_such_path()
+        return _json(resource_list(self._parts.catalogue, group, version))
+
+    async def _version(self, request: ApiRequest) -> TextAnswer:
+        major, minor, _ = VERSION.split(".")
+        return _json(
+            {
+                "major": major,
+                "minor": minor,
+                "gitVersion": f"v{VERSION}+raftkv",
+                "gitCommit": "",
+                "gitTreeState": "clean",
+                "buildDate": "1970-01-01T00:00:00Z",
+                "goVersion": "",
+                "compiler": "",
+                "platform": "linux/amd64",
+            }
+        )
+
+    async def _health(self, request: ApiRequest) -> TextAnswer:
+        """Alive while the loop turns; ready once the copy is loaded and the store answers."""
+        name, _, check = request.path.strip("/").partition("/")
+        checks = {"ping": True}
+        if name != "livez":
+            checks["mirror"] = self._parts.mirror.is_ready
+        if check:
+            if check not in checks:
+                raise no_such_path()
+            checks = {check: checks[check]}
+        good = all(checks.values())
+        lines = [
+            f"[{'+' if ok else '-'}]{each} {'ok' if ok else 'failed'}"
+            for each, ok in checks.items()
+        ]
+        if request.flag("verbose") or "verbose" in request.query or not good:
+            text = "\n".join([*lines, f"{name} check {'passed' if good else 'failed'}", ""])
+        else:
+            text = "ok"
+        return TextAnswer(200 if good else 500, text.encode())
+
+
+def _json(body: dict[str, Any]) -> TextAnswer:
+    return TextAnswer(200, orjson.dumps(body), "application/json")
+
+
+def _aggregated(body: dict[str, Any]) -> TextAnswer:
+    kind = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    return TextAnswer(200, orjson.dumps(body), kind)

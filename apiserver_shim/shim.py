@@ -1,0 +1,80 @@
+"""One shim: its parts made and connected, its tasks run.
+
+Owns: who is made of what, and what exists from the first start on (namespaces). Must never do:
+answer requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import SystemRandom
+
+from apiserver_shim.api.admission import Admission
+from apiserver_shim.api.metadata import begin
+from apiserver_shim.discovery.documents import Documents
+from apiserver_shim.http.server import ApiServer
+from apiserver_shim.parts import Parts
+from apiserver_shim.resources.catalogue import Catalogue
+from apiserver_shim.schemas.definitions import Definitions
+from apiserver_shim.security.door import Door
+from apiserver_shim.store.compactor import Compactor
+from apiserver_shim.store.event_leases import EventLeases
+from apiserver_shim.store.mirror import Mirror
+from apiserver_shim.store.registry import Registry
+from apiserver_shim.store.stored import encoded
+from raftkv.client import Client
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+@dataclass(slots=True)
+class Shim:
+    """``run`` serves nothing by itself: ``server.app`` is for whoever listens."""
+
+    parts: Parts
+    server: ApiServer
+    compactor: Compactor
+
+    async def run(self) -> None:
+        """Follow the store and compact it, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.parts.mirror.run())
+            tasks.create_task(self.compactor.run())
+
+    async def bootstrap(self) -> None:
+        """What every client takes for granted. Whoever comes second finds it there."""
+        namespaces = self.parts.catalogue.find("", "v1", "namespaces")
+        assert namespaces is not None, "namespaces are not served"
+        for name in NAMESPACES:
+            obj = {
+                "kind": "Namespace",
+                "apiVersion": "v1",
+                "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+                "spec": {"finalizers": ["kubernetes"]},
+                "status": {"phase": "Active"},
+            }
+            begin(obj, namespaces, "", self.parts.now(), self.parts.random)
+            await self.parts.registry.create(namespaces.key("", name), encoded(obj))
+
+
+def make(endpoints: Sequence[str], door: Door, address: str) -> tuple[Shim, Client]:
+    """The caller closes the client."""
+    client = Client(endpoints)
+    registry = Registry(client)
+    parts = Parts(
+        registry=registry,
+        mirror=Mirror(client, registry),
+        catalogue=Catalogue(),
+        definitions=Definitions(),
+        admission=Admission(),
+        event_leases=EventLeases(client, time.monotonic),
+        now=lambda: datetime.now(UTC),
+        monotonic=time.monotonic,
+        random=SystemRandom(),
+    )
+    server = ApiServer(parts, Documents(parts, address), door)
+    return Shim(parts, server, Compactor(client)), client
