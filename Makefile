@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROTOS := $(wildcard proto/raftkv/api/*.proto)
-SOURCES := raftkv benchmarks jepsen_like tests
+SOURCES := raftkv benchmarks jepsen_like apiserver_shim tests
 ARGS ?=
 WORK ?=
 

@@ -15,6 +15,7 @@ from random import SystemRandom
 
 from apiserver_shim.api.admission import Admission
 from apiserver_shim.api.metadata import begin
+from apiserver_shim.api.stored import encoded
 from apiserver_shim.discovery.documents import Documents
 from apiserver_shim.http.server import ApiServer
 from apiserver_shim.parts import Parts
@@ -25,7 +26,6 @@ from apiserver_shim.store.compactor import Compactor
 from apiserver_shim.store.event_leases import EventLeases
 from apiserver_shim.store.mirror import Mirror
 from apiserver_shim.store.registry import Registry
-from apiserver_shim.store.stored import encoded
 from raftkv.client import Client
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")

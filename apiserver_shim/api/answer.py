@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.resources.resource import Resource
-from apiserver_shim.store.stored import StoredObject
 
 WatchEvent = tuple[str, StoredObject | dict[str, Any]]
 """ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and the object."""

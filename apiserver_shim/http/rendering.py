@@ -14,8 +14,8 @@ import orjson
 
 from apiserver_shim.api.answer import ListAnswer, ObjectAnswer, WatchEvent
 from apiserver_shim.api.status import not_acceptable
+from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.resources.resource import Resource
-from apiserver_shim.store.stored import StoredObject
 from apiserver_shim.views.partial import partial, partial_list
 from apiserver_shim.views.table import Table
 

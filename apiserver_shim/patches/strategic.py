@@ -2,7 +2,8 @@
 
 Owns: merging by the schema's patch strategies and keys, and the directives ($patch,
 $deleteFromPrimitiveList, $setElementOrder, $retainKeys). Must never do: invent a key; a list
-without a merge strategy is replaced. Source of the rules: Kubernetes' strategic-merge-patch document.
+without a merge strategy is replaced. Source of the rules: Kubernetes' own document on strategic
+merge patches.
 """
 
 from __future__ import annotations

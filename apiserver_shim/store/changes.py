@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from apiserver_shim.api.status import ApiError, expired
-from apiserver_shim.store.stored import StoredObject
+from apiserver_shim.api.stored import StoredObject
 
 HISTORY_MAX = 4096
 """Changes of one collection that a watch may start behind."""

@@ -14,10 +14,10 @@ import logging
 from collections.abc import Callable
 
 from apiserver_shim.api.status import ApiError, expired, too_large_revision, unavailable
+from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.resources.resource import REGISTRY
 from apiserver_shim.store.changes import Collection
 from apiserver_shim.store.registry import Registry
-from apiserver_shim.store.stored import StoredObject
 from raftkv.api.kv_pb2 import Event
 from raftkv.client import Client
 from raftkv.errors import Compacted, RaftKVError

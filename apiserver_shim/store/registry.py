@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apiserver_shim.store.stored import StoredObject
+from apiserver_shim.api.stored import StoredObject
 from raftkv.api.kv_pb2 import KeyValue
 from raftkv.api.rpc_pb2 import RangeRequest, TxnResponse
 from raftkv.client import Client, Txn, prefix_end

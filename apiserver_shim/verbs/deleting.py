@@ -15,8 +15,8 @@ from apiserver_shim.api.answer import ListAnswer, ObjectAnswer
 from apiserver_shim.api.metadata import timestamp
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.status import bad_request, conflict, modified, not_found
+from apiserver_shim.api.stored import StoredObject, encoded
 from apiserver_shim.parts import Parts
-from apiserver_shim.store.stored import StoredObject, encoded
 from apiserver_shim.verbs.decoding import decode
 from apiserver_shim.verbs.reading import list_objects
 from apiserver_shim.verbs.writing import UPDATE_TRIES_MAX, is_dry_run

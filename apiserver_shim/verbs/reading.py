@@ -12,9 +12,9 @@ from apiserver_shim.api.answer import ListAnswer, ObjectAnswer
 from apiserver_shim.api.options import Continue, ListOptions, gone_token, list_options
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.status import expired, not_found, too_large_revision
+from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.parts import Parts
 from apiserver_shim.store.registry import Page
-from apiserver_shim.store.stored import StoredObject
 from raftkv.errors import Compacted, FutureRevision
 
 PAGE_MIN = 500

@@ -16,10 +16,10 @@ from apiserver_shim.api.options import ListOptions, list_options
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.selectors import FieldSelector
 from apiserver_shim.api.status import ApiError
+from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.parts import Parts
 from apiserver_shim.resources.resource import Resource
 from apiserver_shim.store.changes import Change, Subscription
-from apiserver_shim.store.stored import StoredObject
 from apiserver_shim.verbs.reading import matches, selected
 
 BOOKMARK_S = 60.0

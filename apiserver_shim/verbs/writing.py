@@ -27,8 +27,8 @@ from apiserver_shim.api.status import (
     modified,
     not_found,
 )
+from apiserver_shim.api.stored import StoredObject, encoded
 from apiserver_shim.parts import Parts
-from apiserver_shim.store.stored import StoredObject, encoded
 from apiserver_shim.verbs.decoding import check_kind, check_schema, decode
 
 UPDATE_TRIES_MAX = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from apiserver_shim.store.stored import StoredObject
+from apiserver_shim.api.stored import StoredObject
 
 
 def content_of(obj: StoredObject | dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.resources.resource import Resource
-from apiserver_shim.store.stored import StoredObject
 from apiserver_shim.views.columns import AGE, NAME, Cell, cells_of, columns_of
 from apiserver_shim.views.partial import content_of, partial
 

@@ -1,0 +1,67 @@
+"""What a controller has still to look at: each name once, failures later.
+
+Owns: the queue, its pauses after failures, and the loop that serves it. Must never do: let one
+object that cannot be brought right hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from apiserver_shim.components.api_client import UNREACHABLE, ApiFailure
+
+log = logging.getLogger("apiserver_shim.controllers")
+
+AGAIN_S_MIN, AGAIN_S_MAX = 0.05, 30.0
+
+Name = tuple[str, str]
+"""Namespace and name."""
+
+
+class WorkQueue:
+    """``reconcile`` brings one object right, from whatever state; it is called again for what
+    changed meanwhile."""
+
+    def __init__(self, title: str, reconcile: Callable[[str, str], Awaitable[None]]) -> None:
+        self._title = title
+        self._reconcile = reconcile
+        self._waiting: dict[Name, None] = {}
+        self._failures: dict[Name, int] = {}
+        self._woken = asyncio.Event()
+
+    def add(self, namespace: str, name: str) -> None:
+        self._waiting[(namespace, name)] = None
+        self._woken.set()
+
+    def add_later(self, namespace: str, name: str, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.add, namespace, name)
+
+    async def run(self) -> None:
+        while True:
+            while not self._waiting:
+                self._woken.clear()
+                await self._woken.wait()
+            name = next(iter(self._waiting))
+            del self._waiting[name]
+            await self._one(name)
+
+    async def _one(self, name: Name) -> None:
+        try:
+            await self._reconcile(*name)
+        except (ApiFailure, *UNREACHABLE) as e:
+            failures = self._failures[name] = self._failures.get(name, 0) + 1
+            pause = min(AGAIN_S_MIN * 2 ** (failures - 1), AGAIN_S_MAX)
+            conflict = isinstance(e, ApiFailure) and e.code == 409
+            log.log(
+                logging.DEBUG if conflict else logging.WARNING,
+                "%s %s/%s: %s; again in %.2f s",
+                self._title,
+                *name,
+                e,
+                pause,
+            )
+            self.add_later(*name, pause)
+        else:
+            self._failures.pop(name, None)
