@@ -15,6 +15,7 @@ from apiserver_shim.components.api_client import UNREACHABLE, ApiClient, ApiFail
 log = logging.getLogger("apiserver_shim.informer")
 
 AGAIN_S_MIN, AGAIN_S_MAX = 0.2, 5.0
+REACH_S_MAX = 10.0
 
 Changed = Callable[[Object | None, Object | None], None]
 """The object before and after; None where it was not or is no more."""
@@ -30,6 +31,7 @@ class Informer:
         namespace: str = "",
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        form: str = "",
         **query: str,
     ) -> None:
         self._client = client
@@ -37,6 +39,10 @@ class Informer:
         self._namespace = namespace
         self._query = query
         self._pause = pause
+        self._form = form
+        self._moved = asyncio.Condition()
+        self.revision = 0
+        """The newest resourceVersion that the copy has seen: they grow with time."""
         self._objects: dict[tuple[str, str], Object] = {}
         self._listeners: list[Changed] = []
         self.synced = asyncio.Event()
@@ -55,6 +61,13 @@ class Informer:
     def of(self, namespace: str) -> Iterator[Object]:
         return (each for each in self if each["metadata"].get("namespace", "") == namespace)
 
+    async def reach(self, revision: int, seconds: float = REACH_S_MAX) -> None:
+        """Until the copy shows what was written at ``revision``. Raises TimeoutError."""
+        if self.revision >= revision:
+            return
+        async with asyncio.timeout(seconds), self._moved:
+            await self._moved.wait_for(lambda: self.revision >= revision)
+
     async def run(self) -> None:
         """List, watch, and again, for ever."""
         pause = AGAIN_S_MIN
@@ -72,7 +85,7 @@ class Informer:
             pause = min(pause * 2, AGAIN_S_MAX)
 
     async def _list(self) -> str:
-        found = await self._client.list(self._kind, self._namespace, **self._query)
+        found = await self._client.list(self._kind, self._namespace, form=self._form, **self._query)
         now = {_key(each): each for each in found["items"]}
         for key in list(self._objects.keys() - now.keys()):
             self._set(key, None)
@@ -82,17 +95,24 @@ class Informer:
                 self._set(key, each)
         self.synced.set()
         revision: str = found["metadata"]["resourceVersion"]
+        await self._note(revision)
         return revision
 
     async def _watch(self, revision: str) -> None:
         """Until it cannot go on; a stream that merely ended is taken up where it was."""
         while True:
             async for event, each in self._client.watch(
-                self._kind, self._namespace, revision, **self._query
+                self._kind, self._namespace, revision, form=self._form, **self._query
             ):
                 revision = _version(each)
                 if event != "BOOKMARK":
                     self._set(_key(each), None if event == "DELETED" else each)
+                await self._note(revision)
+
+    async def _note(self, revision: str) -> None:
+        self.revision = max(self.revision, int(revision))
+        async with self._moved:
+            self._moved.notify_all()
 
     def _set(self, key: tuple[str, str], new: Object | None) -> None:
         old = self._objects.pop(key, None)
