@@ -51,17 +51,16 @@ class WorkQueue:
         try:
             await self._reconcile(*name)
         except (ApiFailure, *UNREACHABLE) as e:
-            failures = self._failures[name] = self._failures.get(name, 0) + 1
-            pause = min(AGAIN_S_MIN * 2 ** (failures - 1), AGAIN_S_MAX)
             conflict = isinstance(e, ApiFailure) and e.code == 409
-            log.log(
-                logging.DEBUG if conflict else logging.WARNING,
-                "%s %s/%s: %s; again in %.2f s",
-                self._title,
-                *name,
-                e,
-                pause,
-            )
-            self.add_later(*name, pause)
+            level = logging.DEBUG if conflict else logging.WARNING
+            log.log(level, "%s %s/%s: %s", self._title, *name, e or type(e).__name__)
+            self._again(name)
+        except Exception:  # a defect of ours, or an object that nobody foresaw: told in full
+            log.exception("%s %s/%s", self._title, *name)
+            self._again(name)
         else:
             self._failures.pop(name, None)
+
+    def _again(self, name: Name) -> None:
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        self.add_later(*name, min(AGAIN_S_MIN * 2 ** min(failures - 1, 20), AGAIN_S_MAX))

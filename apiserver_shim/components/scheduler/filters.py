@@ -1,0 +1,160 @@
+"""On which nodes a pod can run, and the words for why it cannot on the others.
+
+Owns: the filters in their order; the first that says no gives the node's reasons. Must never do:
+prefer one node to another. Reasons are those of kube-scheduler.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from apiserver_shim.components.api_client import Object
+from apiserver_shim.components.scheduler import affinity
+from apiserver_shim.components.scheduler.placement import Place
+from apiserver_shim.components.scheduler.requests import host_ports, requests_of
+from apiserver_shim.components.scheduler.taints import (
+    NO_EXECUTE,
+    NO_SCHEDULE,
+    UNSCHEDULABLE,
+    taints_of,
+    tolerates,
+    tolerations_of,
+    untolerated,
+)
+
+HOSTNAME = "kubernetes.io/hostname"
+Filter = Callable[[Object, Place], list[str]]
+"""The reasons why the pod cannot run there; none if it can."""
+
+
+def unschedulable(pod: Object, place: Place) -> list[str]:
+    taint = {"key": UNSCHEDULABLE, "effect": NO_SCHEDULE}
+    if not place.node.get("spec", {}).get("unschedulable"):
+        return []
+    if any(tolerates(each, taint) for each in tolerations_of(pod)):
+        return []
+    return ["node(s) were unschedulable"]
+
+
+def named(pod: Object, place: Place) -> list[str]:
+    wanted = pod.get("spec", {}).get("nodeName")
+    return (
+        [] if wanted in (None, "", place.name) else ["node(s) didn't match the requested node name"]
+    )
+
+
+def tainted(pod: Object, place: Place) -> list[str]:
+    found = untolerated(taints_of(place.node), tolerations_of(pod), (NO_SCHEDULE, NO_EXECUTE))
+    if found is None:
+        return []
+    return [f"node(s) had untolerated taint {{{found['key']}: {found.get('value', '')}}}"]
+
+
+def selected(pod: Object, place: Place) -> list[str]:
+    if affinity.node_fits(pod, place.node):
+        return []
+    return ["node(s) didn't match Pod's node affinity/selector"]
+
+
+def ports_free(pod: Object, place: Place) -> list[str]:
+    wanted = host_ports(pod)
+    if any(port.conflicts(taken) for port in wanted for taken in place.ports):
+        return ["node(s) didn't have free ports for the requested pod ports"]
+    return []
+
+
+def resources_fit(pod: Object, place: Place) -> list[str]:
+    """Each resource that is short, and the number of pods."""
+    reasons = []
+    if place.taken["pods"] + 1 > place.room["pods"]:
+        reasons.append("Too many pods")
+    for name, amount in requests_of(pod).items():
+        if amount > 0 and place.taken.get(name, 0) + amount > place.room.get(name, 0):
+            reasons.append(f"Insufficient {name}")
+    return reasons
+
+
+FILTERS: tuple[Filter, ...] = (
+    unschedulable,
+    named,
+    tainted,
+    selected,
+    ports_free,
+    resources_fit,
+)
+
+
+def pods_fit(pod: Object, place: Place, all_places: Sequence[Place]) -> list[str]:
+    """Required pod affinity and anti-affinity, of the pod and of those that run already."""
+    for term in affinity.required_terms(pod, "podAffinity"):
+        if not _has_company(term, pod, place, all_places):
+            return ["node(s) didn't match pod affinity rules"]
+    for term in affinity.required_terms(pod, "podAntiAffinity"):
+        if _meets(term, pod, place, all_places):
+            return ["node(s) didn't match pod anti-affinity rules"]
+    if _is_shunned(pod, place, all_places):
+        return ["node(s) didn't satisfy existing pods anti-affinity rules"]
+    return []
+
+
+def _near(term: Object, place: Place, all_places: Sequence[Place]) -> list[Place]:
+    """The places that count as the same by the term's topologyKey."""
+    if term["topologyKey"] == HOSTNAME:
+        return [place]
+    here = affinity.topology(term, place.node)
+    if here is None:
+        return []
+    return [each for each in all_places if affinity.topology(term, each.node) == here]
+
+
+def _meets(term: Object, pod: Object, place: Place, all_places: Sequence[Place]) -> bool:
+    return any(
+        affinity.any_matches(term, pod, each.pods) for each in _near(term, place, all_places)
+    )
+
+
+def _has_company(term: Object, pod: Object, place: Place, all_places: Sequence[Place]) -> bool:
+    """Or it is the first of its kind: a pod that its own term speaks of, and no other is there."""
+    if affinity.topology(term, place.node) is None:
+        return False
+    if _meets(term, pod, place, all_places):
+        return True
+    anywhere = any(affinity.any_matches(term, pod, each.pods) for each in all_places)
+    return not anywhere and affinity.term_matches(term, pod, pod)
+
+
+def _is_shunned(pod: Object, place: Place, all_places: Sequence[Place]) -> bool:
+    for each in all_places:
+        for other in each.pods:
+            for term in affinity.required_terms(other, "podAntiAffinity"):
+                here = affinity.topology(term, place.node)
+                same = here is not None and here == affinity.topology(term, each.node)
+                if same and affinity.term_matches(term, other, pod):
+                    return True
+    return False
+
+
+def feasible(pod: Object, places: Sequence[Place]) -> tuple[list[Place], Counter[str]]:
+    """The places where it can run, and how many others each reason holds for."""
+    found: list[Place] = []
+    reasons: Counter[str] = Counter()
+    for place in places:
+        why = next((told for each in FILTERS if (told := each(pod, place))), [])
+        why = why or pods_fit(pod, place, places)
+        if why:
+            reasons.update(why)
+        else:
+            found.append(place)
+    return found, reasons
+
+
+def refusal(total: int, reasons: Counter[str]) -> str:
+    """As `kubectl describe pod` shows it."""
+    if not total:
+        return "no nodes available to schedule pods"
+    told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    return (
+        f"0/{total} nodes are available: {told}. preemption: 0/{total} nodes are available: "
+        f"{total} Preemption is not helpful for scheduling."
+    )
