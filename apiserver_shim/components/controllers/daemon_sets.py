@@ -148,9 +148,9 @@ class DaemonSetController(Controller):
         surplus: list[Object] = []
         for pod in sorted(pods, key=lambda p: str(p["metadata"].get("creationTimestamp", ""))):
             node = target_of(pod)
-            if is_being_deleted(pod):
-                there.setdefault(node, []).append(pod)
-            elif is_terminal(pod) or not wanted.get(node, (False, False))[1] or any(not is_being_deleted(each) for each in there.get(node, ())):
+            others = [each for each in there.get(node, ()) if not is_being_deleted(each)]
+            stays = wanted.get(node, (False, False))[1]
+            if not is_being_deleted(pod) and (is_terminal(pod) or not stays or others):
                 surplus.append(pod)
             else:
                 there.setdefault(node, []).append(pod)
