@@ -57,12 +57,8 @@ class Controller:
     async def reconcile(self, namespace: str, name: str) -> None:
         raise NotImplementedError
 
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for each in self.tasks():
-                tasks.create_task(_endless(each))
-
     def tasks(self) -> list[Callable[[], Awaitable[None]]]:
+        """What runs for as long as the controller does."""
         return [self.queue.run, self.events.run]
 
     def add(self, obj: Object) -> None:
@@ -120,10 +116,6 @@ async def slow_start(items: Iterable[T], write: Callable[[T], Awaitable[None]]) 
             if isinstance(result, BaseException):
                 raise result
         size *= 2
-
-
-async def _endless(run: Callable[[], Awaitable[None]]) -> None:
-    await run()
 
 
 def is_api_error(error: BaseException) -> bool:
