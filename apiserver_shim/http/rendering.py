@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -52,18 +53,18 @@ def form_of(accept: str) -> Form:
     raise not_acceptable(OFFERED)
 
 
-def render_object(answer: ObjectAnswer, form: Form, include: str) -> bytes:
+def render_object(answer: ObjectAnswer, form: Form, include: str, now: datetime) -> bytes:
     if form.kind == "Table" and answer.resource is not None:
-        return orjson.dumps(Table(answer.resource, form.version, include).of([answer.object]))
+        return orjson.dumps(Table(answer.resource, form.version, include, now).of([answer.object]))
     if form.kind.startswith("Partial") and answer.resource is not None:
         return orjson.dumps(partial(answer.object, form.version))
     return raw_of(answer.object)
 
 
-def render_list(answer: ListAnswer, form: Form, include: str) -> bytes:
+def render_list(answer: ListAnswer, form: Form, include: str, now: datetime) -> bytes:
     metadata = list_metadata(answer)
     if form.kind == "Table":
-        table = Table(answer.resource, form.version, include).of(answer.items)
+        table = Table(answer.resource, form.version, include, now).of(answer.items)
         return orjson.dumps({**table, "metadata": metadata})
     if form.kind.startswith("Partial"):
         return orjson.dumps({**partial_list(answer.items, form.version), "metadata": metadata})
@@ -87,21 +88,24 @@ def list_metadata(answer: ListAnswer) -> dict[str, Any]:
 
 
 async def render_events(
-    resource: Resource, events: AsyncIterator[WatchEvent], form: Form, include: str
+    resource: Resource,
+    events: AsyncIterator[WatchEvent],
+    form: Form,
+    include: str,
+    now: Callable[[], datetime],
 ) -> AsyncIterator[bytes]:
     """One line each."""
-    shape = _shape_of(resource, form, include)
+    shape = _shape_of(resource, form, include, now)
     async for kind, obj in events:
         body = raw_of(obj) if kind == "ERROR" else shape(obj)
         yield b'{"type":"%b","object":%b}\n' % (kind.encode(), body)
 
 
 def _shape_of(
-    resource: Resource, form: Form, include: str
+    resource: Resource, form: Form, include: str, now: Callable[[], datetime]
 ) -> Callable[[StoredObject | dict[str, Any]], bytes]:
     if form.kind == "Table":
-        table = Table(resource, form.version, include)
-        return lambda obj: orjson.dumps(table.of([obj]))
+        return lambda obj: orjson.dumps(Table(resource, form.version, include, now()).of([obj]))
     if form.kind.startswith("Partial"):
         return lambda obj: orjson.dumps(partial(obj, form.version))
     return raw_of

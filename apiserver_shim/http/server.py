@@ -14,8 +14,8 @@ import orjson
 import yaml
 from aiohttp import web
 
-from apiserver_shim.api.answer import Answer, ListAnswer, ObjectAnswer, TextAnswer, WatchAnswer
-from apiserver_shim.api.request import ApiRequest, Target, target_of
+from apiserver_shim.api.answer import Answer, ListAnswer, TextAnswer, WatchAnswer
+from apiserver_shim.api.request import ApiRequest, target_of
 from apiserver_shim.api.status import ApiError, internal, no_such_path, too_large, unavailable
 from apiserver_shim.discovery.documents import Documents
 from apiserver_shim.http.rendering import Form, form_of, render_events, render_list, render_object
@@ -60,17 +60,39 @@ class ApiServer:
         document = self._documents.find(request)
         if document is not None:
             self._door.admit_path(user, request)
-            return await _respond(http, request, await document(request))
+            return await self._respond(http, request, await document(request))
         if not request.path.startswith(("/api/", "/apis/")):
             raise no_such_path()
         target = target_of(request, self._parts.catalogue)
         await self._door.admit(user, target)
-        answer = await self._call(request, target)
-        return await _respond(http, request, answer)
+        answer = await verb_for(target)(self._parts, request, target)
+        return await self._respond(http, request, answer)
 
-    async def _call(self, request: ApiRequest, target: Target) -> Answer:
-        verb = verb_for(target)
-        return await verb(self._parts, request, target)
+    async def _respond(
+        self, http: web.Request, request: ApiRequest, answer: Answer
+    ) -> web.StreamResponse:
+        if isinstance(answer, TextAnswer):
+            if answer.stream is not None:
+                return await _stream(http, answer.stream, answer.content_type)
+            return web.Response(
+                status=answer.code,
+                body=answer.body,
+                headers={"Content-Type": answer.content_type, **answer.headers},
+            )
+        form = form_of(request.headers.get("accept", ""))
+        include, now = request.query.get("includeObject", ""), self._parts.now()
+        if isinstance(answer, WatchAnswer):
+            lines = render_events(answer.resource, answer.events, form, include, self._parts.now)
+            return await _stream(http, lines, "application/json")
+        if isinstance(answer, ListAnswer):
+            return await _body(http, 200, render_list(answer, form, include, now), form, ())
+        return await _body(
+            http,
+            answer.code,
+            render_object(answer, form, include, now),
+            form,
+            tuple(answer.warnings),
+        )
 
 
 async def _request_of(http: web.Request) -> ApiRequest:
@@ -80,27 +102,6 @@ async def _request_of(http: web.Request) -> ApiRequest:
         dict(http.query),
         {name.lower(): value for name, value in http.headers.items()},
         await http.read(),
-    )
-
-
-async def _respond(http: web.Request, request: ApiRequest, answer: Answer) -> web.StreamResponse:
-    if isinstance(answer, TextAnswer):
-        if answer.stream is not None:
-            return await _stream(http, answer.stream, answer.content_type)
-        return web.Response(
-            status=answer.code,
-            body=answer.body,
-            headers={"Content-Type": answer.content_type, **answer.headers},
-        )
-    form = form_of(request.headers.get("accept", ""))
-    include = request.query.get("includeObject", "")
-    if isinstance(answer, WatchAnswer):
-        lines = render_events(answer.resource, answer.events, form, include)
-        return await _stream(http, lines, "application/json")
-    if isinstance(answer, ListAnswer):
-        return await _body(http, 200, render_list(answer, form, include), form, ())
-    return await _body(
-        http, answer.code, render_object(answer, form, include), form, tuple(answer.warnings)
     )
 
 
@@ -149,6 +150,3 @@ def _refusal(error: ApiError) -> web.Response:
         content_type="application/json",
         headers=headers,
     )
-
-
-__all__ = ["ApiServer", "ObjectAnswer"]

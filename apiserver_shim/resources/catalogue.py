@@ -14,11 +14,12 @@ from apiserver_shim.resources.resource import Resource
 
 
 class Catalogue:
-    """Custom types come and go with their definitions: ``set_custom`` replaces a group's."""
+    """Custom types come and go with their definitions. ``changes`` counts how often they did."""
 
     def __init__(self, built_in: Iterable[Resource] = (*CORE, *GROUPED)) -> None:
         self._built_in = tuple(built_in)
         self._custom: dict[str, tuple[Resource, ...]] = {}
+        self.changes = 0
         self._index()
 
     def set_custom(self, definition: str, resources: tuple[Resource, ...]) -> None:
@@ -27,6 +28,7 @@ class Catalogue:
             self._custom[definition] = resources
         else:
             self._custom.pop(definition, None)
+        self.changes += 1
         self._index()
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:

@@ -1,32 +1,39 @@
-"""The columns of each kind, and how a cell is read from an object.
+"""Which row a kind has.
 
-Owns: the rows that people know from `kubectl get`. Must never do: format a time; kubectl does, ages
-are sent as what they are counted from.
+Owns: the table of rows, and the rows of custom kinds, whose columns their definitions name. Must
+never do: know objects.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from apiserver_shim.resources.resource import Column, Resource
+from apiserver_shim.views.cells import Object, look
+from apiserver_shim.views.cluster_rows import CLUSTER_ROWS
+from apiserver_shim.views.durations import since
+from apiserver_shim.views.row import Row
+from apiserver_shim.views.workload_rows import WORKLOAD_ROWS
 
-Cell = str | int | bool | None
 NAME = Column("Name", ".metadata.name")
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
+_ROWS = WORKLOAD_ROWS | CLUSTER_ROWS
 
 
-def columns_of(resource: Resource) -> tuple[Column, ...]:
-    return resource.columns or (NAME, AGE)
+def row_of(resource: Resource) -> Row:
+    """A kind without a row of its own shows its name and age."""
+    own = _ROWS.get((resource.group, resource.kind))
+    if own is not None and not resource.is_custom:
+        return own
+    named = (NAME, *(resource.columns or (AGE,)))
+    return Row(named, lambda obj, now: [_cell(obj, column, now) for column in named])
 
 
-def cells_of(resource: Resource, obj: dict[str, Any]) -> list[Cell]:
-    return [_cell(obj, column) for column in columns_of(resource)]
-
-
-def _cell(obj: dict[str, Any], column: Column) -> Cell:
-    value: Any = obj
-    for part in column.path.strip(".").split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    return str(value)
+def _cell(obj: Object, column: Column, now: datetime) -> Any:
+    value = look(obj, column.path.strip("."))
+    if column.type == "date":
+        return since(value, now)
+    if isinstance(value, list | dict):
+        return str(value)
+    return value

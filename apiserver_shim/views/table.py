@@ -1,28 +1,28 @@
 """Table: what `kubectl get` shows.
 
-Owns: rows and their columns. Must never do: look at another object than the row's. The columns of a
-kind are in ``columns``; a kind without any has its name and age.
+Owns: the Table object. Must never do: look at another object than the row's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.resources.resource import Resource
-from apiserver_shim.views.columns import AGE, NAME, Cell, cells_of, columns_of
+from apiserver_shim.views.columns import row_of
 from apiserver_shim.views.partial import content_of, partial
 
 
 class Table:
     """``include``: None, Metadata or Object, as the client's includeObject says."""
 
-    def __init__(self, resource: Resource, version: str, include: str) -> None:
-        self._resource = resource
+    def __init__(self, resource: Resource, version: str, include: str, now: datetime) -> None:
+        self._row = row_of(resource)
         self._version = version
         self._include = include or "Metadata"
-        self._columns = columns_of(resource)
+        self._now = now
 
     def of(self, objects: Iterable[StoredObject | dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -37,22 +37,15 @@ class Table:
                     "description": column.description,
                     "priority": column.priority,
                 }
-                for column in self._columns
+                for column in self._row.columns
             ],
-            "rows": [self._row(each) for each in objects],
+            "rows": [self._line(content_of(each)) for each in objects],
         }
 
-    def _row(self, obj: StoredObject | dict[str, Any]) -> dict[str, Any]:
-        found = content_of(obj)
-        row: dict[str, Any] = {"cells": self._cells(found)}
+    def _line(self, obj: dict[str, Any]) -> dict[str, Any]:
+        line: dict[str, Any] = {"cells": self._row.cells(obj, self._now)}
         if self._include == "Object":
-            row["object"] = found
+            line["object"] = obj
         elif self._include == "Metadata":
-            row["object"] = partial(found, self._version)
-        return row
-
-    def _cells(self, obj: dict[str, Any]) -> list[Cell]:
-        return cells_of(self._resource, obj)
-
-
-__all__ = ["AGE", "NAME", "Table"]
+            line["object"] = partial(obj, self._version)
+        return line
