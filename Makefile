@@ -10,13 +10,16 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: $(STAMP) ## start a 3-member cluster on this machine (ARGS="--members 5 --base-port 4000")
 	@$(BIN)/raftkv local $(ARGS)
+
+control-plane: $(STAMP) ## store, Kubernetes API, scheduler, controllers, node (ARGS="--nodes 3")
+	@$(BIN)/raftkv-control-plane up $(ARGS)
 
 test: $(STAMP) tools lint ## everything CI needs: format, lint, types, layers, all tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -162,6 +162,15 @@ class ApiClient:
                     raise _failure_of(event["object"])
                 yield event["type"], event["object"]
 
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """Of a stream that is no watch: logs, requests."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX)
+        async with self._open.get(self._server + path, timeout=timeout) as reply:
+            if reply.status != 200:
+                raise _failure(reply.status, await reply.read())
+            async for line in reply.content:
+                yield line
+
     async def _call(
         self,
         method: str,
