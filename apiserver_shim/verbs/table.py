@@ -14,6 +14,9 @@ from apiserver_shim.parts import Parts
 from apiserver_shim.verbs.deleting import delete, delete_collection
 from apiserver_shim.verbs.patching import patch
 from apiserver_shim.verbs.reading import get, list_objects
+from apiserver_shim.verbs.reviews import is_review, review
+from apiserver_shim.verbs.subresources.log import read_log, refuse_connection
+from apiserver_shim.verbs.subresources.token import request_token
 from apiserver_shim.verbs.watching import watch
 from apiserver_shim.verbs.writing import create, update
 
@@ -34,11 +37,21 @@ _SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "update"): update,
     ("status", "patch"): patch,
     ("finalize", "update"): update,
+    ("token", "create"): request_token,
+    ("log", "get"): read_log,
+    ("exec", "get"): refuse_connection,
+    ("exec", "create"): refuse_connection,
+    ("attach", "get"): refuse_connection,
+    ("attach", "create"): refuse_connection,
+    ("portforward", "get"): refuse_connection,
+    ("portforward", "create"): refuse_connection,
 }
 
 
 def verb_for(target: Target) -> Verb:
     """Raises 405 where there is none."""
+    if is_review(target.resource):
+        return review
     if not target.subresource:
         return _VERBS[target.verb]
     verb = _SUBRESOURCES.get((target.subresource, target.verb))
