@@ -11,8 +11,10 @@ from datetime import datetime
 from random import Random
 
 from apiserver_shim.api.admission import Admission
+from apiserver_shim.kubelets import Kubelets
 from apiserver_shim.resources.catalogue import Catalogue
 from apiserver_shim.schemas.definitions import Definitions
+from apiserver_shim.security.bundle import Security
 from apiserver_shim.store.event_leases import EventLeases
 from apiserver_shim.store.mirror import Mirror
 from apiserver_shim.store.registry import Registry
@@ -28,6 +30,8 @@ class Parts:
     definitions: Definitions
     admission: Admission
     event_leases: EventLeases
+    security: Security
+    kubelets: Kubelets
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     random: Random

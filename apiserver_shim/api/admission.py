@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apiserver_shim.api.request import Target
+from apiserver_shim.api.user import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Write:
     target: Target
     new: dict[str, Any] | None
     old: dict[str, Any] | None
-    user: str
+    user: User
 
 
 Step = Callable[[Write], Awaitable[None]]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from apiserver_shim.api.status import ApiError, method_not_allowed, no_such_path
+from apiserver_shim.api.user import NOBODY, User
 from apiserver_shim.resources.catalogue import Catalogue
 from apiserver_shim.resources.resource import Resource
 
@@ -38,7 +39,7 @@ class ApiRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    user: str = ""
+    user: User = NOBODY
 
     def flag(self, name: str) -> bool:
         return self.query.get(name, "").lower() in ("1", "true")

@@ -26,11 +26,14 @@ from apiserver_shim.schemas.openapi import OpenApi
 
 Document = Callable[[ApiRequest], Awaitable[TextAnswer]]
 
+_HEALTH = ("/healthz", "/livez", "/readyz")
 _AGGREGATED = "as=APIGroupDiscoveryList"
 
 
 class Documents:
-    def __init__(self, parts: Parts, address: str) -> None:
+    """``health`` and ``metrics`` answer their paths."""
+
+    def __init__(self, parts: Parts, address: str, health: Document, metrics: Document) -> None:
         self._parts = parts
         self._open_api = OpenApi(parts.catalogue, parts.definitions)
         self._address = address
@@ -40,9 +43,8 @@ class Documents:
             "/version": self._version,
             "/openapi/v2": self._open_api_v2,
             "/openapi/v3": self._open_api_v3_index,
-            "/healthz": self._health,
-            "/livez": self._health,
-            "/readyz": self._health,
+            **dict.fromkeys(_HEALTH, health),
+            "/metrics": metrics,
         }
 
     def find(self, request: ApiRequest) -> Document | None:
@@ -58,7 +60,7 @@ class Documents:
             case ["openapi", "v3", *_]:
                 return self._open_api_v3
             case [("healthz" | "livez" | "readyz"), *_]:
-                return self._health
+                return self._fixed["/readyz"]
         return None
 
     async def _core(self, request: ApiRequest) -> TextAnswer:
@@ -124,27 +126,6 @@ class Documents:
                 "platform": "linux/amd64",
             }
         )
-
-    async def _health(self, request: ApiRequest) -> TextAnswer:
-        """Alive while the loop turns; ready once the copy is loaded and the store answers."""
-        name, _, check = request.path.strip("/").partition("/")
-        checks = {"ping": True}
-        if name != "livez":
-            checks["mirror"] = self._parts.mirror.is_ready
-        if check:
-            if check not in checks:
-                raise no_such_path()
-            checks = {check: checks[check]}
-        good = all(checks.values())
-        lines = [
-            f"[{'+' if ok else '-'}]{each} {'ok' if ok else 'failed'}"
-            for each, ok in checks.items()
-        ]
-        if request.flag("verbose") or "verbose" in request.query or not good:
-            text = "\n".join([*lines, f"{name} check {'passed' if good else 'failed'}", ""])
-        else:
-            text = "ok"
-        return TextAnswer(200 if good else 500, text.encode())
 
 
 def _json(body: dict[str, Any]) -> TextAnswer:

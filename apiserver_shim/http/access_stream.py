@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,10 +18,11 @@ import orjson
 from apiserver_shim.api.answer import Answer, ListAnswer, ObjectAnswer, TextAnswer
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.stored import StoredObject
-from apiserver_shim.security.door import User
+from apiserver_shim.api.user import User
 
 PATH = "/debug/requests"
 RECENT_MAX = 1000
+AGENT_CHARACTERS_MAX = 200
 BACKLOG_MAX = 1000
 """Of one who looks on; who reads too slowly misses the oldest."""
 
@@ -53,17 +54,18 @@ class AccessStream:
         self._watches: dict[int, bytes] = {}
         self._onlookers: set[asyncio.Queue[bytes]] = set()
 
-    def begin(self) -> float:
-        return self._monotonic()
+    def document(self, request: ApiRequest) -> Callable[[ApiRequest], Awaitable[TextAnswer]] | None:
+        """What answers the path, if it is ours. Guarded as any path that is no resource."""
+        return self._answer if request.path == PATH else None
 
     def add(
-        self, begun: float, user: User, request: ApiRequest, target: Target, answer: Answer | int
+        self, begun: float, user: User, agent: str, target: Target, answer: Answer | int
     ) -> bytes:
         """``answer``: the code alone, where it was refused."""
         access = Access(
             self._now().isoformat(timespec="milliseconds"),
             user.name,
-            request.headers.get("user-agent", "")[:200],
+            agent[:AGENT_CHARACTERS_MAX],
             target.verb,
             target.resource.qualified,
             target.namespace,
@@ -90,7 +92,7 @@ class AccessStream:
         finally:
             del self._watches[id(line)]
 
-    def answer(self, request: ApiRequest) -> TextAnswer:
+    async def _answer(self, request: ApiRequest) -> TextAnswer:
         lines = "application/x-ndjson"
         if request.flag("follow"):
             return TextAnswer(200, content_type=lines, stream=self._follow())

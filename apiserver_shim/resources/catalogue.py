@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from apiserver_shim.resources.core import CORE
 from apiserver_shim.resources.groups import GROUPED
 from apiserver_shim.resources.resource import Resource
+from apiserver_shim.resources.reviews import REVIEWS
 
 
 class Catalogue:
     """Custom types come and go with their definitions. ``changes`` counts how often they did."""
 
-    def __init__(self, built_in: Iterable[Resource] = (*CORE, *GROUPED)) -> None:
+    def __init__(self, built_in: Iterable[Resource] = (*CORE, *GROUPED, *REVIEWS)) -> None:
         self._built_in = tuple(built_in)
         self._custom: dict[str, tuple[Resource, ...]] = {}
         self.changes = 0

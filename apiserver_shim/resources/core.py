@@ -8,6 +8,8 @@ from __future__ import annotations
 from apiserver_shim.resources.resource import Resource
 
 _ALL = ("all",)
+CONNECTED = ("exec", "attach", "portforward")
+"""Of pods: they would turn the connection into a stream, and are refused with 501."""
 _POD_FIELDS = (
     "spec.nodeName",
     "spec.restartPolicy",
@@ -78,7 +80,7 @@ CORE = (
         "Pod",
         short_names=("po",),
         categories=_ALL,
-        subresources=("status", "binding", "eviction", "log", "ephemeralcontainers"),
+        subresources=("status", "binding", "eviction", "log", "ephemeralcontainers", *CONNECTED),
         field_selectors=_POD_FIELDS,
     ),
     _row("podtemplates", "PodTemplate"),

@@ -67,13 +67,14 @@ class Subscription:
 
 
 class Collection:
-    """``floor``: changes after this revision are all known."""
+    """``floor``: changes after this revision are all known. ``revision``: of the last change."""
 
     def __init__(self, floor: int) -> None:
         self._objects: dict[str, StoredObject] = {}
         self._sorted: list[str] | None = None
         self._history: deque[Change] = deque()
         self._floor = floor
+        self.revision = floor
         self._subscriptions: set[Subscription] = set()
 
     def load(self, stored: StoredObject) -> None:
@@ -121,7 +122,18 @@ class Collection:
             subscription.end(error)
         self._subscriptions.clear()
 
+    def find(self, key: str) -> StoredObject | None:
+        return self._objects.get(key)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    @property
+    def watchers(self) -> int:
+        return len(self._subscriptions)
+
     def _tell(self, change: Change) -> None:
+        self.revision = change.revision
         if len(self._history) >= HISTORY_MAX:
             self._floor = self._history.popleft().revision
         self._history.append(change)

@@ -9,6 +9,9 @@ the first one was the reason.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from apiserver_shim.api.stored import StoredObject
@@ -42,30 +45,44 @@ class Page:
 
 
 class Registry:
-    def __init__(self, client: Client) -> None:
+    """``on_request`` is told each request's operation and seconds, by ``monotonic``."""
+
+    def __init__(self, client: Client, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._client = client
+        self._monotonic = monotonic
+        self.on_request: Callable[[str, float], None] = lambda operation, seconds: None
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        began = self._monotonic()
+        try:
+            yield
+        finally:
+            self.on_request(operation, self._monotonic() - began)
 
     async def get(self, key: str) -> StoredObject | None:
         """The newest: never older than any write acknowledged before the call."""
-        kv = await self._client.get(key)
+        with self._timed("get"):
+            kv = await self._client.get(key)
         return None if kv is None else _stored(kv)
 
     async def revision(self) -> int:
         """The store's newest revision: never older than any write acknowledged before the call."""
-        reply = await self._client.range(RangeRequest(key=b"/registry/", count_only=True))
+        with self._timed("revision"):
+            reply = await self._client.range(RangeRequest(key=b"/registry/", count_only=True))
         return reply.header.revision
 
     async def page(self, prefix: str, start: str, limit: int, revision: int) -> Page:
         """Up to ``limit`` objects (0: all) from key ``start`` on, as of ``revision`` (0: now).
         Raises Compacted and FutureRevision."""
-        reply = await self._client.range(
-            RangeRequest(
-                key=start.encode(),
-                range_end=prefix_end(prefix.encode()),
-                limit=limit,
-                revision=revision,
-            )
+        request = RangeRequest(
+            key=start.encode(),
+            range_end=prefix_end(prefix.encode()),
+            limit=limit,
+            revision=revision,
         )
+        with self._timed("list"):
+            reply = await self._client.range(request)
         found = [_stored(kv) for kv in reply.kvs]
         last = found[-1].key if found else ""
         at = revision or reply.header.revision
@@ -82,7 +99,8 @@ class Registry:
             .then(put(key, value, lease=lease))
             .otherwise(get(key))
         )
-        reply, doubted = await self._guarded(txn)
+        with self._timed("update" if expected else "create"):
+            reply, doubted = await self._guarded(txn)
         if reply.succeeded:
             revision = reply.header.revision
             return Written(True, StoredObject(key, value, revision), revision)
@@ -94,7 +112,8 @@ class Registry:
     async def delete(self, key: str, expected: int) -> Written:
         """Remove the key if its mod_revision is ``expected``."""
         txn = Txn().when(mod_revision(key) == expected).then(delete(key)).otherwise(get(key))
-        reply, doubted = await self._guarded(txn)
+        with self._timed("delete"):
+            reply, doubted = await self._guarded(txn)
         if reply.succeeded:
             return Written(True, None, reply.header.revision)
         kvs = reply.responses[0].response_range.kvs

@@ -14,9 +14,12 @@ from apiserver_shim.parts import Parts
 from apiserver_shim.verbs.deleting import delete, delete_collection
 from apiserver_shim.verbs.patching import patch
 from apiserver_shim.verbs.reading import get, list_objects
+from apiserver_shim.verbs.reviews import is_review, review
 from apiserver_shim.verbs.subresources.binding import bind
 from apiserver_shim.verbs.subresources.eviction import evict
+from apiserver_shim.verbs.subresources.log import read_log, refuse_connection
 from apiserver_shim.verbs.subresources.scale import get_scale, patch_scale, update_scale
+from apiserver_shim.verbs.subresources.token import request_token
 from apiserver_shim.verbs.watching import watch
 from apiserver_shim.verbs.writing import create, update
 
@@ -42,11 +45,21 @@ _SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("scale", "get"): get_scale,
     ("scale", "update"): update_scale,
     ("scale", "patch"): patch_scale,
+    ("token", "create"): request_token,
+    ("log", "get"): read_log,
+    ("exec", "get"): refuse_connection,
+    ("exec", "create"): refuse_connection,
+    ("attach", "get"): refuse_connection,
+    ("attach", "create"): refuse_connection,
+    ("portforward", "get"): refuse_connection,
+    ("portforward", "create"): refuse_connection,
 }
 
 
 def verb_for(target: Target) -> Verb:
     """Raises 405 where there is none."""
+    if is_review(target.resource):
+        return review
     if not target.subresource:
         return _VERBS[target.verb]
     verb = _SUBRESOURCES.get((target.subresource, target.verb))

@@ -53,7 +53,7 @@ def main() -> None:
 @click.option("--nodes", default=1, show_default=True, help="Nodes that run pods as processes.")
 @click.option("--hollow-nodes", default=0, show_default=True, help="Nodes that only say so.")
 @click.option("--data-dir", default="data/control-plane", show_default=True, type=Path)
-@click.option("--port", default=8080, show_default=True, help="The API's.")
+@click.option("--port", default=6443, show_default=True, help="The API's.")
 @click.option("--store-port", default=2379, show_default=True, help="The first member's.")
 @click.option("--kubelet-port", default=10250, show_default=True, help="The first node's.")
 @click.option("--dns-port", default=10053, show_default=True)

@@ -38,24 +38,20 @@ class Plan:
     directory: Path
     server: str
     store: str
-    nodes: int
+    nodes: tuple[str, ...]
+    hollow_nodes: int
     dns: str
 
     @property
+    def pki(self) -> Path:
+        return _pki(self.directory)
+
+    @property
     def kubeconfig(self) -> Path:
-        return self.directory / "kubeconfig"
+        return _pki(self.directory) / "admin.conf"
 
     def log_path(self, part: Part) -> Path:
         return self.directory / "logs" / f"{part.name}.log"
-
-    def kubeconfig_text(self) -> str:
-        """JSON is YAML."""
-        return (
-            '{"kind": "Config", "apiVersion": "v1", "current-context": "raftkv", "contexts":\n'
-            ' [{"name": "raftkv", "context": {"cluster": "raftkv", "user": "admin"}}],\n'
-            f' "clusters": [{{"name": "raftkv", "cluster": {{"server": "{self.server}"}}}}],\n'
-            ' "users": [{"name": "admin", "user": {}}]}\n'
-        )
 
 
 def plan(
@@ -78,7 +74,7 @@ def plan(
     ports += [port, dns_port, *(kubelet_port + i for i in range(nodes))]
     _check_ports(ports)
     directory = data_dir.resolve()
-    server = f"http://{HOST}:{port}"
+    server = f"https://{HOST}:{port}"
     store = ",".join(f"http://{HOST}:{store_port + STORE_STEP * i}" for i in range(members))
     parts = [
         *_members(members, store_port, directory),
@@ -87,16 +83,18 @@ def plan(
             1,
             (
                 *(sys.executable, "-m", "apiserver_shim.cli.apiserver"),
-                *("--etcd-servers", store, "--insecure-port", str(port)),
+                *("--etcd-servers", store, "--secure-port", str(port)),
+                *("--cert-dir", str(_pki(directory)), "--no-kubelet-https"),
             ),
             f"{server}/readyz",
         ),
-        _part("scheduler", server),
-        _part("controller-manager", server),
+        _part("scheduler", directory, "scheduler"),
+        _part("controller-manager", directory, "controller-manager"),
         *(
             _part(
                 "kubelet",
-                server,
+                directory,
+                f"node-{number}",
                 *("--node", f"node-{number}", "--port", str(kubelet_port + number - 1)),
                 *("--pod-cidr", f"127.64.{number - 1}.0/24"),
                 *("--data-dir", str(directory / f"node-{number}")),
@@ -105,13 +103,21 @@ def plan(
             )
             for number in range(1, nodes + 1)
         ),
-        _part("proxy", server),
-        _part("dns", server, "--port", str(dns_port)),
+        _part("proxy", directory, "kube-proxy"),
+        _part("dns", directory, "kube-proxy", "--port", str(dns_port)),
     ]
     if hollow_nodes:
         more = ("--node", "hollow", "--hollow", str(hollow_nodes), "--data-dir", str(directory))
-        parts.append(_part("kubelet", server, *more, name="hollow-kubelets"))
-    return Plan(tuple(parts), directory, server, store, nodes + hollow_nodes, f"{HOST}:{dns_port}")
+        parts.append(_part("kubelet", directory, "admin", *more, name="hollow-kubelets"))
+    return Plan(
+        tuple(parts),
+        directory,
+        server,
+        store,
+        tuple(f"node-{number}" for number in range(1, nodes + 1)),
+        hollow_nodes,
+        f"{HOST}:{dns_port}",
+    )
 
 
 def _members(count: int, first_port: int, directory: Path) -> list[Part]:
@@ -138,9 +144,17 @@ def _members(count: int, first_port: int, directory: Path) -> list[Part]:
     ]
 
 
-def _part(command: str, server: str, *more: str, name: str = "", health: str = "") -> Part:
+def _part(
+    command: str, directory: Path, who: str, *more: str, name: str = "", health: str = ""
+) -> Part:
+    """``who``: whose kubeconfig it works with."""
     program = (sys.executable, "-m", "apiserver_shim.cli.control_plane.main", command)
-    return Part(name or command, 2, (*program, "--server", server, "-v", *more), health)
+    config = _pki(directory) / f"{who}.conf"
+    return Part(name or command, 2, (*program, "--kubeconfig", str(config), "-v", *more), health)
+
+
+def _pki(directory: Path) -> Path:
+    return directory / "pki"
 
 
 def _check_ports(ports: list[int]) -> None:

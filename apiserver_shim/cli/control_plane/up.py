@@ -22,7 +22,10 @@ from apiserver_shim.cli.control_plane.running_part import RunningPart
 from apiserver_shim.components.api_client import UNREACHABLE, ApiClient, ApiFailure
 from apiserver_shim.components.conditions import is_true
 from apiserver_shim.components.kinds import NODES
+from apiserver_shim.components.kubeconfig import client_for
 from apiserver_shim.components.process_groups import ProcessGroups
+from apiserver_shim.security.certificates import Certificates
+from apiserver_shim.security.identities import node_identity, write_identity
 
 REFRESH_S = 0.5
 NOTES_SHOWN = 8
@@ -35,7 +38,7 @@ async def up(plan: Plan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await asyncio.to_thread(plan.directory.mkdir, parents=True, exist_ok=True)
-    await asyncio.to_thread(plan.kubeconfig.write_text, plan.kubeconfig_text())
+    await asyncio.to_thread(_write_node_identities, plan)
     screen = _Screen(plan)
     async with ProcessGroups() as groups, aiohttp.ClientSession() as http:
         parts = [RunningPart(p, plan.log_path(p), groups, screen.note) for p in plan.parts]
@@ -51,6 +54,13 @@ async def up(plan: Plan) -> int:
             screen.close()
             await control_plane.stop()
     return 0
+
+
+def _write_node_identities(plan: Plan) -> None:
+    """The shim writes the others' kubeconfigs; nodes it knows but one."""
+    certificates = Certificates(plan.pki)
+    for name in plan.nodes:
+        write_identity(certificates, node_identity(name, name), plan.server)
 
 
 class _ControlPlane:
@@ -70,8 +80,9 @@ class _ControlPlane:
             self._keeping += [asyncio.create_task(each.keep()) for each in these]
             while not all(await asyncio.gather(*(each.look(self._http) for each in these))):
                 await self._turn()
-        async with ApiClient(self._plan.server, headers={"User-Agent": "up"}) as client:
-            while await self._nodes_ready(client) < self._plan.nodes:
+        wanted = len(self._plan.nodes) + self._plan.hollow_nodes
+        async with client_for("up", kubeconfig=self._plan.kubeconfig) as client:
+            while await self._nodes_ready(client) < wanted:
                 await self._turn()
         self._screen.ready()
         while True:

@@ -60,7 +60,7 @@ async def run(client: ApiClient, options: KubeletOptions, clock: Clock | None = 
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(_machine(client, options, clock))
         kubelet = Kubelet(machine, plan, options.sources)
-        server = KubeletServer(kubelet, takes_pods=options.takes_pods)
+        server = KubeletServer(kubelet, clock, takes_pods=options.takes_pods)
         runner = web.AppRunner(server.app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

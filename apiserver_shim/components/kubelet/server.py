@@ -5,11 +5,14 @@ Owns: its paths. Must never do: listen beyond loopback. For one kubelet, or for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from apiserver_shim.components.clocks import Clock, moment, stamp
 from apiserver_shim.components.kubelet.container import Container
 from apiserver_shim.components.kubelet.container_log import LogOptions
 from apiserver_shim.components.kubelet.kubelet import Kubelet
@@ -25,8 +28,9 @@ class KubeletServer:
     """``takes_pods``: POST /manifests starts pods; whoever can reach the port may then run
     programs as us."""
 
-    def __init__(self, kubelet: Kubelet, *, takes_pods: bool = False) -> None:
+    def __init__(self, kubelet: Kubelet, clock: Clock, *, takes_pods: bool = False) -> None:
         self._kubelet = kubelet
+        self._clock = clock
         self.app = web.Application(client_max_size=MANIFEST_BYTES_MAX)
         self.app.add_routes(
             [
@@ -98,8 +102,9 @@ class KubeletServer:
                 tail=int(query["tailLines"]) if "tailLines" in query else None,
                 timestamps=query.get("timestamps", "") in ("1", "true"),
                 follow=query.get("follow", "") in ("1", "true"),
-                since=query.get("sinceTime", ""),
+                since=_since(query, self._clock.now()),
             )
+            limit = int(query["limitBytes"]) if "limitBytes" in query else None
         except LookupError:
             return web.Response(status=404, text=f'pod "{pod}" not found')
         except ValueError as e:
@@ -114,9 +119,21 @@ class KubeletServer:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
         async for chunk in log.read(options):
-            await response.write(chunk)
+            await response.write(chunk if limit is None else chunk[:limit])
+            limit = None if limit is None else limit - len(chunk)
+            if limit is not None and limit <= 0:
+                break
         await response.write_eof()
         return response
+
+
+def _since(query: Mapping[str, str], now: datetime) -> str:
+    """Raises ValueError."""
+    if "sinceSeconds" in query:
+        return stamp(now - timedelta(seconds=int(query["sinceSeconds"])))
+    if "sinceTime" in query:
+        moment(query["sinceTime"])
+    return query.get("sinceTime", "")
 
 
 def _no_log(container: Container, pod: str, previous: bool) -> str:
