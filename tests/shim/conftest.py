@@ -1,0 +1,27 @@
+"""Fixtures of the shim's tests: a real store of one member, and a control plane on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.e2e.cluster import Cluster
+from tests.e2e.program import program_under_test
+from tests.shim.control_plane import ControlPlane
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One member, for all tests of a module."""
+    directory = tmp_path_factory.mktemp("store")
+    with Cluster(program_under_test(), directory, members=1) as cluster:
+        yield cluster
+        assert not cluster.broken_log_lines()
+
+
+@pytest.fixture
+async def plane(store: Cluster) -> AsyncIterator[ControlPlane]:
+    """A shim on ``store``; the components are started by the test."""
+    async with ControlPlane(store.endpoints[0]) as plane:
+        yield plane
