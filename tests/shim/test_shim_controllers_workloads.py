@@ -10,7 +10,6 @@ from apiserver_shim.components.kinds import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     ENDPOINTS,
-    NODES,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
@@ -19,56 +18,10 @@ from apiserver_shim.components.kinds import (
 from apiserver_shim.components.ownership import controller_of
 from apiserver_shim.components.pod_states import is_ready, node_of
 from tests.shim.control_plane import ControlPlane
+from tests.shim.workloads import deployment, rolled_out
 
 pytestmark = pytest.mark.e2e
 REVISION = "deployment.kubernetes.io/revision"
-
-
-def deployment(name: str, replicas: int, image: str = "web:1", **spec: object) -> Object:
-    labels = {"app": name}
-    return {
-        "kind": "Deployment",
-        "apiVersion": "apps/v1",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "web", "image": image}]},
-            },
-            **spec,
-        },
-    }
-
-
-@pytest.fixture
-async def running(plane: ControlPlane) -> ControlPlane:
-    """All components, and two nodes that no other test has."""
-    for node in (await plane.client.list(NODES))["items"]:
-        await plane.client.delete(NODES, "", node["metadata"]["name"])
-    await plane.start_all("n1", "n2")
-    return plane
-
-
-async def rolled_out(plane: ControlPlane, namespace: str, name: str) -> Object:
-    """As `kubectl rollout status` decides it."""
-
-    async def done() -> Object | None:
-        found = await plane.client.get(DEPLOYMENTS, namespace, name)
-        assert found is not None
-        wanted, status = found["spec"]["replicas"], found.get("status", {})
-        complete = (
-            status.get("observedGeneration", 0) >= found["metadata"]["generation"]
-            and status.get("updatedReplicas", 0) == wanted
-            and status.get("replicas", 0) == wanted
-            and status.get("availableReplicas", 0) == wanted
-        )
-        return found if complete else None
-
-    found = await plane.until(done, f"{name} is rolled out")
-    assert found is not None
-    return found
 
 
 async def sets_of(plane: ControlPlane, namespace: str) -> dict[str, int]:
