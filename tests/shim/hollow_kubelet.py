@@ -40,7 +40,7 @@ class HollowKubelet:
     async def register(self, name: str, *, cpu: str = "4", pods: str = "110") -> Object:
         room = {"cpu": cpu, "memory": "8Gi", "pods": pods}
         labels = {"kubernetes.io/hostname": name}
-        node = await self._client.create(
+        await self._client.create(
             NODES,
             "",
             {
@@ -60,7 +60,7 @@ class HollowKubelet:
         )
         status = {"capacity": room, "allocatable": room, "conditions": conditions}
         self._nodes.add(name)
-        return await self._client.update(NODES, {**node, "status": status}, "status")
+        return await self._client.merge(NODES, "", name, {"status": status}, "status")
 
     def look_again(self) -> None:
         """Because the outcome of some pod has changed."""

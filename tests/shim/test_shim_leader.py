@@ -11,6 +11,7 @@ from apiserver_shim.components.leader import LeaderElector, LeaseTimes
 from tests.shim.control_plane import ControlPlane
 from tests.shim.virtual_clock import VirtualClock
 
+pytestmark = pytest.mark.e2e
 SYSTEM = "kube-system"
 
 

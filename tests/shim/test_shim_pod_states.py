@@ -167,6 +167,7 @@ def with_ready(status: str, **more: Any) -> Object:
 @pytest.mark.parametrize(
     ("what", "keys"),
     [
+        (node("n"), [("not-ready", "X")]),
         (with_ready("True"), []),
         (with_ready("False"), [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")]),
         (with_ready("Unknown"), [("unreachable", "NoSchedule"), ("unreachable", "NoExecute")]),
