@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from apiserver_shim.components.kinds import NODES
 from tests.e2e.cluster import Cluster
 from tests.e2e.program import program_under_test
 from tests.shim.control_plane import ControlPlane
@@ -31,7 +30,5 @@ async def plane(store: Cluster) -> AsyncIterator[ControlPlane]:
 @pytest.fixture
 async def running(plane: ControlPlane) -> ControlPlane:
     """All components, and two nodes that no other test has."""
-    for node in (await plane.client.list(NODES))["items"]:
-        await plane.client.delete(NODES, "", node["metadata"]["name"])
     await plane.start_all("n1", "n2")
     return plane

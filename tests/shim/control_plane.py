@@ -18,7 +18,7 @@ from aiohttp import web
 from apiserver_shim.components.api_client import ApiClient, Kind, Object
 from apiserver_shim.components.clocks import Clock
 from apiserver_shim.components.controllers.roster import control
-from apiserver_shim.components.kinds import NAMESPACES, PODS
+from apiserver_shim.components.kinds import NAMESPACES, NODES, PODS
 from apiserver_shim.components.scheduler.scheduler import Scheduler
 from apiserver_shim.security.door import OpenDoor
 from apiserver_shim.shim import make
@@ -91,10 +91,16 @@ class ControlPlane:
         """Controllers, the scheduler, and a hollow kubelet for these nodes."""
         for task in self.kubelet.tasks():
             self.start(task)
-        for node in nodes:
-            await self.kubelet.register(node)
+        await self.only_nodes(*nodes)
         self.start_scheduler()
         self.start_controllers()
+
+    async def only_nodes(self, *names: str, cpu: str = "4") -> None:
+        """These and none of another test's."""
+        for each in (await self.client.list(NODES))["items"]:
+            await self.client.delete(NODES, "", each["metadata"]["name"])
+        for name in names:
+            await self.kubelet.register(name, cpu=cpu)
 
     async def namespace(self) -> str:
         """A new one, of the test's own."""

@@ -89,11 +89,9 @@ class SilentNode:
 
     async def start(self, **spec: object) -> None:
         plane = self.plane
-        for node in (await plane.client.list(NODES))["items"]:
-            await plane.client.delete(NODES, "", node["metadata"]["name"])
         for task in plane.kubelet.tasks():
             plane.start(task)
-        await plane.kubelet.register("silent")
+        await plane.only_nodes("silent")
         plane.start_scheduler()
         plane.start_controllers(self.time.clock)
         self.namespace = await plane.namespace()

@@ -100,14 +100,10 @@ def test_ordered_steps_come_to_the_end_one_pod_at_a_time(data: st.DataObject) ->
     assert hashes == dict.fromkeys(range(replicas), "new")
 
 
-@pytest.mark.e2e
-async def test_a_stateful_set_comes_and_is_updated(running: ControlPlane) -> None:
-    """web-0 is ready before web-1 is made; each has its claim; an update goes from the top; scaled
-    down the claims stay."""
-    namespace = await running.namespace()
+def database(image: str = "i1") -> Object:
     template = {
         "metadata": {"labels": {"app": "db"}},
-        "spec": {"containers": [{"name": "c", "image": "i1"}]},
+        "spec": {"containers": [{"name": "c", "image": image}]},
     }
     claim = {
         "metadata": {"name": "data"},
@@ -116,7 +112,7 @@ async def test_a_stateful_set_comes_and_is_updated(running: ControlPlane) -> Non
             "resources": {"requests": {"storage": "1Gi"}},
         },
     }
-    made = {
+    return {
         "kind": "StatefulSet",
         "apiVersion": "apps/v1",
         "metadata": {"name": "db"},
@@ -128,6 +124,14 @@ async def test_a_stateful_set_comes_and_is_updated(running: ControlPlane) -> Non
             "volumeClaimTemplates": [claim],
         },
     }
+
+
+@pytest.mark.e2e
+async def test_a_stateful_set_comes_and_is_updated(running: ControlPlane) -> None:
+    """web-0 is ready before web-1 is made; each has its claim; an update goes from the top; scaled
+    down the claims stay."""
+    namespace = await running.namespace()
+    made = database()
     revision = (await running.client.list(PODS, namespace))["metadata"]["resourceVersion"]
     await running.client.create(STATEFUL_SETS, namespace, made)
 
@@ -156,7 +160,7 @@ async def test_a_stateful_set_comes_and_is_updated(running: ControlPlane) -> Non
         if len(well) == 3:
             break
     assert order == ["db-0", "db-1", "db-2"]
-    template["spec"] = {"containers": [{"name": "c", "image": "i2"}]}
+    template = database("i2")["spec"]["template"]
     await running.change(STATEFUL_SETS, namespace, "db", spec={"template": template})
     await running.until(lambda: ready("i2", 3), "three updated replicas")
     await running.client.merge(STATEFUL_SETS, namespace, "db", {"spec": {"replicas": 1}}, "scale")

@@ -43,7 +43,7 @@ async def test_a_deployment_comes_to_run(running: ControlPlane) -> None:
     replica_set = (await running.client.list(REPLICA_SETS, namespace))["items"][0]
     hashed = replica_set["metadata"]["labels"]["pod-template-hash"]
     assert replica_set["metadata"]["name"] == f"web-{hashed}"
-    assert [controller_of(pod)["name"] for pod in pods] == [f"web-{hashed}"] * 4  # type: ignore[index]
+    assert [(controller_of(pod) or {})["name"] for pod in pods] == [f"web-{hashed}"] * 4
     assert sorted(map(node_of, pods)) == ["n1", "n1", "n2", "n2"]
     assert all(pod["metadata"]["labels"]["pod-template-hash"] == hashed for pod in pods)
 
@@ -199,7 +199,7 @@ async def test_a_lost_pod_is_replaced_and_a_stray_one_adopted(running: ControlPl
             "labels": {"app": "web"},
             "annotations": {"controller.kubernetes.io/pod-deletion-cost": "-1"},
         },
-        "spec": spec["template"]["spec"],  # type: ignore[index]
+        "spec": spec["template"]["spec"],
     }
     await running.client.create(PODS, namespace, stray)
 
@@ -245,7 +245,7 @@ async def test_a_service_gets_its_endpoints(running: ControlPlane) -> None:
     """Ready pods' addresses with the port that the pod names; nothing for a pod that goes."""
     namespace = await running.namespace()
     made = deployment("web", 2)
-    containers = made["spec"]["template"]["spec"]["containers"]  # type: ignore[index]
+    containers = made["spec"]["template"]["spec"]["containers"]
     containers[0]["ports"] = [{"name": "http", "containerPort": 8080}]
     await running.client.create(DEPLOYMENTS, namespace, made)
     service = {

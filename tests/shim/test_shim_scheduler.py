@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from apiserver_shim.components.api_client import ApiFailure, Object
 from apiserver_shim.components.conditions import condition
-from apiserver_shim.components.kinds import EVENTS, NODES, PODS
+from apiserver_shim.components.kinds import EVENTS, PODS
 from apiserver_shim.components.pod_states import node_of
 from apiserver_shim.components.quantities import quantity
 from apiserver_shim.components.scheduler.filters import feasible, refusal
@@ -275,13 +275,6 @@ def test_pending_pods_back_off() -> None:
 # --- on a real store ------------------------------------------------------------------------------
 
 
-async def make_nodes(plane: ControlPlane, *names: str, cpu: str = "2") -> None:
-    for each in (await plane.client.list(NODES))["items"]:
-        await plane.client.delete(NODES, "", each["metadata"]["name"])
-    for name in names:
-        await plane.kubelet.register(name, cpu=cpu)
-
-
 async def make_pod(plane: ControlPlane, namespace: str, name: str, cpu: str, **spec: Any) -> Object:
     made = pod(name, requests={"cpu": cpu}, **spec)
     made["metadata"] = {"name": name}
@@ -293,7 +286,7 @@ async def make_pod(plane: ControlPlane, namespace: str, name: str, cpu: str, **s
 async def test_a_burst_fills_the_nodes_and_no_more(plane: ControlPlane) -> None:
     """Of 12 pods of half a CPU 8 get onto two nodes of 2, 4 on each; the others are told why, and
     come to run as soon as there is room."""
-    await make_nodes(plane, "n1", "n2")
+    await plane.only_nodes("n1", "n2", cpu="2")
     namespace = await plane.namespace()
     plane.start_scheduler()
     await asyncio.gather(*(make_pod(plane, namespace, f"p{i}", "500m") for i in range(12)))
@@ -329,7 +322,7 @@ async def test_a_burst_fills_the_nodes_and_no_more(plane: ControlPlane) -> None:
 @pytest.mark.e2e
 async def test_a_deleted_pod_makes_room(plane: ControlPlane) -> None:
     """What waited is tried when another pod goes, not only when nodes change."""
-    await make_nodes(plane, "d1", cpu="1")
+    await plane.only_nodes("d1", cpu="1")
     namespace = await plane.namespace()
     plane.start_scheduler()
     await make_pod(plane, namespace, "first", "1")
@@ -353,7 +346,7 @@ async def test_a_deleted_pod_makes_room(plane: ControlPlane) -> None:
 @pytest.mark.e2e
 async def test_the_first_binding_wins(plane: ControlPlane) -> None:
     """A second one gets 409 and changes nothing; another scheduler's pod is left alone."""
-    await make_nodes(plane, "b1")
+    await plane.only_nodes("b1", cpu="2")
     namespace = await plane.namespace()
     made = await make_pod(plane, namespace, "p", "1", schedulerName="mine")
     plane.start_scheduler()
