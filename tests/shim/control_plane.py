@@ -1,4 +1,4 @@
-"""A shim in this process, on a real store, with whichever components a test asks for.
+"""A shim in this process, on a real store that it empties, with the components that a test wants.
 
 Owns: their tasks and their end; waiting for a condition of the API. Must never do: reach around the
 API.
@@ -18,10 +18,11 @@ from aiohttp import web
 from apiserver_shim.components.api_client import ApiClient, Kind, Object
 from apiserver_shim.components.clocks import Clock
 from apiserver_shim.components.controllers.roster import control
-from apiserver_shim.components.kinds import NAMESPACES, NODES, PODS
+from apiserver_shim.components.kinds import NAMESPACES, PODS
 from apiserver_shim.components.scheduler.scheduler import Scheduler
 from apiserver_shim.security.door import OpenDoor
 from apiserver_shim.shim import make
+from raftkv.client import prefix_end
 from tests.e2e.waiting import TimedOut
 from tests.shim.hollow_kubelet import HollowKubelet
 
@@ -42,6 +43,7 @@ class ControlPlane:
 
     async def __aenter__(self) -> ControlPlane:
         await self._store.__aenter__()
+        await self._store.delete(b"/registry/", range_end=prefix_end(b"/registry/"))
         self.start(self._shim.run)
         await self._shim.bootstrap()
         await self._runner.setup()
@@ -91,16 +93,10 @@ class ControlPlane:
         """Controllers, the scheduler, and a hollow kubelet for these nodes."""
         for task in self.kubelet.tasks():
             self.start(task)
-        await self.only_nodes(*nodes)
+        for node in nodes:
+            await self.kubelet.register(node)
         self.start_scheduler()
         self.start_controllers()
-
-    async def only_nodes(self, *names: str, cpu: str = "4") -> None:
-        """These and none of another test's."""
-        for each in (await self.client.list(NODES))["items"]:
-            await self.client.delete(NODES, "", each["metadata"]["name"])
-        for name in names:
-            await self.kubelet.register(name, cpu=cpu)
 
     async def namespace(self) -> str:
         """A new one, of the test's own."""

@@ -91,7 +91,7 @@ class SilentNode:
         plane = self.plane
         for task in plane.kubelet.tasks():
             plane.start(task)
-        await plane.only_nodes("silent")
+        await plane.kubelet.register("silent")
         plane.start_scheduler()
         plane.start_controllers(self.time.clock)
         self.namespace = await plane.namespace()

@@ -28,10 +28,10 @@ def image_of(pod: Object) -> str:
     return image
 
 
-async def begin(plane: ControlPlane, node: str) -> None:
+async def begin(plane: ControlPlane) -> None:
     for task in plane.kubelet.tasks():
         plane.start(task)
-    await plane.only_nodes(node)
+    await plane.kubelet.register("n1")
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -63,7 +63,7 @@ async def history(plane: ControlPlane, namespace: str, revision: str) -> list[Ob
 async def test_an_update_survives_its_controllers(plane: ControlPlane) -> None:
     """In four updates the controllers are cut off at a random point and begun anew. At no time were
     there fewer ready pods than replicas, or more pods than replicas + maxSurge."""
-    await begin(plane, "n1")
+    await begin(plane)
     plane.start_scheduler()
     random = Random(7)
     namespace = await plane.namespace()
@@ -102,7 +102,7 @@ async def test_an_update_survives_its_controllers(plane: ControlPlane) -> None:
 async def test_of_two_processes_one_works(plane: ControlPlane) -> None:
     """Schedulers and controller managers in pairs: pods are made once; when the leaders end, the
     others take their leases over and go on."""
-    await begin(plane, "n2")
+    await begin(plane)
     namespace = await plane.namespace()
     first = [
         plane.start(lambda: roster.run(plane.client, "one")),

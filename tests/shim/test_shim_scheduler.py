@@ -286,7 +286,8 @@ async def make_pod(plane: ControlPlane, namespace: str, name: str, cpu: str, **s
 async def test_a_burst_fills_the_nodes_and_no_more(plane: ControlPlane) -> None:
     """Of 12 pods of half a CPU 8 get onto two nodes of 2, 4 on each; the others are told why, and
     come to run as soon as there is room."""
-    await plane.only_nodes("n1", "n2", cpu="2")
+    await plane.kubelet.register("n1", cpu="2")
+    await plane.kubelet.register("n2", cpu="2")
     namespace = await plane.namespace()
     plane.start_scheduler()
     await asyncio.gather(*(make_pod(plane, namespace, f"p{i}", "500m") for i in range(12)))
@@ -322,14 +323,14 @@ async def test_a_burst_fills_the_nodes_and_no_more(plane: ControlPlane) -> None:
 @pytest.mark.e2e
 async def test_a_deleted_pod_makes_room(plane: ControlPlane) -> None:
     """What waited is tried when another pod goes, not only when nodes change."""
-    await plane.only_nodes("d1", cpu="1")
+    await plane.kubelet.register("n1", cpu="1")
     namespace = await plane.namespace()
     plane.start_scheduler()
     await make_pod(plane, namespace, "first", "1")
 
     async def bound(name: str) -> bool:
         found = await plane.client.get(PODS, namespace, name)
-        return found is not None and node_of(found) == "d1"
+        return found is not None and node_of(found) == "n1"
 
     await plane.until(lambda: bound("first"), "the first is bound")
     await make_pod(plane, namespace, "second", "1")
@@ -346,7 +347,7 @@ async def test_a_deleted_pod_makes_room(plane: ControlPlane) -> None:
 @pytest.mark.e2e
 async def test_the_first_binding_wins(plane: ControlPlane) -> None:
     """A second one gets 409 and changes nothing; another scheduler's pod is left alone."""
-    await plane.only_nodes("b1", cpu="2")
+    await plane.kubelet.register("n1", cpu="2")
     namespace = await plane.namespace()
     made = await make_pod(plane, namespace, "p", "1", schedulerName="mine")
     plane.start_scheduler()
