@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from apiserver_shim.components.api_client import ApiClient, Kind, Object
+from apiserver_shim.components.api_client import ApiClient, ApiFailure, Kind, Object
 from apiserver_shim.components.clocks import Clock
 from apiserver_shim.components.controllers.roster import control
-from apiserver_shim.components.kinds import NAMESPACES, PODS
+from apiserver_shim.components.kinds import NAMESPACES, PODS, SERVICE_ACCOUNTS
 from apiserver_shim.components.scheduler.scheduler import Scheduler
 from apiserver_shim.security.door import OpenDoor
 from apiserver_shim.shim import make
@@ -99,7 +99,7 @@ class ControlPlane:
         self.start_controllers()
 
     async def namespace(self) -> str:
-        """A new one, of the test's own."""
+        """A new one, of the test's own, with the account that pods need."""
         name = f"t{next(_NAMESPACES)}"
         await self.client.create(
             NAMESPACES,
@@ -111,6 +111,13 @@ class ControlPlane:
                 "spec": {"finalizers": ["kubernetes"]},
             },
         )
+        account = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "default"}}
+        try:
+            await self.client.create(SERVICE_ACCOUNTS, name, account)
+        except ApiFailure as e:
+            if e.code != 409:
+                raise
+            # the controllers run, and were faster
         return name
 
     async def pods(self, namespace: str, labels: str = "") -> list[Object]:

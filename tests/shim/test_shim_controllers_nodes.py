@@ -71,7 +71,8 @@ async def test_a_daemon_on_every_node(running: ControlPlane) -> None:
         found = await running.client.get(DAEMON_SETS, namespace, "agent") or {}
         status = found.get("status", {})
         numbers = ("updatedNumberScheduled", "numberAvailable", "desiredNumberScheduled")
-        return [status.get(name) for name in numbers] == [3, 3, 3]
+        seen = status.get("observedGeneration") == found["metadata"]["generation"]
+        return seen and [status.get(name) for name in numbers] == [3, 3, 3]
 
     await running.until(updated, "all three are updated")
     revisions = (await running.client.list(CONTROLLER_REVISIONS, namespace))["items"]
