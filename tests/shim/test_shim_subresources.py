@@ -11,8 +11,9 @@ from apiserver_shim.api.status import ApiError
 from apiserver_shim.components.api_client import ApiFailure, Object
 from apiserver_shim.components.kinds import BUDGETS, DEPLOYMENTS, PODS
 from apiserver_shim.resources.catalogue import Catalogue
+from apiserver_shim.resources.resource import Resource
 from apiserver_shim.verbs.subresources.eviction import selector_of, spent
-from apiserver_shim.verbs.subresources.scale import selector_text
+from apiserver_shim.verbs.subresources.scale import scale_of, selector_text
 from tests.shim.control_plane import ControlPlane
 from tests.shim.pod_examples import pod
 from tests.shim.workloads import deployment
@@ -28,12 +29,23 @@ from tests.shim.workloads import deployment
             "k in (x,y)",
         ),
         ({"matchExpressions": [{"key": "k", "operator": "DoesNotExist"}]}, "!k"),
+        ("a in (b)", "a in (b)"),
         (None, ""),
     ],
 )
 def test_selectors_as_text(selector: Any, text: str) -> None:
     """As the Scale's status tells them, of a ReplicationController too."""
     assert selector_text(selector) == text
+
+
+def test_the_scale_of_a_custom_kind() -> None:
+    """The numbers are where its definition says."""
+    paths = (".spec.size.wanted", ".status.size", ".status.selector")
+    resource = Resource("example.com", "v1", "rings", "Ring", is_custom=True, scale_paths=paths)
+    ring = {"metadata": {"name": "r"}, "spec": {"size": {"wanted": 3}}, "status": {"size": 2}}
+    found = scale_of(ring, resource)
+    assert (found["spec"], found["status"]) == ({"replicas": 3}, {"replicas": 2})
+    assert scale_of({"metadata": {"name": "r"}}, resource)["spec"] == {"replicas": 0}
 
 
 def budget(**status: Any) -> Object:
