@@ -56,9 +56,12 @@ class _Heartbeat:
 
 def wanted_taints(node: Object, now: str) -> list[Object]:
     """The node's taints with ours as its conditions ask; those that stay keep their time."""
-    ready = (condition(node, "Ready") or {}).get("status", "Unknown")
+    ready = (condition(node, "Ready") or {}).get("status")
     keys: list[tuple[str, str]] = []
-    if ready != "True":
+    if ready is None:  # it has only just been made: what it was made with stays
+        both = (NOT_READY, UNREACHABLE_NODE)
+        keys += [(t["key"], t["effect"]) for t in taints_of(node) if t["key"] in both]
+    elif ready != "True":
         key = UNREACHABLE_NODE if ready == "Unknown" else NOT_READY
         keys += [(key, NO_SCHEDULE), (key, NO_EXECUTE)]
     if node.get("spec", {}).get("unschedulable"):
@@ -123,7 +126,7 @@ class NodeController(Controller):
                 del spec["taints"]
             node = await self.client.update(NODES, {**node, "spec": spec})
             self.wrote(self._nodes, node)
-        if (condition(node, "Ready") or {}).get("status") != "True":
+        if (condition(node, "Ready") or {}).get("status", "True") != "True":
             await self._say_pods_not_ready(node)
         await self._evict(node)
 

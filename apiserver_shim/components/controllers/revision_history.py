@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from apiserver_shim.components.api_client import ApiFailure, Object
-from apiserver_shim.components.controllers.deployments.revisions import safe_hash
+from apiserver_shim.components.controllers.deployments.revisions import plain, safe_hash
 from apiserver_shim.components.controllers.surroundings import Controller
 from apiserver_shim.components.informer import Informer
 from apiserver_shim.components.kinds import CONTROLLER_REVISIONS
@@ -36,7 +36,7 @@ class RevisionHistory:
     async def current(self, owner: Object) -> Object:
         """That of the owner's template, with the highest number; made where there is none."""
         data = {"spec": {"template": {**owner["spec"]["template"], "$patch": "replace"}}}
-        hashed = safe_hash(data)
+        hashed = safe_hash(plain(owner["spec"]["template"]))
         known = self.of(owner)
         last = int(known[-1]["revision"]) if known else 0
         client = self._controller.client

@@ -60,8 +60,9 @@ async def control(client: ApiClient, clock: Clock) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(informers.run())
         await informers.synced()
-        for each in (*controllers, collector):
-            for task in each.tasks():
+        tasks_of = [each.tasks() for each in controllers]
+        for each in (*tasks_of, collector.tasks()):
+            for task in each:
                 tasks.create_task(_run(task))
 
 

@@ -1,7 +1,8 @@
 """The scale subresource: how many replicas, without knowing the kind.
 
 Owns: the Scale object (autoscaling/v1) of a Deployment, ReplicaSet, StatefulSet and
-ReplicationController. Must never do: change anything but spec.replicas.
+ReplicationController, and of custom kinds, whose definition says where the numbers are. Must never
+do: change anything but the number of replicas.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from apiserver_shim.api.status import (
 )
 from apiserver_shim.parts import Parts
 from apiserver_shim.patches.merge import json_patch, merge_patch
+from apiserver_shim.resources.resource import Resource
 from apiserver_shim.verbs.decoding import decode
 from apiserver_shim.verbs.patching import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from apiserver_shim.verbs.writing import change_object
@@ -35,7 +37,7 @@ async def get_scale(parts: Parts, request: ApiRequest, target: Target) -> Object
     found = await parts.registry.get(target.resource.key(target.namespace, target.name))
     if found is None:
         raise not_found(target.resource, target.name)
-    return ObjectAnswer(200, scale_of(found.object))
+    return ObjectAnswer(200, scale_of(found.object, target.resource))
 
 
 async def update_scale(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnswer:
@@ -74,7 +76,7 @@ async def patch_scale(parts: Parts, request: ApiRequest, target: Target) -> Obje
         raise bad_request(f"error decoding patch: {e}") from None
 
     def scale(current: Object) -> Object:
-        before = scale_of(current)
+        before = scale_of(current, target.resource)
         if media_type == JSON_PATCH:
             after = json_patch(before, patch)
         elif isinstance(patch, dict):
@@ -94,35 +96,57 @@ async def _change(
 ) -> ObjectAnswer:
     async def change(current: Object) -> Object:
         replicas = _replicas_of(scale(current), target.name)
-        current.setdefault("spec", {})["replicas"] = replicas
+        *way, last = paths_of(target.resource)[0]
+        holder = current
+        for name in way:
+            holder = holder.setdefault(name, {})
+        holder[last] = replicas
         return current
 
     try:
         stored = await change_object(parts, request, target, change, seen)
     except LookupError:
         raise not_found(target.resource, target.name) from None
-    return ObjectAnswer(200, scale_of(stored.object))
+    return ObjectAnswer(200, scale_of(stored.object, target.resource))
 
 
-def scale_of(obj: Object) -> Object:
-    """The Scale that stands for ``obj``."""
-    metadata, spec, status = obj["metadata"], obj.get("spec", {}), obj.get("status", {})
+def paths_of(resource: Resource) -> tuple[list[str], list[str], list[str]]:
+    """To the wanted replicas, the replicas there are, and the selector."""
+    found = resource.scale_paths
+    if not found[0]:
+        found = (".spec.replicas", ".status.replicas", ".spec.selector")
+    wanted, there, selector = (path.lstrip(".").split(".") for path in found)
+    return wanted, there, selector
+
+
+def scale_of(obj: Object, resource: Resource) -> Object:
+    """The Scale that stands for ``obj``. A built-in kind wants one replica if it says nothing, a
+    custom one none."""
+    wanted, there, selector = paths_of(resource)
+    metadata = obj["metadata"]
     copied = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    selector = selector_text(spec.get("selector"))
+    replicas = _at(obj, wanted)
+    told = selector_text(_at(obj, selector))
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: metadata[name] for name in copied if name in metadata},
-        "spec": {"replicas": spec.get("replicas", 1)},
-        "status": {
-            "replicas": status.get("replicas", 0),
-            **({"selector": selector} if selector else {}),
-        },
+        "spec": {"replicas": int(not resource.is_custom) if replicas is None else replicas},
+        "status": {"replicas": _at(obj, there) or 0, **({"selector": told} if told else {})},
     }
 
 
+def _at(obj: Any, path: list[str]) -> Any:
+    for name in path:
+        obj = obj.get(name) if isinstance(obj, dict) else None
+    return obj
+
+
 def selector_text(selector: Any) -> str:
-    """A selector as a query has it. A ReplicationController's is the labels themselves."""
+    """A selector as a query has it. A ReplicationController's is the labels themselves, a custom
+    kind's is text already."""
+    if isinstance(selector, str):
+        return selector
     if not isinstance(selector, dict):
         return ""
     if not {"matchLabels", "matchExpressions"} & selector.keys():

@@ -95,11 +95,11 @@ class DeploymentController(Controller):
         if await self._newest(now):
             return await self._put_status(now)
         assert now.newest is not None, "a round goes on without a newest set"
-        replicas = rolling.new_replicas(
-            now.wanted, sum(map(_size, now.sets)), _size(now.newest), now.most
-        )
-        if await self._resize(now, now.newest, replicas):
-            return await self._put_status(now)
+        if all(map(_is_observed, now.sets)):
+            there = sum(map(_pods_of, now.sets))
+            replicas = rolling.new_replicas(now.wanted, there, _size(now.newest), now.most)
+            if await self._resize(now, now.newest, replicas):
+                return await self._put_status(now)
         old = [each for each in now.old if _size(each)]
         sizes = rolling.old_replicas(
             now.wanted, _counts(now.newest), [_counts(each) for each in old], now.most
@@ -154,7 +154,9 @@ class DeploymentController(Controller):
         deployment = now.deployment
         collisions = deployment.get("status", {}).get("collisionCount", 0)
         hashed = revisions.template_hash(deployment["spec"]["template"], collisions)
-        replicas = rolling.new_replicas(now.wanted, sum(map(_size, now.old)), 0, now.most)
+        replicas = 0  # until it is known how many pods the old sets have
+        if all(map(_is_observed, now.old)):
+            replicas = rolling.new_replicas(now.wanted, sum(map(_pods_of, now.old)), 0, now.most)
         annotations = revisions.set_annotations(deployment, None, revision)
         annotations |= revisions.size_annotations(now.wanted, now.most)
         made = revisions.new_set(deployment, hashed, replicas, annotations)
@@ -345,7 +347,21 @@ def _size(each: Object) -> int:
 
 
 def _counts(each: Object) -> rolling.Counts:
-    return rolling.Counts(_size(each), int(each.get("status", {}).get("availableReplicas", 0)))
+    """Available pods that are to go count no more."""
+    available = int(each.get("status", {}).get("availableReplicas", 0))
+    return rolling.Counts(_size(each), min(available, _size(each)))
+
+
+def _pods_of(each: Object) -> int:
+    """Those asked for, or those still there. Kubernetes counts the first only, and so may have
+    more than maxSurge for a moment."""
+    return max(_size(each), int(each.get("status", {}).get("replicas", 0)))
+
+
+def _is_observed(each: Object) -> bool:
+    """Its status is of its present spec."""
+    seen = int(each.get("status", {}).get("observedGeneration", 0))
+    return seen >= int(each["metadata"].get("generation", 0))
 
 
 def _is_saturated(each: Object, wanted: int) -> bool:

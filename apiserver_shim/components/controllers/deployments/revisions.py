@@ -29,6 +29,11 @@ _NOT_COPIED = (
     MAX,
     "deprecated.deployment.rollback.to",
 )
+_EMPTY_IS_ABSENT = {
+    *("affinity", "annotations", "labels", "limits", "metadata"),
+    *("nodeSelector", "requests", "resources", "securityContext"),
+}
+"""Elsewhere an empty object says something: ``emptyDir: {}``, ``namespaceSelector: {}``."""
 HASH_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
 HISTORY_CHARACTERS_MAX = 2000
 
@@ -44,7 +49,7 @@ def safe_hash(content: object) -> str:
 
 
 def template_hash(template: Object, collisions: int) -> str:
-    return safe_hash([template, collisions])
+    return safe_hash([plain(template), collisions])
 
 
 def _canonical(content: object) -> bytes:
@@ -52,18 +57,32 @@ def _canonical(content: object) -> bytes:
 
 
 def same_template(one: Object, other: Object) -> bool:
-    return _plain(one) == _plain(other)
+    return plain(one) == plain(other)
 
 
-def _plain(template: Object) -> Object:
-    """Without the hash, and without what is empty: that is how servers tell defaults."""
-    found = copy.deepcopy(template)
+def plain(template: Object) -> Object:
+    """Without the hash, and without what says nothing: a client that reads a template and writes
+    it back, as `kubectl rollout undo` does, adds ``creationTimestamp: null`` and
+    ``resources: {}``."""
+    found = _said(template)
     metadata = found.get("metadata") or {}
-    metadata.pop("creationTimestamp", None)
-    labels = metadata.get("labels") or {}
-    labels.pop(HASH_LABEL, None)
-    found["metadata"] = {key: value for key, value in metadata.items() if value}
+    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
+    metadata = {key: value for key, value in metadata.items() if key != "labels"}
+    found["metadata"] = {**metadata, "labels": labels} if labels else metadata
     return found
+
+
+def _said(found: Object) -> Object:
+    said: Object = {}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            value = _said(value)
+        elif isinstance(value, list):
+            value = [_said(each) if isinstance(each, dict) else each for each in value]
+        empty = value is None or value == [] or (value == {} and key in _EMPTY_IS_ABSENT)
+        if not empty:
+            said[key] = value
+    return said
 
 
 def newest_of(deployment: Object, sets: Iterable[Object]) -> Object | None:
