@@ -46,12 +46,22 @@ async def trace(
             await pause(WINDOW_S)
             while not steps.empty():
                 found.append(steps.get_nowait())
-            for step in sorted(found, key=lambda each: each.order):
+            for step in in_order(found):
                 walk.show(step)
     finally:
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """By revision. A request that names none (a binding) stays behind what came before it."""
+    newest = 0
+    placed: list[tuple[tuple[int, int], Step]] = []
+    for step in steps:
+        newest = max(newest, step.revision)
+        placed.append((step.order if step.revision else (newest, 2), step))
+    return [step for _, step in sorted(placed, key=lambda each: each[0])]
 
 
 async def _follow_requests(client: ApiClient, steps: asyncio.Queue[Step], pause: Pause) -> None:

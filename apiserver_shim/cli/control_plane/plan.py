@@ -13,6 +13,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 PORT_MAX = 65_535
 STORE_STEP = 10
+SERVICE_RANGE = "127.96.0.0/16"
+"""On loopback, so that the proxy can listen on services' addresses."""
 NODES_MAX = 60
 MEMBERS_MAX = 9
 
@@ -85,6 +87,7 @@ def plan(
                 *(sys.executable, "-m", "apiserver_shim.cli.apiserver"),
                 *("--etcd-servers", store, "--secure-port", str(port)),
                 *("--cert-dir", str(_pki(directory)), "--no-kubelet-https"),
+                *("--service-cluster-ip-range", SERVICE_RANGE),
             ),
             f"{server}/readyz",
         ),

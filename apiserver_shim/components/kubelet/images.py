@@ -9,10 +9,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 WEB = "raftkv.dev/web"
 OURS: Mapping[str, tuple[str, ...]] = {
-    WEB: (sys.executable, "-m", "apiserver_shim.components.kubelet.web_image"),
+    # By its path: containers run elsewhere, where the package need not be importable.
+    WEB: (sys.executable, "-I", str(Path(__file__).with_name("web_image.py"))),
 }
 
 
