@@ -59,12 +59,12 @@ class Certificates:
                 self._make_authority(pair)
         return pair
 
-    def serving(self, names: Sequence[str]) -> Pair:
+    def serving(
+        self, names: Sequence[str], file: str = "apiserver", user: str = "kube-apiserver"
+    ) -> Pair:
         """For a server that goes by these names and addresses; a kept one that lacks some, or is
         about to expire, is made anew."""
-        return self._issued(
-            "apiserver", [], "kube-apiserver", names, ExtendedKeyUsageOID.SERVER_AUTH
-        )
+        return self._issued(file, [], user, names, ExtendedKeyUsageOID.SERVER_AUTH)
 
     def client(self, file: str, user: str, groups: Iterable[str] = ()) -> Pair:
         """For a client: CN is its user, each O a group."""

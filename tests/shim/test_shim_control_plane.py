@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -47,19 +48,31 @@ spec:
 """
 
 
+WALK = (
+    r"kubectl +──create──▶ apiserver  deployments\.apps default/web",
+    r"kube-controller-manager ──create──▶ apiserver  replicasets\.apps default/web-",
+    r"store ADDED +/registry/pods/default/web-\S+ +@\d+ .*on no node yet.*kube-scheduler",
+    r"kube-scheduler +──create──▶ apiserver  pods/binding default/web-",
+    r"store MODIFIED /registry/pods/default/web-\S+ +@\d+  on node-1, Pending.*kubelet",
+    r"kubelet +──update──▶ apiserver  pods/status default/web-",
+    r"on node-1, Running",
+)
+"""The steps that every introduction draws, in their order."""
+
+
 class Up:
     """`up` as a process, its log, and kubectl on it."""
 
     def __init__(self, directory: Path) -> None:
         base = reserve_ports(40)[0]
-        self.store_port, self.dns_port = base + 10, base + 3
+        self.store_port, self.dns_port, self.kubelet_port = base + 10, base + 3, base + 1
         self.log = directory / "up.log"
         self.data = directory / "data"
         flags = {
             "data-dir": str(self.data),
             "port": str(base),
             "store-port": str(self.store_port),
-            "kubelet-port": str(base + 1),
+            "kubelet-port": str(self.kubelet_port),
             "dns-port": str(self.dns_port),
         }
         with self.log.open("wb") as output:
@@ -167,6 +180,31 @@ def answer() -> str | None:
     return text.split()[2]
 
 
+def named(port: int, name: str) -> set[str]:
+    """By UDP and by TCP."""
+    query = dns.message.make_query(name, "A")
+    replies = [
+        ask(query, "127.0.0.1", port=port, timeout=10) for ask in (dns.query.udp, dns.query.tcp)
+    ]
+    return {str(each) for reply in replies for each in reply.answer[0]}
+
+
+def start_trace(plane: Up) -> subprocess.Popen[str]:
+    """Until a pod of the example runs."""
+    trace = subprocess.Popen(
+        [
+            *(*PROGRAM, "trace", "--once", "web", "--kubeconfig", plane.kubeconfig),
+            *("--etcd-servers", ",".join(f"http://{each}" for each in plane.endpoints)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert trace.stdout is not None
+    assert "waiting for writes" in trace.stdout.readline()
+    return trace
+
+
 def leader_of(plane: Up) -> str:
     """The name of the member that leads."""
 
@@ -185,17 +223,7 @@ def leader_of(plane: Up) -> str:
 
 def test_web_example_end_to_end(plane: Up) -> None:
     """apply, answers through the Service, a killed process, a killed leader, logs, delete."""
-    trace = subprocess.Popen(
-        [
-            *(*PROGRAM, "trace", "--once", "web", "--kubeconfig", plane.kubeconfig),
-            *("--etcd-servers", ",".join(f"http://{each}" for each in plane.endpoints)),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    assert trace.stdout is not None
-    assert "waiting for writes" in trace.stdout.readline()
+    trace = start_trace(plane)
     assert "deployment.apps/web created" in plane.kubectl("apply", "-f", "-", given=example())
     plane.kubectl("rollout", "status", "deployment/web", "--timeout=50s")
     pods = {each["metadata"]["name"]: each for each in plane.pods()}
@@ -204,10 +232,7 @@ def test_web_example_end_to_end(plane: Up) -> None:
     seen: set[str] = set()
     wait_until(lambda: seen.add(answer() or "") or seen >= pods.keys(), "all three answer")
 
-    name = dns.message.make_query("web.default.svc.cluster.local", "A")
-    for ask in (dns.query.udp, dns.query.tcp):
-        reply = ask(name, "127.0.0.1", port=plane.dns_port, timeout=10)
-        assert [str(each) for each in reply.answer[0]] == [ADDRESS]
+    assert named(plane.dns_port, "web.default.svc.cluster.local") == {ADDRESS}
 
     leader = leader_of(plane)
     os.kill(plane.pid(leader), signal.SIGKILL)
@@ -231,6 +256,10 @@ def test_web_example_end_to_end(plane: Up) -> None:
     wait_until(lambda: f"{leader} ended with SIGKILL" in plane.text, "up tells of the member")
     assert leader_of(plane)
 
+    context = ssl.create_default_context(cafile=plane.data / "pki" / "ca.crt")
+    url = f"https://127.0.0.1:{plane.kubelet_port}/pods"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(url, timeout=5, context=context)
     assert "serving on http://127.64.0." in plane.kubectl("logs", victim)
     assert "serving on" in plane.kubectl("logs", victim, "--previous")
     groups = [pid_of(each) for each in plane.pods()]
@@ -241,17 +270,8 @@ def test_web_example_end_to_end(plane: Up) -> None:
 
     walk, _ = trace.communicate(timeout=60)
     assert trace.returncode == 0
-    steps = (
-        r"kubectl +──create──▶ apiserver  deployments\.apps default/web",
-        r"kube-controller-manager ──create──▶ apiserver  replicasets\.apps default/web-",
-        r"store ADDED +/registry/pods/default/web-\S+ +@\d+ .*on no node yet.*kube-scheduler",
-        r"kube-scheduler +──create──▶ apiserver  pods/binding default/web-",
-        r"store MODIFIED /registry/pods/default/web-\S+ +@\d+  on node-1, Pending.*kubelet",
-        r"kubelet +──update──▶ apiserver  pods/status default/web-",
-        r"on node-1, Running",
-    )
     at = 0
-    for step in steps:
+    for step in WALK:
         found = re.compile(step).search(walk, at)
         assert found, f"{step} is not in the rest of the walk:\n{walk}"
         at = found.start()

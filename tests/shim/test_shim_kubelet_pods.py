@@ -335,3 +335,28 @@ async def test_processes_end_with_the_kubelet(
         )
         assert pid_of(again) != pid_of(found)
     assert not children_in(pid_of(again))
+
+
+async def test_hollow_nodes_say_that_pods_run(plane: ControlPlane, tmp_path: Path) -> None:
+    """Twenty nodes in one kubelet: each takes its pod, none starts a process, deletion works."""
+    hollow = Pods(plane, await plane.namespace())
+    async with RunningKubelet(plane, tmp_path / "k", hollow=20).running():
+
+        async def registered() -> bool:
+            nodes = (await plane.client.list(NODES))["items"]
+            return sum(is_true(each, "Ready") for each in nodes) == 20
+
+        await plane.until(registered, "all nodes are ready")
+        for number in range(20):
+            made = pod(f"p{number}", shell("exit 1"))
+            made["spec"]["nodeName"] = f"{NODE}-{number}"
+            await hollow.create(made)
+        addresses = set()
+        for number in range(20):
+            found = await hollow.until_phase(f"p{number}", "Running")
+            addresses.add(found["status"]["podIP"])
+            assert is_true(found, "Ready")
+        assert len(addresses) == 20
+        assert not (tmp_path / "k" / "pods").exists()
+        await plane.client.delete(PODS, hollow.namespace, "p0")
+        await hollow.until_gone("p0")

@@ -23,6 +23,7 @@ from apiserver_shim.components.api_client import ApiClient
 from apiserver_shim.components.dns.server import DnsServer
 from apiserver_shim.components.kubeconfig import BadKubeconfig, client_for
 from apiserver_shim.components.kubelet.back_off import BASE_S
+from apiserver_shim.components.kubelet.callers import KubeletTls
 from apiserver_shim.components.kubelet.kubelet import PodSources
 from apiserver_shim.components.kubelet.running import KubeletOptions
 from apiserver_shim.components.kubelet.running import run as run_kubelet
@@ -30,6 +31,7 @@ from apiserver_shim.components.kubelet.static_pods import LOOK_S
 from apiserver_shim.components.proxy.proxy import Proxy
 from apiserver_shim.trace.tracing import trace as run_trace
 
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 Work = Callable[[ApiClient], Awaitable[None]]
 
 
@@ -95,10 +97,18 @@ def controller_manager(identity: str, **api: Any) -> None:
 @click.option("--takes-pods", is_flag=True, help="POST /manifests runs pods: for trusted machines.")
 @click.option("--image", "images", multiple=True, help="NAME=COMMAND: what an image runs.")
 @click.option("--back-off", default=BASE_S, show_default=True, help="Of restarts, first: seconds.")
+@click.option("--tls-cert-file", type=FILE, help="Serve HTTPS, to administrators only.")
+@click.option("--tls-private-key-file", type=FILE)
+@click.option("--client-ca-file", type=FILE, help="Who vouches for them.")
 @click.option("--hollow", default=0, help="So many nodes NODE-0 ... that run nothing.")
 def kubelet(**options: Any) -> None:
     """A node: runs its pods as local processes."""
     api = {name: options.pop(name) for name in ("server", "kubeconfig", "verbose")}
+    files = [options[f"{name}_file"] for name in ("tls_cert", "tls_private_key", "client_ca")]
+    if any(files) and not all(files):
+        raise click.UsageError(
+            "--tls-cert-file, --tls-private-key-file and --client-ca-file go together"
+        )
     found = KubeletOptions(
         options["node"],
         options["data_dir"],
@@ -109,6 +119,7 @@ def kubelet(**options: Any) -> None:
         back_off_base_s=options["back_off"],
         takes_pods=options["takes_pods"],
         hollow=options["hollow"],
+        tls=KubeletTls(*files) if all(files) else None,
     )
     _serve("kubelet", api, lambda client: run_kubelet(client, found))
 

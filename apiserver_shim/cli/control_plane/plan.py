@@ -80,32 +80,10 @@ def plan(
     store = ",".join(f"http://{HOST}:{store_port + STORE_STEP * i}" for i in range(members))
     parts = [
         *_members(members, store_port, directory),
-        Part(
-            "apiserver",
-            1,
-            (
-                *(sys.executable, "-m", "apiserver_shim.cli.apiserver"),
-                *("--etcd-servers", store, "--secure-port", str(port)),
-                *("--cert-dir", str(_pki(directory)), "--no-kubelet-https"),
-                *("--service-cluster-ip-range", SERVICE_RANGE),
-            ),
-            f"{server}/readyz",
-        ),
+        _apiserver(store, port, directory),
         _part("scheduler", directory, "scheduler"),
         _part("controller-manager", directory, "controller-manager"),
-        *(
-            _part(
-                "kubelet",
-                directory,
-                f"node-{number}",
-                *("--node", f"node-{number}", "--port", str(kubelet_port + number - 1)),
-                *("--pod-cidr", f"127.64.{number - 1}.0/24"),
-                *("--data-dir", str(directory / f"node-{number}")),
-                name=f"kubelet-{number}",
-                health=f"http://{HOST}:{kubelet_port + number - 1}/healthz",
-            )
-            for number in range(1, nodes + 1)
-        ),
+        *(_kubelet(number, kubelet_port, directory) for number in range(1, nodes + 1)),
         _part("proxy", directory, "kube-proxy"),
         _part("dns", directory, "kube-proxy", "--port", str(dns_port)),
     ]
@@ -145,6 +123,32 @@ def _members(count: int, first_port: int, directory: Path) -> list[Part]:
         )
         for i, port in enumerate(ports)
     ]
+
+
+def _apiserver(store: str, port: int, directory: Path) -> Part:
+    command = (
+        *(sys.executable, "-m", "apiserver_shim.cli.apiserver"),
+        *("--etcd-servers", store, "--secure-port", str(port)),
+        *("--cert-dir", str(_pki(directory)), "--service-cluster-ip-range", SERVICE_RANGE),
+    )
+    return Part("apiserver", 1, command, f"https://{HOST}:{port}/readyz")
+
+
+def _kubelet(number: int, first_port: int, directory: Path) -> Part:
+    node, port, pki = f"node-{number}", first_port + number - 1, _pki(directory)
+    return _part(
+        "kubelet",
+        directory,
+        node,
+        *("--node", node, "--port", str(port)),
+        *("--pod-cidr", f"127.64.{number - 1}.0/24"),
+        *("--data-dir", str(directory / node)),
+        *("--tls-cert-file", str(pki / f"{node}-serving.crt")),
+        *("--tls-private-key-file", str(pki / f"{node}-serving.key")),
+        *("--client-ca-file", str(pki / "ca.crt")),
+        name=f"kubelet-{number}",
+        health=f"https://{HOST}:{port}/healthz",
+    )
 
 
 def _part(

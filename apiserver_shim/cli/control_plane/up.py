@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from apiserver_shim.cli.control_plane.plan import Plan
+from apiserver_shim.cli.control_plane.plan import HOST, Plan
 from apiserver_shim.cli.control_plane.running_part import RunningPart
 from apiserver_shim.components.api_client import UNREACHABLE, ApiClient, ApiFailure
 from apiserver_shim.components.conditions import is_true
@@ -57,10 +57,11 @@ async def up(plan: Plan) -> int:
 
 
 def _write_node_identities(plan: Plan) -> None:
-    """The shim writes the others' kubeconfigs; nodes it knows but one."""
+    """What nodes show to the shim, and to those who ask them; the shim writes the others'."""
     certificates = Certificates(plan.pki)
     for name in plan.nodes:
         write_identity(certificates, node_identity(name, name), plan.server)
+        certificates.serving([HOST, name], f"{name}-serving", f"system:node:{name}")
 
 
 class _ControlPlane:

@@ -21,6 +21,7 @@ from apiserver_shim.components.clocks import Clock
 from apiserver_shim.components.event_recorder import EventRecorder
 from apiserver_shim.components.kubelet.addresses import HOST_IP, PodAddresses
 from apiserver_shim.components.kubelet.back_off import BASE_S
+from apiserver_shim.components.kubelet.callers import KubeletTls
 from apiserver_shim.components.kubelet.images import Images
 from apiserver_shim.components.kubelet.kubelet import Kubelet, PodSources
 from apiserver_shim.components.kubelet.machine import Machine
@@ -48,6 +49,7 @@ class KubeletOptions:
     back_off_base_s: float = BASE_S
     takes_pods: bool = False
     hollow: int = 0
+    tls: KubeletTls | None = None
 
 
 async def run(client: ApiClient, options: KubeletOptions, clock: Clock | None = None) -> None:
@@ -60,11 +62,15 @@ async def run(client: ApiClient, options: KubeletOptions, clock: Clock | None = 
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(_machine(client, options, clock))
         kubelet = Kubelet(machine, plan, options.sources)
-        server = KubeletServer(kubelet, clock, takes_pods=options.takes_pods)
+        tls = options.tls
+        server = KubeletServer(
+            kubelet, clock, takes_pods=options.takes_pods, guarded=tls is not None
+        )
         runner = web.AppRunner(server.app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, HOST_IP, options.port).start()
+        context = tls.context() if tls is not None else None
+        await web.TCPSite(runner, HOST_IP, options.port, ssl_context=context).start()
         stack.push_async_callback(kubelet.stop, STOP_GRACE_S)
         await kubelet.run()
 

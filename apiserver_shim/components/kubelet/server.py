@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from apiserver_shim.components.clocks import Clock, moment, stamp
+from apiserver_shim.components.kubelet.callers import administrators_only
 from apiserver_shim.components.kubelet.container import Container
 from apiserver_shim.components.kubelet.container_log import LogOptions
 from apiserver_shim.components.kubelet.kubelet import Kubelet
@@ -25,13 +26,18 @@ from apiserver_shim.components.kubelet.static_pods import (
 
 
 class KubeletServer:
-    """``takes_pods``: POST /manifests starts pods; whoever can reach the port may then run
-    programs as us."""
+    """``takes_pods``: POST /manifests starts pods: without ``guarded`` (see callers) whoever can
+    reach the port may then run programs as us."""
 
-    def __init__(self, kubelet: Kubelet, clock: Clock, *, takes_pods: bool = False) -> None:
+    def __init__(
+        self, kubelet: Kubelet, clock: Clock, *, takes_pods: bool = False, guarded: bool = False
+    ) -> None:
         self._kubelet = kubelet
         self._clock = clock
-        self.app = web.Application(client_max_size=MANIFEST_BYTES_MAX)
+        self.app = web.Application(
+            client_max_size=MANIFEST_BYTES_MAX,
+            middlewares=[administrators_only] if guarded else [],
+        )
         self.app.add_routes(
             [
                 web.get("/healthz", self._health),
