@@ -28,7 +28,8 @@ class RunningKubelet:
         self.url = f"http://127.0.0.1:{port}"
         self.http = ApiClient(self.url)
         self._client = ApiClient(plane.server, headers={"User-Agent": "kubelet/test"})
-        self._options = KubeletOptions(NODE, directory, port, "127.65.0.0/24", **options)
+        options.setdefault("pod_cidr", "127.65.0.0/24")
+        self._options = KubeletOptions(NODE, directory, port, **options)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[RunningKubelet]:

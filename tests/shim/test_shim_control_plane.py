@@ -297,6 +297,17 @@ def test_parts_that_die_are_started_again(plane: Up) -> None:
     wait_until(lambda: not plane.pods(), "its pods are gone", seconds=60)
 
 
+def test_requests_are_shown_to_administrators_only(plane: Up) -> None:
+    """/debug/requests tells who asked for what, and not to everybody."""
+    lines = plane.kubectl("get", "--raw", "/debug/requests").splitlines()
+    asked = [json.loads(line) for line in lines]
+    assert {"kubelet", "kube-scheduler"} <= {each["agent"].split("/")[0] for each in asked}
+    assert all(each["code"] and each["verb"] and each["resource"] for each in asked)
+    other = str(plane.data / "pki" / "kube-proxy.conf")
+    with pytest.raises(AssertionError, match="Forbidden"):
+        plane.kubectl("get", "--raw", "/debug/requests", "--kubeconfig", other)
+
+
 def test_up_refuses_ports_in_use(plane: Up, tmp_path: Path) -> None:
     """One line that names the port and the options, and status 2; nothing is started."""
     ended = subprocess.run(

@@ -96,11 +96,11 @@ async def test_node_is_registered_and_alive(plane: ControlPlane, kubelet: Runnin
     """A Node that is Ready with room and a port, and a Lease that names it."""
 
     async def look() -> Object | None:
-        return await plane.client.get(NODES, "", NODE)
+        found = await plane.client.get(NODES, "", NODE)
+        return found if found is not None and is_true(found, "Ready") else None
 
-    node = await plane.until(look, "the node")
+    node = await plane.until(look, "the node is ready")
     assert node is not None
-    assert is_true(node, "Ready")
     assert int(node["status"]["allocatable"]["pods"]) > 0
     assert node["metadata"]["labels"]["kubernetes.io/hostname"] == NODE
     port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
@@ -335,6 +335,35 @@ async def test_processes_end_with_the_kubelet(
         )
         assert pid_of(again) != pid_of(found)
     assert not children_in(pid_of(again))
+
+
+async def test_what_ran_once_is_not_run_again_by_the_next_kubelet(
+    plane: ControlPlane, pods: Pods, tmp_path: Path
+) -> None:
+    """restartPolicy Never: a container that died with its kubelet has failed; leftovers go."""
+    await pods.create(pod("once", shell("exec sleep 600"), restartPolicy="Never"))
+    async with RunningKubelet(plane, tmp_path / "k").running():
+        await pods.until_phase("once", "Running")
+    leftover = tmp_path / "k" / "pods" / "of-a-pod-that-is-gone"
+    leftover.mkdir()
+    async with RunningKubelet(plane, tmp_path / "k").running():
+        found = await pods.until_phase("once", "Failed")
+        assert not leftover.exists()
+    ended = first_status(found)["state"]["terminated"]
+    assert ended["reason"] == "ContainerStatusUnknown"
+    assert first_status(found)["restartCount"] == 0
+
+
+async def test_finished_pods_give_their_addresses_back(
+    plane: ControlPlane, pods: Pods, tmp_path: Path
+) -> None:
+    """A range of two addresses is enough for any number of pods that have ended."""
+    made = RunningKubelet(plane, tmp_path / "k", pod_cidr="127.66.0.0/30")
+    async with made.running():
+        for number in range(4):
+            await pods.create(pod(f"p{number}", shell("true"), restartPolicy="Never"))
+        for number in range(4):
+            await pods.until_phase(f"p{number}", "Succeeded")
 
 
 async def test_hollow_nodes_say_that_pods_run(plane: ControlPlane, tmp_path: Path) -> None:

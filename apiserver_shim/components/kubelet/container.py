@@ -31,6 +31,8 @@ from apiserver_shim.components.kubelet.probes import (
 from apiserver_shim.components.kubelet.volumes import prepare
 
 GRACE_S = 30
+LOST_CODE = 137
+"""As of a container that was killed."""
 Waiting = tuple[str, str]
 """A container's reason to wait, and the message."""
 
@@ -56,6 +58,8 @@ class Container:
         self._back_off = machine.back_off()
         self._process: ContainerProcess | None = None
         self._target: ProbeTarget | None = None
+        self.is_over = False
+        """It has ended under an earlier kubelet and is not to be started again."""
         self._stopping = False
         self._ending: asyncio.Task[None] | None = None
 
@@ -77,10 +81,36 @@ class Container:
         self.state = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
         self._changed()
 
+    def resume(self, old: Object, again: Callable[[int], bool]) -> None:
+        """What an earlier kubelet told of it. Processes end with their kubelet, so what ran then
+        has ended; starting it again counts as a restart."""
+        if not old.get("containerID"):
+            return
+        ended = old["state"].get("terminated") or old.get("lastState", {}).get("terminated")
+        if "running" in old["state"]:
+            ended = {
+                "exitCode": LOST_CODE,
+                "reason": "ContainerStatusUnknown",
+                "message": "The container ended with the kubelet that ran it",
+                "startedAt": old["state"]["running"].get("startedAt"),
+                "finishedAt": self._machine.clock.stamp(),
+                "containerID": old["containerID"],
+            }
+        self.identity = old["containerID"]
+        self.restarts = int(old.get("restartCount", 0))
+        if ended is not None and not again(int(ended["exitCode"])):
+            self.state = {"terminated": ended}
+            self.is_over = True
+            return
+        self.restarts += 1
+        self.last_state = {} if ended is None else {"terminated": ended}
+
     # --- its life -------------------------------------------------------------------------------
 
     async def run(self, again: Callable[[int], bool]) -> int:
         """Until it has ended with a code after which ``again`` does not want it again."""
+        if self.is_over:
+            return int(self.state["terminated"]["exitCode"])
         while True:
             started = await self._start()
             if isinstance(started, ContainerProcess):
@@ -136,6 +166,8 @@ class Container:
             raise
         except OSError as e:
             return "RunContainerError", f"failed to start {argv[0]!r}: {e.strerror}"
+        if self.previous_log is not None:
+            await self.previous_log.remove()
         self.previous_log, self.log = self.log, log
         self._process = process
         self._target = ProbeTarget(

@@ -87,6 +87,11 @@ class ContainerLog:
             self._closed = True
             self._grown.notify_all()
 
+    async def remove(self) -> None:
+        """Nobody can ask for it any more."""
+        for path in (self._path, self._older):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
     async def read(self, options: LogOptions) -> AsyncIterator[bytes]:
         """What is there, then, if asked, what comes until the container ends."""
         async with self._writing:

@@ -29,6 +29,7 @@ from apiserver_shim.components.kubelet.static_pods import (
     mirror_of,
     mirrored,
 )
+from apiserver_shim.components.kubelet.volumes import sweep
 from apiserver_shim.components.work_queue import WorkQueue
 
 log = logging.getLogger("apiserver_shim.kubelet")
@@ -87,6 +88,9 @@ class Kubelet:
             tasks.create_task(self.node.run())
             tasks.create_task(self._pods.run())
             await self._pods.synced.wait()
+            known = {pod["metadata"]["uid"] for pod in self._pods}
+            known |= {mirrored(pod) for pod in self._pods}
+            await sweep(self._machine.directory / "pods", known)
             tasks.create_task(self._queue.run())
             if sources.directory is not None:
                 tasks.create_task(

@@ -96,7 +96,7 @@ def phase_of(pod: Object, view: PodView) -> str:
             return "Succeeded"
         if policy == "Never":
             return "Failed"
-    begun = [each.log is not None for each in view.main]
+    begun = [bool(each.identity) for each in view.main]
     return "Running" if view.initialized and all(begun) else "Pending"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from apiserver_shim.components.api_client import Object
@@ -15,6 +16,8 @@ from apiserver_shim.components.kubelet.container import GRACE_S, Container
 from apiserver_shim.components.kubelet.machine import Machine
 from apiserver_shim.components.kubelet.pod_status import PodView, status_of
 from apiserver_shim.components.kubelet.volumes import remove
+
+log = logging.getLogger("apiserver_shim.kubelet")
 
 
 class PodWorker:
@@ -36,7 +39,7 @@ class PodWorker:
         self._policy = str(spec.get("restartPolicy", "Always"))
         self._init = [self._container(seen, each) for each in spec.get("initContainers") or ()]
         self._main = [self._container(seen, each) for each in spec["containers"]]
-        _carry_over(self._main, before.get("containerStatuses") or [])
+        self._resume(before)
         self._initialized = not self._init
         self._stopped = False
         self._directory = machine.pod_directory(pod)
@@ -70,18 +73,37 @@ class PodWorker:
     def _container(self, pod: Object, spec: Object) -> Container:
         return Container(pod, spec, self._machine, self._changed)
 
+    def _resume(self, before: Object) -> None:
+        """Take up what an earlier kubelet began."""
+        told = {each["name"]: each for each in before.get("containerStatuses") or ()}
+        for each in self._main:
+            each.resume(told.get(each.name, {}), self._again)
+        if all(each.is_over for each in self._main):
+            told = {each["name"]: each for each in before.get("initContainerStatuses") or ()}
+            for each in self._init:
+                each.resume(told.get(each.name, {}), lambda code: False)
+
     async def _run(self) -> None:
-        for each in self._init:
-            if await each.run(lambda code: code != 0 and self._policy != "Never") != 0:
-                self._changed()
-                return
+        try:
+            await self._live()
+        except Exception:  # a defect of ours: told in full; the pod can still be deleted
+            log.exception("pod %s", self.uid)
+        # It has come to its end: what is left of it needs no address.
+        self._machine.addresses.free(self.uid)
+        self._changed()
+
+    async def _live(self) -> None:
+        if not all(each.is_over for each in self._main):
+            for each in self._init:
+                if await each.run(lambda code: code != 0 and self._policy != "Never") != 0:
+                    return
         self._initialized = True
         for each in self._main:
-            each.wait("ContainerCreating")
+            if not each.is_over:
+                each.wait("ContainerCreating")
         async with asyncio.TaskGroup() as tasks:
             for each in self._main:
                 tasks.create_task(each.run(self._again))
-        self._changed()
 
     def _again(self, code: int) -> bool:
         return self._policy == "Always" or (self._policy == "OnFailure" and code != 0)
@@ -103,14 +125,3 @@ class PodWorker:
     def _kill(self) -> None:
         for each in (*self._init, *self._main):
             each.kill()
-
-
-def _carry_over(containers: list[Container], before: list[Object]) -> None:
-    """A kubelet that begins anew starts again what ran: that counts as a restart."""
-    known = {each["name"]: each for each in before}
-    for each in containers:
-        old = known.get(each.name)
-        if old is not None and old.get("containerID"):
-            each.restarts = int(old.get("restartCount", 0)) + 1
-            ended = old.get("state", {}).get("terminated")
-            each.last_state = {"terminated": ended} if ended else old.get("lastState") or {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from apiserver_shim.components.api_client import ApiClient, Object
@@ -46,6 +47,14 @@ async def prepare(client: ApiClient, pod: Object, directory: Path) -> dict[str, 
 async def remove(directory: Path) -> None:
     """The pod is gone, and its data with it."""
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+async def sweep(directory: Path, kept: Collection[str]) -> None:
+    """Remove what pods left behind that went while no kubelet ran. ``kept``: uids."""
+    if await asyncio.to_thread(directory.is_dir):
+        for path in await asyncio.to_thread(lambda: list(directory.iterdir())):
+            if path.name not in kept:
+                await remove(path)
 
 
 def _files(source: Object, data: dict[str, bytes]) -> dict[str, bytes]:
