@@ -44,6 +44,9 @@ from apiserver_shim.components.scheduler.taints import (
     untolerated,
 )
 
+AGAIN_S_MIN, AGAIN_S_MAX = 1.0, 900.0
+FAILURES_MAX = 10_000
+"""Nodes times DaemonSets whose failures are remembered."""
 _TOLERATED = (
     (NOT_READY, NO_EXECUTE),
     (UNREACHABLE_NODE, NO_EXECUTE),
@@ -115,6 +118,7 @@ class DaemonSetController(Controller):
         self._claiming = Claiming(self, DAEMON_SETS, PODS, self._pods)
         self._making = PodMaking(self, self._pods)
         self._history = RevisionHistory(self, revisions)
+        self._failures: dict[tuple[str, str], tuple[int, float]] = {}
         self.follow(self._sets)
         self.follow_owned(self._pods, "DaemonSet")
         self._nodes.listen(self._node_changed)
@@ -150,7 +154,9 @@ class DaemonSetController(Controller):
             node = target_of(pod)
             others = [each for each in there.get(node, ()) if not is_being_deleted(each)]
             stays = wanted.get(node, (False, False))[1]
-            if not is_being_deleted(pod) and (is_terminal(pod) or not stays or others):
+            if not is_being_deleted(pod) and is_terminal(pod) and self._must_wait(daemon_set, node):
+                there.setdefault(node, []).append(pod)
+            elif not is_being_deleted(pod) and (is_terminal(pod) or not stays or others):
                 surplus.append(pod)
             else:
                 there.setdefault(node, []).append(pod)
@@ -165,6 +171,21 @@ class DaemonSetController(Controller):
         await slow_start(surplus, delete)
         await slow_start(missing, create)
         return bool(surplus or missing)
+
+    def _must_wait(self, daemon_set: Object, node: str) -> bool:
+        """A pod that fails again and again is replaced after a pause that doubles."""
+        metadata, now = daemon_set["metadata"], self.clock.monotonic()
+        count, until = self._failures.get((metadata["uid"], node), (0, now))
+        if now < until:
+            self.queue.add_later(metadata["namespace"], metadata["name"], until - now)
+            return True
+        if now - until > 2 * AGAIN_S_MAX:
+            count = 0
+        pause = min(AGAIN_S_MIN * 2**count, AGAIN_S_MAX)
+        while len(self._failures) >= FAILURES_MAX:
+            del self._failures[next(iter(self._failures))]
+        self._failures[(metadata["uid"], node)] = (min(count + 1, 20), now + pause)
+        return False
 
     async def _roll(
         self,

@@ -7,7 +7,8 @@ prefer one node to another. Reasons are those of kube-scheduler.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.scheduler import affinity
@@ -75,14 +76,9 @@ def resources_fit(pod: Object, place: Place) -> list[str]:
     return reasons
 
 
-FILTERS: tuple[Filter, ...] = (
-    unschedulable,
-    named,
-    tainted,
-    selected,
-    ports_free,
-    resources_fit,
-)
+NODE_FILTERS: tuple[Filter, ...] = (unschedulable, named, tainted, selected)
+"""What is of the node itself: no other pod's end would change it."""
+FILTERS: tuple[Filter, ...] = (ports_free, resources_fit)
 
 
 def pods_fit(pod: Object, place: Place, all_places: Sequence[Place]) -> list[str]:
@@ -135,26 +131,43 @@ def _is_shunned(pod: Object, place: Place, all_places: Sequence[Place]) -> bool:
     return False
 
 
-def feasible(pod: Object, places: Sequence[Place]) -> tuple[list[Place], Counter[str]]:
-    """The places where it can run, and how many others each reason holds for."""
+@dataclass(slots=True)
+class Refusals:
+    """How many nodes each reason holds for, and how many no other pod's end would change."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    hopeless: int = 0
+
+
+def feasible(pod: Object, places: Sequence[Place]) -> tuple[list[Place], Refusals]:
+    """The places where it can run, and why not the others."""
     found: list[Place] = []
-    reasons: Counter[str] = Counter()
+    refused = Refusals()
     for place in places:
-        why = next((told for each in FILTERS if (told := each(pod, place))), [])
+        hopeless = next((told for each in NODE_FILTERS if (told := each(pod, place))), [])
+        why = hopeless or next((told for each in FILTERS if (told := each(pod, place))), [])
         why = why or pods_fit(pod, place, places)
         if why:
-            reasons.update(why)
+            refused.reasons.update(why)
+            refused.hopeless += bool(hopeless)
         else:
             found.append(place)
-    return found, reasons
+    return found, refused
 
 
-def refusal(total: int, reasons: Counter[str]) -> str:
-    """As `kubectl describe pod` shows it."""
+def refusal(total: int, refused: Refusals) -> str:
+    """As `kubectl describe pod` shows it. Nobody is preempted here."""
     if not total:
         return "no nodes available to schedule pods"
-    told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    preemption = {
+        "No preemption victims found for incoming pod": total - refused.hopeless,
+        "Preemption is not helpful for scheduling": refused.hopeless,
+    }
     return (
-        f"0/{total} nodes are available: {told}. preemption: 0/{total} nodes are available: "
-        f"{total} Preemption is not helpful for scheduling."
+        f"0/{total} nodes are available: {_counted(refused.reasons)}. "
+        f"preemption: 0/{total} nodes are available: {_counted(preemption)}."
     )
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items() if count))
