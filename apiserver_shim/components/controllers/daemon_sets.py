@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.controllers.claiming import Claiming
 from apiserver_shim.components.controllers.deployments.rolling import share
+from apiserver_shim.components.controllers.failure_pauses import FailurePauses
 from apiserver_shim.components.controllers.pod_making import PodMaking, pod_from
 from apiserver_shim.components.controllers.revision_history import (
     HASH_LABEL,
@@ -44,9 +45,6 @@ from apiserver_shim.components.scheduler.taints import (
     untolerated,
 )
 
-AGAIN_S_MIN, AGAIN_S_MAX = 1.0, 900.0
-FAILURES_MAX = 10_000
-"""Nodes times DaemonSets whose failures are remembered."""
 _TOLERATED = (
     (NOT_READY, NO_EXECUTE),
     (UNREACHABLE_NODE, NO_EXECUTE),
@@ -118,7 +116,7 @@ class DaemonSetController(Controller):
         self._claiming = Claiming(self, DAEMON_SETS, PODS, self._pods)
         self._making = PodMaking(self, self._pods)
         self._history = RevisionHistory(self, revisions)
-        self._failures: dict[tuple[str, str], tuple[int, float]] = {}
+        self._pauses = FailurePauses(around.clock)
         self.follow(self._sets)
         self.follow_owned(self._pods, "DaemonSet")
         self._nodes.listen(self._node_changed)
@@ -173,19 +171,12 @@ class DaemonSetController(Controller):
         return bool(surplus or missing)
 
     def _must_wait(self, daemon_set: Object, node: str) -> bool:
-        """A pod that fails again and again is replaced after a pause that doubles."""
-        metadata, now = daemon_set["metadata"], self.clock.monotonic()
-        count, until = self._failures.get((metadata["uid"], node), (0, now))
-        if now < until:
-            self.queue.add_later(metadata["namespace"], metadata["name"], until - now)
-            return True
-        if now - until > 2 * AGAIN_S_MAX:
-            count = 0
-        pause = min(AGAIN_S_MIN * 2**count, AGAIN_S_MAX)
-        while len(self._failures) >= FAILURES_MAX:
-            del self._failures[next(iter(self._failures))]
-        self._failures[(metadata["uid"], node)] = (min(count + 1, 20), now + pause)
-        return False
+        """Whether the next pod may not be made yet, after one that failed."""
+        metadata = daemon_set["metadata"]
+        seconds = self._pauses.seconds_left((metadata["uid"], node))
+        if seconds:
+            self.queue.add_later(metadata["namespace"], metadata["name"], seconds)
+        return seconds > 0
 
     async def _roll(
         self,
