@@ -44,6 +44,8 @@ class Informer:
         self.revision = 0
         """The newest resourceVersion that the copy has seen: they grow with time."""
         self._objects: dict[tuple[str, str], Object] = {}
+        self._names: dict[str, dict[str, None]] = {}
+        """Those of each namespace."""
         self._listeners: list[Changed] = []
         self.synced = asyncio.Event()
         """Set once the first list is in the copy."""
@@ -59,7 +61,7 @@ class Informer:
         return iter(list(self._objects.values()))
 
     def of(self, namespace: str) -> Iterator[Object]:
-        return (each for each in self if each["metadata"].get("namespace", "") == namespace)
+        return iter([self._objects[(namespace, name)] for name in self._names.get(namespace, ())])
 
     async def reach(self, revision: int, seconds: float = REACH_S_MAX) -> None:
         """Until the copy shows what was written at ``revision``. Raises TimeoutError."""
@@ -118,6 +120,9 @@ class Informer:
         old = self._objects.pop(key, None)
         if new is not None:
             self._objects[key] = new
+            self._names.setdefault(key[0], {})[key[1]] = None
+        elif old is not None:
+            del self._names[key[0]][key[1]]
         for changed in self._listeners:
             changed(old, new)
 

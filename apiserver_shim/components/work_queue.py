@@ -29,6 +29,7 @@ class WorkQueue:
         self._reconcile = reconcile
         self._waiting: dict[Name, None] = {}
         self._failures: dict[Name, int] = {}
+        self._timers: dict[Name, asyncio.TimerHandle] = {}
         self._woken = asyncio.Event()
 
     def add(self, namespace: str, name: str) -> None:
@@ -36,7 +37,18 @@ class WorkQueue:
         self._woken.set()
 
     def add_later(self, namespace: str, name: str, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self.add, namespace, name)
+        """One timer per name: who is looked at earlier says anew when to look again."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get((namespace, name))
+        if timer is not None:
+            if timer.when() <= loop.time() + seconds:
+                return
+            timer.cancel()
+        self._timers[(namespace, name)] = loop.call_later(seconds, self._due, namespace, name)
+
+    def _due(self, namespace: str, name: str) -> None:
+        del self._timers[(namespace, name)]
+        self.add(namespace, name)
 
     async def run(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from apiserver_shim.components.kinds import (
     NODES,
     REPLICA_SETS,
 )
-from apiserver_shim.components.ownership import is_being_deleted
+from apiserver_shim.components.ownership import controller_of, is_being_deleted, is_controlled_by
 from apiserver_shim.components.pod_states import is_ready, node_of
 from tests.shim.control_plane import ControlPlane
 from tests.shim.virtual_clock import VirtualClock
@@ -77,6 +77,33 @@ async def test_a_daemon_on_every_node(running: ControlPlane) -> None:
     await running.until(updated, "all three are updated")
     revisions = (await running.client.list(CONTROLLER_REVISIONS, namespace))["items"]
     assert sorted(each["revision"] for each in revisions) == [1, 2]
+
+
+async def test_an_orphaned_daemon_set_is_taken_up_again(running: ControlPlane) -> None:
+    """Deleted with Orphan and made anew: the same pods and the same record of its template."""
+    namespace = await running.namespace()
+    await running.client.create(DAEMON_SETS, namespace, daemon_set())
+
+    async def uids() -> set[str]:
+        pods = await running.pods(namespace)
+        owned = [each for each in pods if is_ready(each) and controller_of(each)]
+        return {each["metadata"]["uid"] for each in owned} if len(owned) == 2 else set()
+
+    before = await running.until(uids, "both daemons run")
+    await running.client.delete(DAEMON_SETS, namespace, "agent", {"propagationPolicy": "Orphan"})
+
+    async def orphaned() -> bool:
+        records = (await running.client.list(CONTROLLER_REVISIONS, namespace))["items"]
+        return not any(map(controller_of, [*records, *await running.pods(namespace)]))
+
+    await running.until(orphaned, "they are on their own")
+    again = await running.client.create(DAEMON_SETS, namespace, daemon_set())
+
+    async def adopted() -> bool:
+        records = (await running.client.list(CONTROLLER_REVISIONS, namespace))["items"]
+        return await uids() == before and [is_controlled_by(r, again) for r in records] == [True]
+
+    await running.until(adopted, "they are the new one's")
 
 
 class SilentNode:

@@ -11,6 +11,7 @@ from apiserver_shim.components.conditions import with_condition
 from apiserver_shim.components.controllers.disruption import desired_healthy
 from apiserver_shim.components.controllers.endpoint_slices import contents_of
 from apiserver_shim.components.controllers.endpoints import subsets_of
+from apiserver_shim.components.controllers.failure_pauses import AGAIN_S_MAX, FailurePauses
 from apiserver_shim.components.controllers.nodes import seconds_tolerated, wanted_taints
 from apiserver_shim.components.controllers.service_backends import backends_of
 from apiserver_shim.components.label_selector import selects
@@ -21,6 +22,7 @@ from apiserver_shim.components.pod_states import (
     seconds_until_available,
 )
 from tests.shim.pod_examples import NOW, node, pod
+from tests.shim.virtual_clock import VirtualClock
 
 RUNNING: dict[str, Any] = {"node": "n", "phase": "Running", "ready": True, "ready_s": 1000}
 
@@ -200,3 +202,20 @@ def test_how_long_a_pod_stays_on_a_silent_node(
     taint = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
     assert seconds_tolerated(pod(tolerations=tolerations), taint) == expected
     assert seconds_tolerated(pod(), {"key": "mine", "effect": "NoExecute"}) == 0
+
+
+def test_what_fails_again_waits_longer() -> None:
+    """It is replaced at once, then after 1, 2, 4 s; after a long time without failure at once."""
+    time = VirtualClock()
+    pauses = FailurePauses(time.clock)
+    waits = []
+    for _ in range(5):
+        begun = time.seconds
+        while pauses.seconds_left("a") > 0:
+            time.advance(0.5)
+        waits.append(time.seconds - begun)
+    assert waits == [0, 1, 2, 4, 8]
+    assert pauses.seconds_left("b") == 0, "another place has not failed"
+    time.advance(3 * AGAIN_S_MAX)
+    assert pauses.seconds_left("a") == 0
+    assert pauses.seconds_left("a") == 1, "counted from the beginning"

@@ -29,8 +29,8 @@ from tests.shim.pod_examples import node, pod
 
 def where(what: Object, nodes: list[Object], *there: Object) -> tuple[list[str], Counter[str]]:
     """The names of the nodes where it can run, and the reasons against the others."""
-    places, reasons = feasible(what, placement_of(nodes, there).places())
-    return [place.name for place in places], reasons
+    places, refused = feasible(what, placement_of(nodes, there).places())
+    return [place.name for place in places], refused.reasons
 
 
 def required(*expressions: Object) -> dict[str, Any]:
@@ -150,12 +150,15 @@ def test_taints_and_cordons_keep_pods_away() -> None:
         node("b", taints=[{"key": "k", "effect": "PreferNoSchedule"}]),
         node("c", unschedulable=True),
     ]
-    found, reasons = where(pod(), nodes)
-    assert found == ["b"]
-    assert refusal(3, reasons).startswith(
-        "0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, "
-        "1 node(s) were unschedulable."
+    assert where(pod(), nodes)[0] == ["b"]
+    _, refused = feasible(pod(requests={"cpu": "9"}), placement_of(nodes, []).places())
+    assert refusal(3, refused) == (
+        "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}, "
+        "1 node(s) were unschedulable. preemption: 0/3 nodes are available: "
+        "1 No preemption victims found for incoming pod, "
+        "2 Preemption is not helpful for scheduling."
     )
+    assert refusal(0, refused) == "no nodes available to schedule pods"
     assert where(pod(tolerations=[{"operator": "Exists"}]), nodes)[0] == ["a", "b", "c"]
 
 

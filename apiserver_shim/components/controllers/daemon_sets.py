@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.controllers.claiming import Claiming
 from apiserver_shim.components.controllers.deployments.rolling import share
+from apiserver_shim.components.controllers.failure_pauses import FailurePauses
 from apiserver_shim.components.controllers.pod_making import PodMaking, pod_from
 from apiserver_shim.components.controllers.revision_history import (
     HASH_LABEL,
@@ -115,6 +116,7 @@ class DaemonSetController(Controller):
         self._claiming = Claiming(self, DAEMON_SETS, PODS, self._pods)
         self._making = PodMaking(self, self._pods)
         self._history = RevisionHistory(self, revisions)
+        self._pauses = FailurePauses(around.clock)
         self.follow(self._sets)
         self.follow_owned(self._pods, "DaemonSet")
         self._nodes.listen(self._node_changed)
@@ -150,7 +152,9 @@ class DaemonSetController(Controller):
             node = target_of(pod)
             others = [each for each in there.get(node, ()) if not is_being_deleted(each)]
             stays = wanted.get(node, (False, False))[1]
-            if not is_being_deleted(pod) and (is_terminal(pod) or not stays or others):
+            if not is_being_deleted(pod) and is_terminal(pod) and self._must_wait(daemon_set, node):
+                there.setdefault(node, []).append(pod)
+            elif not is_being_deleted(pod) and (is_terminal(pod) or not stays or others):
                 surplus.append(pod)
             else:
                 there.setdefault(node, []).append(pod)
@@ -165,6 +169,14 @@ class DaemonSetController(Controller):
         await slow_start(surplus, delete)
         await slow_start(missing, create)
         return bool(surplus or missing)
+
+    def _must_wait(self, daemon_set: Object, node: str) -> bool:
+        """Whether the next pod may not be made yet, after one that failed."""
+        metadata = daemon_set["metadata"]
+        seconds = self._pauses.seconds_left((metadata["uid"], node))
+        if seconds:
+            self.queue.add_later(metadata["namespace"], metadata["name"], seconds)
+        return seconds > 0
 
     async def _roll(
         self,

@@ -13,7 +13,7 @@ from apiserver_shim.components.controllers.deployments.revisions import plain, s
 from apiserver_shim.components.controllers.surroundings import Controller
 from apiserver_shim.components.informer import Informer
 from apiserver_shim.components.kinds import CONTROLLER_REVISIONS
-from apiserver_shim.components.ownership import is_controlled_by, reference_to
+from apiserver_shim.components.ownership import controller_of, is_controlled_by, reference_to
 
 HASH_LABEL = "controller-revision-hash"
 HISTORY_LIMIT = 10
@@ -61,9 +61,31 @@ class RevisionHistory:
             "data": data,
             "revision": last + 1,
         }
-        created = await client.create(CONTROLLER_REVISIONS, metadata["namespace"], made)
+        try:
+            created = await client.create(CONTROLLER_REVISIONS, metadata["namespace"], made)
+        except ApiFailure as e:
+            if e.code != 409:
+                raise
+            created = await self._adopted(owner, made, e)
         self._controller.wrote(self._revisions, created)
         return created
+
+    async def _adopted(self, owner: Object, made: Object, refused: ApiFailure) -> Object:
+        """The record of that name, which an earlier owner of the same name has left behind.
+        Raises ``refused`` while it is still somebody's."""
+        client, namespace, name = (
+            self._controller.client,
+            made["metadata"]["namespace"],
+            made["metadata"]["name"],
+        )
+        there = await client.get(CONTROLLER_REVISIONS, namespace, name)
+        if there is None or controller_of(there) is not None:
+            raise refused
+        changes = {
+            "resourceVersion": there["metadata"]["resourceVersion"],
+            "ownerReferences": [reference_to(owner)],
+        }
+        return await client.merge(CONTROLLER_REVISIONS, namespace, name, {"metadata": changes})
 
     async def cut(self, owner: Object, in_use: Iterable[str]) -> None:
         """Those beyond the limit that no pod has (``in_use``: hashes)."""

@@ -6,18 +6,18 @@ assumed, long before a watch tells of its binding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.pod_states import is_terminal, node_of
+from apiserver_shim.components.scheduler.occupant import Occupant, occupant
 from apiserver_shim.components.scheduler.requests import (
-    NONZERO,
     Amounts,
     HostPort,
     allocatable,
-    host_ports,
     together,
 )
 
@@ -27,11 +27,15 @@ class Place:
     """A node and the pods that take room on it."""
 
     node: Object
-    pods: list[Object] = field(default_factory=list)
+    occupants: list[Occupant] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return str(self.node["metadata"]["name"])
+
+    @cached_property
+    def pods(self) -> list[Object]:
+        return [each.pod for each in self.occupants]
 
     @cached_property
     def room(self) -> Amounts:
@@ -39,15 +43,24 @@ class Place:
 
     @cached_property
     def taken(self) -> Amounts:
-        return together(self.pods)
+        return together(each.requests for each in self.occupants)
 
     @cached_property
     def taken_for_score(self) -> Amounts:
-        return together(self.pods, NONZERO)
+        return together(each.for_score for each in self.occupants)
 
     @cached_property
     def ports(self) -> list[HostPort]:
-        return [port for pod in self.pods for port in host_ports(pod)]
+        return [port for each in self.occupants for port in each.ports]
+
+    @cached_property
+    def shunning(self) -> list[Occupant]:
+        """Those with a required anti-affinity."""
+        return [each for each in self.occupants if each.shuns]
+
+    @cached_property
+    def kin(self) -> Counter[Hashable]:
+        return Counter(key for each in self.occupants for key in each.kin)
 
 
 class Placement:
@@ -55,7 +68,7 @@ class Placement:
 
     def __init__(self) -> None:
         self._nodes: dict[str, Object] = {}
-        self._pods: dict[str, dict[str, Object]] = {}
+        self._pods: dict[str, dict[str, Occupant]] = {}
         self._node_of: dict[str, str] = {}
         self._assumed: dict[str, Object] = {}
         self._places: dict[str, Place] = {}
@@ -103,7 +116,7 @@ class Placement:
 
     def _put(self, pod: Object) -> None:
         uid, node = pod["metadata"]["uid"], node_of(pod)
-        self._pods.setdefault(node, {})[uid] = pod
+        self._pods.setdefault(node, {})[uid] = occupant(pod)
         self._node_of[uid] = node
         self._places.pop(node, None)
 

@@ -78,10 +78,11 @@ def host_ports(pod: Object) -> list[HostPort]:
     return found
 
 
-def together(pods: Iterable[Object], least: Amounts | None = None) -> Amounts:
+def together(asked: Iterable[Amounts]) -> Amounts:
+    """Of pods: their sum, and their number."""
     total: Amounts = {"pods": Decimal(0)}
-    for pod in pods:
-        _add(total, requests_of(pod, least))
+    for each in asked:
+        _add(total, each)
         total["pods"] += 1
     return total
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from random import Random, SystemRandom
 
 from apiserver_shim.components.api_client import UNREACHABLE, ApiClient, ApiFailure, Object
@@ -19,7 +18,7 @@ from apiserver_shim.components.kinds import NODES, PODS
 from apiserver_shim.components.leader import LeaderElector, LeaseTimes
 from apiserver_shim.components.ownership import is_being_deleted
 from apiserver_shim.components.pod_states import is_terminal, node_of
-from apiserver_shim.components.scheduler.filters import feasible, refusal
+from apiserver_shim.components.scheduler.filters import Refusals, feasible, refusal
 from apiserver_shim.components.scheduler.pending import Pending, name_of
 from apiserver_shim.components.scheduler.placement import Placement
 from apiserver_shim.components.scheduler.scores import best
@@ -84,9 +83,9 @@ class Scheduler:
     async def _schedule(self, pod: Object) -> None:
         try:
             places = self._placement.places()
-            found, reasons = feasible(pod, places)
+            found, refused = feasible(pod, places)
             if not found:
-                await self._unschedulable(pod, len(places), reasons)
+                await self._unschedulable(pod, len(places), refused)
                 return
             place = best(pod, found, self._random)
             self._placement.assume(pod, place.name)
@@ -123,8 +122,8 @@ class Scheduler:
             self._pending.failed(name_of(pod), self._clock.monotonic(), until_change=False)
             self._woken.set()
 
-    async def _unschedulable(self, pod: Object, total: int, reasons: Counter[str]) -> None:
-        message = refusal(total, reasons)
+    async def _unschedulable(self, pod: Object, total: int, refused: Refusals) -> None:
+        message = refusal(total, refused)
         self._pending.failed(name_of(pod), self._clock.monotonic(), until_change=True)
         self._woken.set()
         self._events.record(pod, "Warning", "FailedScheduling", message)
@@ -142,9 +141,9 @@ class Scheduler:
             try:
                 await self._client.update(PODS, {**pod, "status": status}, "status")
             except ApiFailure as e:
-                if e.code not in (404, 409):
+                if e.code != 404:
                     raise
-                # it has gone or changed: its change brings it here again
+                # it has gone
 
     def _is_ours(self, pod: Object) -> bool:
         return (

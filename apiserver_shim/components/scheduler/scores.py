@@ -11,8 +11,8 @@ from decimal import Decimal
 from random import Random
 
 from apiserver_shim.components.api_client import Object
-from apiserver_shim.components.ownership import controller_of
 from apiserver_shim.components.scheduler import affinity
+from apiserver_shim.components.scheduler.occupant import kin_key
 from apiserver_shim.components.scheduler.placement import Place
 from apiserver_shim.components.scheduler.requests import NONZERO, requests_of
 from apiserver_shim.components.scheduler.taints import (
@@ -62,7 +62,8 @@ def balanced(pod: Object, places: Sequence[Place]) -> list[float]:
 
 def spread(pod: Object, places: Sequence[Place]) -> list[float]:
     """Away from the pods of the same controller, or of the same labels."""
-    return _inverted([sum(_is_kin(pod, other) for other in place.pods) for place in places])
+    key = kin_key(pod)
+    return _inverted([place.kin[key] if key is not None else 0 for place in places])
 
 
 def preferred_nodes(pod: Object, places: Sequence[Place]) -> list[float]:
@@ -119,16 +120,6 @@ def best(pod: Object, places: Sequence[Place], random: Random) -> Place:
             sums[at] += weight * points
     top = max(sums)
     return random.choice([place for place, s in zip(places, sums, strict=True) if s >= top - 1e-9])
-
-
-def _is_kin(pod: Object, other: Object) -> bool:
-    if pod["metadata"]["namespace"] != other["metadata"]["namespace"]:
-        return False
-    ours, theirs = controller_of(pod), controller_of(other)
-    if ours is not None:
-        return theirs is not None and bool(theirs["uid"] == ours["uid"])
-    labels = pod["metadata"].get("labels")
-    return bool(labels) and labels == other["metadata"].get("labels")
 
 
 def _scaled(points: Sequence[int]) -> list[float]:
