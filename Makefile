@@ -5,18 +5,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROTOS := $(wildcard proto/raftkv/api/*.proto)
-SOURCES := raftkv benchmarks jepsen_like tests
+SOURCES := raftkv benchmarks jepsen_like apiserver_shim tests
 ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: $(STAMP) ## start a 3-member cluster on this machine (ARGS="--members 5 --base-port 4000")
 	@$(BIN)/raftkv local $(ARGS)
+
+control-plane: $(STAMP) ## store, Kubernetes API, scheduler, controllers, node (ARGS="--nodes 3")
+	@$(BIN)/raftkv-control-plane up $(ARGS)
 
 test: $(STAMP) tools lint ## everything CI needs: format, lint, types, layers, all tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,0 +1,1 @@
+"""`raftkv-control-plane`: the small control plane, whole or part by part."""

@@ -1,0 +1,1 @@
+"""The kubelet: a node's pods as processes of this machine."""

@@ -1,0 +1,175 @@
+"""Probes: is a container alive, ready, started?
+
+Owns: when to ask, how, and how many answers in a row count. Must never do: act on the result; the
+container does. Defaults: Kubernetes'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from apiserver_shim.components.api_client import Object
+from apiserver_shim.components.process_groups import ProcessGroups, signal_group
+
+OUTPUT_BYTES_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    ok: bool
+    output: str = ""
+
+
+Check = Callable[[], Awaitable[Checked]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTimes:
+    """Seconds, and counts of answers in a row."""
+
+    initial_delay_s: float = 0
+    period_s: float = 10
+    timeout_s: float = 1
+    successes: int = 1
+    failures: int = 3
+
+    @classmethod
+    def of(cls, probe: Object) -> ProbeTimes:
+        return cls(
+            probe.get("initialDelaySeconds", 0),
+            probe.get("periodSeconds") or 10,
+            probe.get("timeoutSeconds") or 1,
+            probe.get("successThreshold") or 1,
+            probe.get("failureThreshold") or 3,
+        )
+
+
+class Tally:
+    """What the answers so far amount to: True, False, or None while they do not."""
+
+    def __init__(self, times: ProbeTimes) -> None:
+        self._times = times
+        self._last: bool | None = None
+        self._count = 0
+        self.verdict: bool | None = None
+
+    def add(self, ok: bool) -> None:
+        self._count = self._count + 1 if ok == self._last else 1
+        self._last = ok
+        if self._count >= (self._times.successes if ok else self._times.failures):
+            self.verdict = ok
+
+
+async def probe(
+    check: Check,
+    times: ProbeTimes,
+    pause: Callable[[float], Awaitable[None]],
+    answered: Callable[[Checked, bool | None], bool],
+) -> None:
+    """Each answer is told with the verdict that stands after it, until ``answered`` has enough."""
+    tally = Tally(times)
+    await pause(times.initial_delay_s)
+    while True:
+        checked = await timed(check, times.timeout_s)
+        tally.add(checked.ok)
+        if answered(checked, tally.verdict):
+            return
+        await pause(times.period_s)
+
+
+async def timed(check: Check, timeout_s: float) -> Checked:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await check()
+    except TimeoutError:
+        return Checked(False, f"no answer within {timeout_s:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """Where a container is asked. ``ports``: its named ports."""
+
+    address: str
+    ports: Mapping[str, int]
+    environment: Mapping[str, str]
+    directory: Path
+    groups: ProcessGroups
+
+    def port(self, wanted: int | str) -> int:
+        if isinstance(wanted, int):
+            return wanted
+        return self.ports[wanted] if wanted in self.ports else int(wanted)
+
+
+def check_of(spec: Object, target: ProbeTarget, http: aiohttp.ClientSession) -> Check:
+    """``spec`` has httpGet, tcpSocket or exec: a probe's, or a lifecycle hook's."""
+    if "httpGet" in spec:
+        return lambda: _http(spec["httpGet"], target, http)
+    if "tcpSocket" in spec:
+        return lambda: _tcp(spec["tcpSocket"], target)
+    if "exec" in spec:
+        return lambda: _exec(spec["exec"].get("command") or [], target)
+    return _unsupported
+
+
+async def _http(spec: Object, target: ProbeTarget, http: aiohttp.ClientSession) -> Checked:
+    scheme = spec.get("scheme", "HTTP").lower()
+    host = spec.get("host") or target.address
+    path = spec.get("path") or "/"
+    headers = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
+    headers |= {each["name"]: each["value"] for each in spec.get("httpHeaders") or ()}
+    try:
+        url = f"{scheme}://{host}:{target.port(spec['port'])}/{path.removeprefix('/')}"
+        # Certificates are not checked, as in a real kubelet.
+        async with http.get(url, headers=headers, allow_redirects=False, ssl=False) as reply:
+            good = 200 <= reply.status < 400
+            return Checked(good, f"HTTP probe failed with statuscode: {reply.status}")
+    except (aiohttp.ClientError, OSError, ValueError) as e:
+        return Checked(False, f"Get {path!r}: {e}")
+
+
+async def _tcp(spec: Object, target: ProbeTarget) -> Checked:
+    host = spec.get("host") or target.address
+    try:
+        _, writer = await asyncio.open_connection(host, target.port(spec["port"]))
+    except (OSError, ValueError) as e:
+        return Checked(False, f"dial tcp {host}:{spec['port']}: {e}")
+    writer.close()
+    with contextlib.suppress(OSError):  # it was open: that is all we asked
+        await writer.wait_closed()
+    return Checked(True)
+
+
+async def _exec(command: list[str], target: ProbeTarget) -> Checked:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(target.environment),
+            cwd=target.directory,
+            start_new_session=True,
+        )
+    except OSError as e:
+        return Checked(False, f"{command[:1]}: {e.strerror}")
+    try:
+        await target.groups.add(process.pid)
+        output, _ = await process.communicate()
+        return Checked(process.returncode == 0, output[:OUTPUT_BYTES_MAX].decode(errors="replace"))
+    finally:
+        if process.returncode is None:
+            signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
+        await target.groups.forget(process.pid)
+
+
+async def _unsupported() -> Checked:
+    return Checked(False, "only httpGet, tcpSocket and exec are supported")

@@ -1,0 +1,1 @@
+"""The proxy: Services' addresses on loopback, forwarded to their endpoints."""

@@ -1,0 +1,1 @@
+"""The walk from `kubectl apply` to a running pod, as it happens."""

@@ -1,0 +1,64 @@
+"""A request's body to an object, checked against its kind and schema.
+
+Owns: decoding, the envelope's checks and fieldValidation. Must never do: change what the client
+meant other than by pruning what the kind does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import yaml
+
+from apiserver_shim.api.request import ApiRequest
+from apiserver_shim.api.status import bad_request, invalid, too_large, unsupported_media_type
+from apiserver_shim.parts import Parts
+from apiserver_shim.resources.resource import Resource
+from apiserver_shim.schemas.validation import prune, violations
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+JSON, YAML = "application/json", "application/yaml"
+
+
+def decode(request: ApiRequest) -> dict[str, Any]:
+    """The body as an object. Raises 415, 413 and 400."""
+    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip()
+    if len(request.body) > BODY_BYTES_MAX:
+        raise too_large(BODY_BYTES_MAX)
+    if media_type not in (JSON, YAML, ""):
+        raise unsupported_media_type(f"{JSON}, {YAML}")
+    try:
+        found = orjson.loads(request.body) if media_type != YAML else yaml.safe_load(request.body)
+    except (orjson.JSONDecodeError, yaml.YAMLError, RecursionError) as e:
+        raise bad_request(f"the object provided is unrecognized: {e}") from None
+    if not isinstance(found, dict):
+        raise bad_request("the object provided is unrecognized: it is no JSON object")
+    return found
+
+
+def check_kind(obj: dict[str, Any], resource: Resource) -> None:
+    """What the body says it is must be what the path says; the path fills in what it leaves out."""
+    for name, wanted in (("apiVersion", resource.api_version), ("kind", resource.kind)):
+        if obj.setdefault(name, wanted) != wanted:
+            raise bad_request(
+                f"the {name} in the data ({obj[name]}) does not match the expected one ({wanted})"
+            )
+
+
+def check_schema(
+    parts: Parts, request: ApiRequest, resource: Resource, obj: dict[str, Any]
+) -> list[str]:
+    """Prune and check ``obj``; the warnings to answer with. Raises 400 and 422."""
+    schema = parts.definitions.of(resource)
+    if schema is None:
+        return []
+    unknown = [f'unknown field "{path}"' for path in prune(obj, schema, parts.definitions)]
+    mode = request.query.get("fieldValidation") or "Warn"
+    if unknown and mode == "Strict":
+        raise bad_request(f"strict decoding error: {', '.join(unknown)}")
+    found = violations(obj, schema, parts.definitions)
+    if found:
+        name = str(obj.get("metadata", {}).get("name", ""))
+        raise invalid(resource, name, found)
+    return unknown if mode == "Warn" else []
