@@ -88,6 +88,9 @@ class Rbac:
             yield from self._grants.get(("Group", group), ())
 
     def _refresh(self) -> None:
+        """While the copy is made anew the last table holds: probes are answered all the time."""
+        if self._made_at and not self._mirror.is_ready:
+            return
         collections = {
             plural: self._mirror.collection(kind.prefix) for plural, kind in self._kinds.items()
         }

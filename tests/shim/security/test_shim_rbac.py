@@ -378,3 +378,21 @@ async def test_a_kubelet_reads_what_its_pods_need(guarded: GuardedShim) -> None:
     assert (
         await guarded.call("node-token", "POST", "/api/v1/nodes", {"metadata": {"name": "n3"}})
     ).code == 403
+
+
+async def test_while_the_copy_is_made_anew_the_last_roles_hold(guarded: GuardedShim) -> None:
+    """Probes and version are answered, and nobody has more than before."""
+    await guarded.bind("alice", [rule("create", "configmaps")], "default")
+    configmaps = "/api/v1/namespaces/default/configmaps"
+    assert (
+        await guarded.call("alice-token", "POST", configmaps, {"metadata": {"name": "a"}})
+    ).code == 201
+    await guarded.caught_up()
+    guarded.shim.parts.mirror.revision = 0
+    assert (await guarded.call("", "GET", "/livez")).code == 200
+    assert (await guarded.call("", "GET", "/readyz")).code == 500
+    assert (
+        await guarded.call("alice-token", "POST", configmaps, {"metadata": {"name": "b"}})
+    ).code == 201
+    assert (await guarded.call("alice-token", "GET", configmaps)).code == 403
+    assert (await guarded.call("bob-token", "GET", configmaps)).code == 403
