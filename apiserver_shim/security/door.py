@@ -6,10 +6,12 @@ by default.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 
 from aiohttp import web
+from yarl import URL
 
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.status import ApiError
@@ -37,7 +39,7 @@ class OpenDoor:
     async def identify(self, http: web.Request) -> User:
         """Raises 403 for a web page that calls itself another host (DNS rebinding), and for who
         would act as somebody else: nobody is asked here, so nothing would be refused."""
-        if not _is_loopback(http.url.host or ""):
+        if not _is_loopback(http.host):
             raise ApiError(403, "Forbidden", f"host {http.host!r} is not loopback")
         if any(name.lower().startswith("impersonate-") for name in http.headers):
             text = "impersonation needs the secure port: on this one everybody is admin"
@@ -75,8 +77,11 @@ class GuardedDoor:
             raise refused(asked)
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
+    """A Host header, with a port or without."""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        name = URL.build(authority=host, scheme="http").host or ""
+        return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False
