@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run control-plane test test-long check fast-tests lint fix proto lock bench images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -46,6 +46,9 @@ fix: $(STAMP) ## format, and mend what ruff can mend
 proto: $(STAMP) ## generate raftkv/api/*_pb2.py and .pyi from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 	  --python_out=. --mypy_out=quiet:. $(PROTOS)
+
+protobuf-fields: $(STAMP) ## read Kubernetes' message fields from the Go module proxy again
+	@$(BIN)/python -m apiserver_shim.schemas.make_protobuf_fields
 
 bench: $(STAMP) tools ## raftkv beside etcd on the same work (WORK=put ROUNDS=3 for a part of it)
 	@$(BIN)/python -m benchmarks $(if $(WORK),--work $(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)

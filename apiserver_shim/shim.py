@@ -63,6 +63,7 @@ class Shim:
     documents: Documents
     health: Health
     gate: Gate
+    door: Door
     server: ApiServer
     compactor: Compactor
     facts: ClusterFacts
@@ -109,9 +110,9 @@ def make(
     )
     parts.registry.on_request = gate.metrics.observe_store
     documents = Documents(parts, address, health.answer, gate.metrics.answer)
-    guarded = GuardedDoor(parts.security.authenticator, parts.security.authorizer)
-    server = ApiServer(parts, documents, door or guarded, gate)
-    shim = Shim(parts, documents, health, gate, server, Compactor(client), settings.facts)
+    door = door or GuardedDoor(parts.security.authenticator, parts.security.authorizer)
+    server = ApiServer(parts, documents, door, gate)
+    shim = Shim(parts, documents, health, gate, door, server, Compactor(client), settings.facts)
     return shim, client
 
 

@@ -11,7 +11,7 @@ from typing import Any
 Object = dict[str, Any]
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-SERVICE_CIDR = "10.96.0.0/12"
+SERVICE_CIDR = "10.96.0.0/16"
 
 
 def namespace(name: str) -> Object:

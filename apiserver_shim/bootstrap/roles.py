@@ -69,21 +69,78 @@ def account(namespace: str, name: str) -> Object:
     return {"kind": "ServiceAccount", "namespace": namespace, "name": name}
 
 
-def _sum(name: str, *more: str) -> Object:
-    """A role that is whatever the roles labelled for it are. ``more``: labels of its own."""
-    role = cluster_role(name, labels={_SUMMED + each: "true" for each in more})
+_APPS = "daemonsets deployments replicasets statefulsets"
+_SCALES = "deployments/scale replicasets/scale statefulsets/scale"
+_RULES: dict[str, tuple[Object, ...]] = {
+    "admin": (
+        rule("authorization.k8s.io", "localsubjectaccessreviews", "create"),
+        rule(GROUP, "roles rolebindings", *ALL),
+    ),
+    "edit": (
+        rule("core", "pods/attach pods/exec pods/portforward pods/proxy services/proxy", *READ),
+        rule("core", "secrets", *READ),
+        rule("core", "serviceaccounts", "impersonate"),
+        rule("core", "pods pods/attach pods/exec pods/portforward pods/proxy", *WRITE),
+        rule("core", "pods/eviction serviceaccounts/token", "create"),
+        rule(
+            "core",
+            "configmaps events persistentvolumeclaims replicationcontrollers "
+            "replicationcontrollers/scale secrets serviceaccounts services services/proxy",
+            *WRITE,
+        ),
+        rule("apps", f"{_APPS} deployments/rollback {_SCALES}", *WRITE),
+        rule("autoscaling", "horizontalpodautoscalers", *WRITE),
+        rule("batch", "cronjobs jobs", *WRITE),
+        rule("policy", "poddisruptionbudgets", *WRITE),
+        rule("networking.k8s.io", "ingresses networkpolicies", *WRITE),
+        rule("coordination.k8s.io", "leases", *ALL),
+    ),
+    "view": (
+        rule(
+            "core",
+            "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods "
+            "replicationcontrollers replicationcontrollers/scale serviceaccounts services "
+            "services/status",
+            *READ,
+        ),
+        rule(
+            "core",
+            "bindings events limitranges namespaces/status pods/log pods/status "
+            "replicationcontrollers/status resourcequotas resourcequotas/status",
+            *READ,
+        ),
+        rule("core", "namespaces", *READ),
+        rule("discovery.k8s.io", "endpointslices", *READ),
+        rule(
+            "apps",
+            f"controllerrevisions {_APPS} {_SCALES} daemonsets/status deployments/status "
+            "replicasets/status statefulsets/status",
+            *READ,
+        ),
+        rule("autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", *READ),
+        rule("batch", "cronjobs cronjobs/status jobs jobs/status", *READ),
+        rule("policy", "poddisruptionbudgets poddisruptionbudgets/status", *READ),
+        rule("networking.k8s.io", "ingresses ingresses/status networkpolicies", *READ),
+    ),
+}
+
+
+def _sum(name: str, *parts: str, more: tuple[str, ...] = ()) -> Object:
+    """A role that is whatever the roles labelled for it are; its own rules, those of ``parts``, are
+    there to be read only. ``more``: labels of its own."""
+    rules = [each for part in parts for each in _RULES[part]]
+    role = cluster_role(name, *rules, labels={_SUMMED + each: "true" for each in more})
     selector = {"matchLabels": {_SUMMED + name: "true"}}
     return {**role, "aggregationRule": {"clusterRoleSelectors": [selector]}}
 
 
-def _part(name: str, *rules: Object) -> Object:
-    return cluster_role(f"system:aggregate-to-{name}", *rules, labels={_SUMMED + name: "true"})
+def _part(name: str) -> Object:
+    labels = {_SUMMED + name: "true"}
+    return cluster_role(f"system:aggregate-to-{name}", *_RULES[name], labels=labels)
 
 
 _PUBLIC = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 _DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC)
-_APPS = "daemonsets deployments replicasets statefulsets"
-_SCALES = "deployments/scale replicasets/scale statefulsets/scale"
 
 USERS = (
     cluster_role(
@@ -113,62 +170,12 @@ USERS = (
         rule("authentication.k8s.io", "tokenreviews", "create"),
         rule("authorization.k8s.io", "subjectaccessreviews", "create"),
     ),
-    _sum("admin"),
-    _sum("edit", "admin"),
-    _sum("view", "edit"),
-    _part(
-        "admin",
-        rule("authorization.k8s.io", "localsubjectaccessreviews", "create"),
-        rule(GROUP, "roles rolebindings", *ALL),
-    ),
-    _part(
-        "edit",
-        rule("core", "pods/attach pods/exec pods/portforward pods/proxy services/proxy", *READ),
-        rule("core", "secrets", *READ),
-        rule("core", "serviceaccounts", "impersonate"),
-        rule("core", "pods pods/attach pods/exec pods/portforward pods/proxy", *WRITE),
-        rule("core", "pods/eviction serviceaccounts/token", "create"),
-        rule(
-            "core",
-            "configmaps events persistentvolumeclaims replicationcontrollers "
-            "replicationcontrollers/scale secrets serviceaccounts services services/proxy",
-            *WRITE,
-        ),
-        rule("apps", f"{_APPS} deployments/rollback {_SCALES}", *WRITE),
-        rule("autoscaling", "horizontalpodautoscalers", *WRITE),
-        rule("batch", "cronjobs jobs", *WRITE),
-        rule("policy", "poddisruptionbudgets", *WRITE),
-        rule("networking.k8s.io", "ingresses networkpolicies", *WRITE),
-        rule("coordination.k8s.io", "leases", *ALL),
-    ),
-    _part(
-        "view",
-        rule(
-            "core",
-            "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods "
-            "replicationcontrollers replicationcontrollers/scale serviceaccounts services "
-            "services/status",
-            *READ,
-        ),
-        rule(
-            "core",
-            "bindings events limitranges namespaces/status pods/log pods/status "
-            "replicationcontrollers/status resourcequotas resourcequotas/status",
-            *READ,
-        ),
-        rule("core", "namespaces", *READ),
-        rule("discovery.k8s.io", "endpointslices", *READ),
-        rule(
-            "apps",
-            f"controllerrevisions {_APPS} {_SCALES} daemonsets/status deployments/status "
-            "replicasets/status statefulsets/status",
-            *READ,
-        ),
-        rule("autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", *READ),
-        rule("batch", "cronjobs cronjobs/status jobs jobs/status", *READ),
-        rule("policy", "poddisruptionbudgets poddisruptionbudgets/status", *READ),
-        rule("networking.k8s.io", "ingresses ingresses/status networkpolicies", *READ),
-    ),
+    _sum("admin", "admin", "edit", "view"),
+    _sum("edit", "edit", "view", more=("admin",)),
+    _sum("view", "view", more=("edit",)),
+    _part("admin"),
+    _part("edit"),
+    _part("view"),
 )
 USER_BINDINGS = (
     cluster_binding("cluster-admin", "cluster-admin", group("system:masters")),

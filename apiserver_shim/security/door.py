@@ -6,11 +6,15 @@ by default.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Protocol
 
 from aiohttp import web
+from yarl import URL
 
 from apiserver_shim.api.request import ApiRequest, Target
+from apiserver_shim.api.status import ApiError
 from apiserver_shim.api.user import AUTHENTICATED, MASTERS, User
 from apiserver_shim.security.attributes import of_path, of_target, refused
 from apiserver_shim.security.authentication import Authenticator
@@ -33,6 +37,13 @@ class OpenDoor:
     """For a shim that listens on loopback for its own machine's user only: everybody is admin."""
 
     async def identify(self, http: web.Request) -> User:
+        """Raises 403 for a web page that calls itself another host (DNS rebinding), and for who
+        would act as somebody else: nobody is asked here, so nothing would be refused."""
+        if not _is_loopback(http.host):
+            raise ApiError(403, "Forbidden", f"host {http.host!r} is not loopback")
+        if any(name.lower().startswith("impersonate-") for name in http.headers):
+            text = "impersonation needs the secure port: on this one everybody is admin"
+            raise ApiError(403, "Forbidden", text)
         return User("system:admin", (MASTERS, AUTHENTICATED))
 
     def admit_path(self, user: User, request: ApiRequest) -> None:
@@ -64,3 +75,13 @@ class GuardedDoor:
         asked = of_target(user, target, request)
         if not self._authorizer.allows(asked):
             raise refused(asked)
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
+    """A Host header, with a port or without."""
+    try:
+        name = URL.build(authority=host, scheme="http").host or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,8 +1,8 @@
 """RBAC: who holds which rules, from the roles and bindings in the shim's copy.
 
 Owns: the table from subjects to rules, made anew when one of the four kinds has changed. Must never
-do: write, or allow what no rule names. An aggregated role holds its own rules and those of all
-roles that it selects, as a controller would have written them into it.
+do: write, or allow what no rule names. An aggregated role holds the rules of all roles that it
+selects, whatever is written in it: as if a controller had just written it anew.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ class Rbac:
             yield from self._grants.get(("Group", group), ())
 
     def _refresh(self) -> None:
+        """While the copy is made anew the last table holds: probes are answered all the time."""
+        if self._made_at and not self._mirror.is_ready:
+            return
         collections = {
             plural: self._mirror.collection(kind.prefix) for plural, kind in self._kinds.items()
         }
@@ -146,7 +149,7 @@ def _cluster_roles(
 
     def collected(name: str, seen: set[str]) -> list[Rule]:
         seen.add(name)
-        rules = list(_own_rules(named[name]))
+        rules = [] if named[name].get("aggregationRule") else list(_own_rules(named[name]))
         for other in _selected(named[name], named):
             if other not in seen:
                 rules += collected(other, seen)

@@ -15,6 +15,8 @@ from apiserver_shim.api.request import ApiRequest
 from apiserver_shim.api.status import bad_request, invalid, too_large, unsupported_media_type
 from apiserver_shim.parts import Parts
 from apiserver_shim.resources.resource import Resource
+from apiserver_shim.schemas.protobuf import MEDIA_TYPE as PROTOBUF
+from apiserver_shim.schemas.protobuf import Malformed, decode_object
 from apiserver_shim.schemas.validation import prune, violations
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
@@ -26,11 +28,13 @@ def decode(request: ApiRequest) -> dict[str, Any]:
     media_type = request.headers.get("content-type", JSON).partition(";")[0].strip()
     if len(request.body) > BODY_BYTES_MAX:
         raise too_large(BODY_BYTES_MAX)
-    if media_type not in (JSON, YAML, ""):
-        raise unsupported_media_type(f"{JSON}, {YAML}")
+    if media_type not in (JSON, YAML, PROTOBUF, ""):
+        raise unsupported_media_type(f"{JSON}, {YAML}, {PROTOBUF}")
     try:
+        if media_type == PROTOBUF:
+            return decode_object(request.body)
         found = orjson.loads(request.body) if media_type != YAML else yaml.safe_load(request.body)
-    except (orjson.JSONDecodeError, yaml.YAMLError, RecursionError) as e:
+    except (orjson.JSONDecodeError, yaml.YAMLError, Malformed, RecursionError) as e:
         raise bad_request(f"the object provided is unrecognized: {e}") from None
     if not isinstance(found, dict):
         raise bad_request("the object provided is unrecognized: it is no JSON object")

@@ -12,9 +12,17 @@ from typing import Any
 from apiserver_shim.api.answer import ObjectAnswer
 from apiserver_shim.api.metadata import timestamp
 from apiserver_shim.api.request import ApiRequest, Target
-from apiserver_shim.api.status import Cause, bad_request, conflict, invalid, not_found
+from apiserver_shim.api.status import (
+    Cause,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+)
 from apiserver_shim.parts import Parts
 from apiserver_shim.resources.resource import Resource
+from apiserver_shim.security.node_authorizer import node_of
 from apiserver_shim.security.service_accounts import Binding
 from apiserver_shim.verbs.decoding import decode
 from apiserver_shim.verbs.writing import is_dry_run
@@ -42,6 +50,10 @@ async def request_token(parts: Parts, request: ApiRequest, target: Target) -> Ob
     if account is None:
         raise not_found(target.resource, target.name)
     bound, node = await _bound(parts, target, spec.get("boundObjectRef"))
+    own = node_of(request.user)
+    if own and (bound is None or bound.kind != "Pod" or node is None or node[0] != own):
+        why = f'node "{own}" requested a token that is not bound to a pod on it'
+        raise forbidden(target.resource, target.name, why)
     expires = parts.now() + timedelta(seconds=lifetime_s)
     spec = {**spec, "audiences": audiences, "expirationSeconds": lifetime_s}
     token = ""

@@ -17,6 +17,50 @@ SECRET_BYTES = b"aHVudGVyMg=="
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 PARTIAL = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
 
+THEIRS = "/api/v1/namespaces/theirs/secrets"
+PATCH = {"Content-Type": "application/merge-patch+json"}
+WALKS: list[tuple[str, str, dict[str, str]]] = [
+    *(("GET", f"{THEIRS}/s{query}", {}) for query in ("", "?resourceVersion=0", "?watch=1")),
+    *(
+        ("GET", f"{path}{query}", form)
+        for path in (THEIRS, "/api/v1/secrets", "/api/v1/watch/secrets")
+        for query in (
+            "",
+            "?watch=1",
+            "?watch=true&resourceVersion=0",
+            "?limit=1",
+            "?labelSelector=a%3Db",
+            "?fieldSelector=metadata.namespace%3Dtheirs",
+            "?resourceVersion=0",
+            "?sendInitialEvents=true&watch=1&resourceVersionMatch=NotOlderThan",
+        )
+        for form in ({}, TABLE, PARTIAL)
+    ),
+    *(
+        ("GET", path, {})
+        for path in (
+            "/api/v1/namespaces/own/secrets/../../theirs/secrets/s",
+            "/api/v1/namespaces/own/secrets/%2e%2e%2f%2e%2e%2ftheirs%2fsecrets%2fs",
+            "/api/v1/namespaces/own%2f..%2ftheirs/secrets/s",
+            "/api/v1/namespaces/own/secrets/theirs%2fs",
+            "/api/v1//namespaces/theirs//secrets/s",
+            "/api/v1/namespaces/theirs/secrets/s/",
+            "/api/v1/namespaces/theirs/secrets/s/status",
+            "/api/v1/namespaces/theirs/secrets/s/log",
+            "/api/v1/secrets/s",
+        )
+    ),
+    ("HEAD", f"{THEIRS}/s", {}),
+    ("POST", THEIRS, {}),
+    ("PUT", f"{THEIRS}/s", {}),
+    ("PATCH", f"{THEIRS}/s", PATCH),
+    ("DELETE", f"{THEIRS}/s", {}),
+    ("DELETE", THEIRS, {}),
+    ("DELETE", "/api/v1/secrets", {}),
+    ("DELETE", f"{THEIRS}?dryRun=All", {}),
+]
+"""Every verb, subresource, form and spelling of a path: method, path, headers."""
+
 
 def rule(verbs: str, resources: str, groups: str = "", names: str = "") -> Object:
     made: Object = {
@@ -185,52 +229,10 @@ async def test_no_request_reaches_anothers_secrets(guarded: GuardedShim) -> None
     await guarded.namespace("theirs")
     await guarded.bind("alice", [rule("*", "*", "*")], "own")
     await guarded.bind("bob", [rule("*", "pods configmaps namespaces", "*")])
-    secrets = "/api/v1/namespaces/theirs/secrets"
     body = {"metadata": {"name": "s", "labels": {"a": "b"}}, "data": {"key": SECRET_BYTES.decode()}}
-    before = await guarded.make(secrets, body)
-    patch = {"Content-Type": "application/merge-patch+json"}
-    walks: list[tuple[str, str, dict[str, str]]] = [
-        *(("GET", f"{secrets}/s{query}", {}) for query in ("", "?resourceVersion=0", "?watch=1")),
-        *(
-            ("GET", f"{path}{query}", form)
-            for path in (secrets, "/api/v1/secrets", "/api/v1/watch/secrets")
-            for query in (
-                "",
-                "?watch=1",
-                "?watch=true&resourceVersion=0",
-                "?limit=1",
-                "?labelSelector=a%3Db",
-                "?fieldSelector=metadata.namespace%3Dtheirs",
-                "?resourceVersion=0",
-                "?sendInitialEvents=true&watch=1&resourceVersionMatch=NotOlderThan",
-            )
-            for form in ({}, TABLE, PARTIAL)
-        ),
-        *(
-            ("GET", path, {})
-            for path in (
-                "/api/v1/namespaces/own/secrets/../../theirs/secrets/s",
-                "/api/v1/namespaces/own/secrets/%2e%2e%2f%2e%2e%2ftheirs%2fsecrets%2fs",
-                "/api/v1/namespaces/own%2f..%2ftheirs/secrets/s",
-                "/api/v1/namespaces/own/secrets/theirs%2fs",
-                "/api/v1//namespaces/theirs//secrets/s",
-                "/api/v1/namespaces/theirs/secrets/s/",
-                "/api/v1/namespaces/theirs/secrets/s/status",
-                "/api/v1/namespaces/theirs/secrets/s/log",
-                "/api/v1/secrets/s",
-            )
-        ),
-        ("HEAD", f"{secrets}/s", {}),
-        ("POST", secrets, {}),
-        ("PUT", f"{secrets}/s", {}),
-        ("PATCH", f"{secrets}/s", patch),
-        ("DELETE", f"{secrets}/s", {}),
-        ("DELETE", secrets, {}),
-        ("DELETE", "/api/v1/secrets", {}),
-        ("DELETE", f"{secrets}?dryRun=All", {}),
-    ]
+    before = await guarded.make(THEIRS, body)
     for token in ("alice-token", "bob-token", ""):
-        for method, path, headers in walks:
+        for method, path, headers in WALKS:
             sent = body if method in ("POST", "PUT", "PATCH") else None
             reply = await guarded.call(token, method, path, sent, headers=headers)
             assert reply.code in (403, 404, 405, 400), (token, method, path, reply.code)
@@ -243,7 +245,7 @@ async def test_no_request_reaches_anothers_secrets(guarded: GuardedShim) -> None
     page = base64.urlsafe_b64encode(json.dumps(start).encode()).decode().rstrip("=")
     crafted = f"/api/v1/namespaces/own/secrets?limit=5&continue={page}"
     assert SECRET_BYTES not in (await guarded.call("alice-token", "GET", crafted)).raw
-    after = await guarded.call("admin-token", "GET", f"{secrets}/s")
+    after = await guarded.call("admin-token", "GET", f"{THEIRS}/s")
     assert after.body["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
@@ -376,3 +378,21 @@ async def test_a_kubelet_reads_what_its_pods_need(guarded: GuardedShim) -> None:
     assert (
         await guarded.call("node-token", "POST", "/api/v1/nodes", {"metadata": {"name": "n3"}})
     ).code == 403
+
+
+async def test_while_the_copy_is_made_anew_the_last_roles_hold(guarded: GuardedShim) -> None:
+    """Probes and version are answered, and nobody has more than before."""
+    await guarded.bind("alice", [rule("create", "configmaps")], "default")
+    configmaps = "/api/v1/namespaces/default/configmaps"
+    assert (
+        await guarded.call("alice-token", "POST", configmaps, {"metadata": {"name": "a"}})
+    ).code == 201
+    await guarded.caught_up()
+    guarded.shim.parts.mirror.revision = 0
+    assert (await guarded.call("", "GET", "/livez")).code == 200
+    assert (await guarded.call("", "GET", "/readyz")).code == 500
+    assert (
+        await guarded.call("alice-token", "POST", configmaps, {"metadata": {"name": "b"}})
+    ).code == 201
+    assert (await guarded.call("alice-token", "GET", configmaps)).code == 403
+    assert (await guarded.call("bob-token", "GET", configmaps)).code == 403

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from apiserver_shim.api.status import ApiError
 from apiserver_shim.security.authentication import Authenticator, StaticTokens
+from apiserver_shim.security.door import OpenDoor
 from apiserver_shim.security.service_accounts import (
     DEFAULT_ISSUER,
     BadToken,
@@ -268,3 +270,47 @@ async def test_to_act_as_another_needs_the_verb_impersonate(guarded: GuardedShim
         "admin-token", "GET", "/api", headers={"Impersonate-User": "system:anonymous"}
     )
     assert nobody.code == 403
+
+
+async def test_a_kubelet_gets_tokens_for_its_pods_only(guarded: GuardedShim) -> None:
+    """Of an account that a pod on its node runs as, and bound to that pod."""
+    for name in ("robot", "other"):
+        await account(guarded, name)
+    await guarded.make("/api/v1/nodes", {"metadata": {"name": "n1"}})
+    for name, node in (("p", "n1"), ("q", "n2")):
+        spec = {
+            "nodeName": node,
+            "serviceAccountName": "robot" if name == "p" else "other",
+            "containers": [{"name": "c", "image": "i"}],
+        }
+        body = {"metadata": {"name": name}, "spec": spec}
+        await guarded.make("/api/v1/namespaces/default/pods", body)
+    await guarded.caught_up()
+    for name, reference, code in (
+        ("robot", {"kind": "Pod", "name": "p"}, 201),
+        ("robot", None, 403),
+        ("other", {"kind": "Pod", "name": "q"}, 403),
+        ("robot", {"kind": "Pod", "name": "q"}, 400),
+    ):
+        spec = {"boundObjectRef": reference} if reference else {}
+        path = f"{ACCOUNTS}/{name}/token"
+        reply = await guarded.call("node-token", "POST", path, {"spec": spec})
+        assert reply.code == code, (name, reference, reply.raw)
+
+
+async def test_the_open_door_is_for_loopback_and_for_oneself(guarded: GuardedShim) -> None:
+    """Everybody is admin there: not a web page that has its name point at 127.0.0.1, and not one
+    who believes to act as another."""
+    runner = web.AppRunner(guarded.shim.server_behind(OpenDoor()).app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/secrets"
+    for headers, code in (
+        ({}, 200),
+        ({"Host": "localhost:1"}, 200),
+        ({"Host": "evil.example:8080"}, 403),
+        ({"Impersonate-User": "bob"}, 403),
+    ):
+        async with guarded.session.get(url, headers=headers) as reply:
+            assert reply.status == code, headers
+    await runner.cleanup()
