@@ -31,7 +31,8 @@ class Resource:
     """``store_path``: where under /registry, if it is not the plural. ``subresources``: those
     served. ``spec_generation``: metadata.generation counts changes of all but metadata and
     status. ``field_selectors``: paths beyond metadata.name and metadata.namespace.
-    ``create_on_update``: a PUT of what is not there makes it."""
+    ``create_on_update``: a PUT of what is not there makes it. ``stored_as``: the apiVersion in
+    which the store has the objects, where that is another: `resources.versions` converts."""
 
     group: str
     version: str
@@ -48,6 +49,7 @@ class Resource:
     create_on_update: bool = False
     columns: tuple[Column, ...] = ()
     is_custom: bool = False
+    stored_as: str = ""
 
     @property
     def api_version(self) -> str:
@@ -65,6 +67,11 @@ class Resource:
     def qualified(self) -> str:
         """As messages name it: ``deployments.apps``, ``pods``."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def stored_group_version(self) -> tuple[str, str]:
+        group, _, version = (self.stored_as or self.api_version).rpartition("/")
+        return group, version
 
     @property
     def prefix(self) -> str:

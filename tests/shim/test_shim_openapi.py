@@ -41,7 +41,7 @@ async def test_version_2_in_protobuf_says_what_it_says_in_json(open_api: OpenApi
     told = json.loads(open_api.v2())["definitions"]
     schemas = dict(_named(_one(open_api.v2_protobuf(), DEFINITIONS)))
     assert set(schemas) == set(told)
-    found = {number: value for number, value in walk(schemas[POD])}
+    found = dict(walk(schemas[POD]))
     assert found[4] == told[POD]["description"].encode()
     assert found[22] == b"\x0a\x06object"
     assert set(dict(_named(found[25]))) == set(told[POD]["properties"])
