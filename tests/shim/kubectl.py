@@ -10,6 +10,8 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,17 +54,24 @@ class Kubectl:
         )
         return Said(done.returncode, done.stdout, done.stderr)
 
-    def start(self, command: str) -> subprocess.Popen[str]:
-        """For what does not end by itself: the caller kills it."""
-        return subprocess.Popen(
-            self.command(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.config.parent,
-            env=self.environment(),
-        )
+    @contextmanager
+    def running(self, command: str) -> Iterator[Callable[[], str]]:
+        """For what does not end by itself: what it has said so far. It ends with the block."""
+        said = self.config.with_name("said")
+        with said.open("w") as out:
+            process = subprocess.Popen(
+                self.command(command),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.config.parent,
+                env=self.environment(),
+            )
+            try:
+                yield said.read_text
+            finally:
+                process.kill()
+                process.wait()
 
     def command(self, command: str) -> list[str]:
         return [str(self.program), *shlex.split(command)]
