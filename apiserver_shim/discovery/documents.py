@@ -12,7 +12,7 @@ import orjson
 
 from apiserver_shim.api.answer import TextAnswer
 from apiserver_shim.api.request import ApiRequest
-from apiserver_shim.api.status import no_such_path, not_acceptable
+from apiserver_shim.api.status import no_such_path
 from apiserver_shim.discovery.groups import (
     aggregated,
     core_versions,
@@ -20,6 +20,7 @@ from apiserver_shim.discovery.groups import (
     group_of,
     resource_list,
 )
+from apiserver_shim.discovery.schema_documents import SchemaDocuments
 from apiserver_shim.parts import Parts
 from apiserver_shim.schemas.definitions import VERSION
 from apiserver_shim.schemas.openapi import OpenApi
@@ -35,14 +36,14 @@ class Documents:
 
     def __init__(self, parts: Parts, address: str, health: Document, metrics: Document) -> None:
         self._parts = parts
-        self._open_api = OpenApi(parts.catalogue, parts.definitions)
+        self._schemas = SchemaDocuments(OpenApi(parts.catalogue, parts.definitions))
         self._address = address
         self._fixed: dict[str, Document] = {
             "/api": self._core,
             "/apis": self._groups,
             "/version": self._version,
-            "/openapi/v2": self._open_api_v2,
-            "/openapi/v3": self._open_api_v3_index,
+            "/openapi/v2": self._schemas.v2,
+            "/openapi/v3": self._schemas.v3_index,
             **dict.fromkeys(_HEALTH, health),
             "/metrics": metrics,
         }
@@ -58,7 +59,7 @@ class Documents:
             case ["apis", _]:
                 return self._group
             case ["openapi", "v3", *_]:
-                return self._open_api_v3
+                return self._schemas.v3
             case [("healthz" | "livez" | "readyz"), *_]:
                 return self._fixed["/readyz"]
         return None
@@ -86,30 +87,6 @@ class Documents:
         if not self._parts.catalogue.served_at(group, version):
             raise no_such_path()
         return _json(resource_list(self._parts.catalogue, group, version))
-
-    async def _open_api_v2(self, request: ApiRequest) -> TextAnswer:
-        """JSON only: who wants protobuf alone is told so, and falls back."""
-        if (
-            "json" not in request.headers.get("accept", "json")
-            and "*/*" not in request.headers["accept"]
-        ):
-            raise not_acceptable("application/json")
-        return TextAnswer(200, self._open_api.v2(), "application/json")
-
-    async def _open_api_v3_index(self, request: ApiRequest) -> TextAnswer:
-        return TextAnswer(200, self._open_api.v3_index(), "application/json")
-
-    async def _open_api_v3(self, request: ApiRequest) -> TextAnswer:
-        match request.path.rstrip("/").split("/")[3:]:
-            case ["api", version]:
-                found = self._open_api.v3("", version)
-            case ["apis", group, version]:
-                found = self._open_api.v3(group, version)
-            case _:
-                found = None
-        if found is None:
-            raise no_such_path()
-        return TextAnswer(200, found, "application/json")
 
     async def _version(self, request: ApiRequest) -> TextAnswer:
         major, minor, _ = VERSION.split(".")

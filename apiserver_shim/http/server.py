@@ -33,6 +33,7 @@ log = logging.getLogger("apiserver_shim.http")
 
 CLIENT_GONE = 499
 """The code that is counted for a client that did not wait for the answer."""
+COMPRESSED_FROM = 128 * 1024
 
 
 class ApiServer:
@@ -107,11 +108,13 @@ class ApiServer:
         if isinstance(answer, TextAnswer):
             if answer.stream is not None:
                 return await self._stream(http, answer.stream, answer.content_type)
-            return web.Response(
+            response = web.Response(
                 status=answer.code,
                 body=answer.body,
                 headers={"Content-Type": answer.content_type, **answer.headers},
             )
+            _compress(http, response, len(answer.body))
+            return response
         form = form_of(request.headers.get("accept", ""))
         include, now = request.query.get("includeObject", ""), self._parts.now()
         if isinstance(answer, WatchAnswer):
@@ -169,12 +172,13 @@ async def _body(
     for warning in warnings:
         quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{quoted}"')
-    if len(body) > COMPRESSED_FROM and "gzip" in http.headers.get("Accept-Encoding", ""):
-        response.enable_compression(web.ContentCoding.gzip)
+    _compress(http, response, len(body))
     return response
 
 
-COMPRESSED_FROM = 128 * 1024
+def _compress(http: web.Request, response: web.Response, size: int) -> None:
+    if size > COMPRESSED_FROM and "gzip" in http.headers.get("Accept-Encoding", ""):
+        response.enable_compression(web.ContentCoding.gzip)
 
 
 def _refusal(error: ApiError) -> web.Response:

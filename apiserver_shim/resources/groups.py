@@ -76,6 +76,35 @@ _BATCH = (
         field_selectors=("status.successful",),
     ),
 )
+_OLDER_BATCH = _row(
+    "batch",
+    "cronjobs",
+    "CronJob",
+    version="v1beta1",
+    short_names=("cj",),
+    categories=_ALL,
+    subresources=_STATUS,
+    stored_as="batch/v1",
+)
+_EVENTS = _row(
+    "events.k8s.io",
+    "events",
+    "Event",
+    short_names=("ev",),
+    field_selectors=(
+        "reason",
+        "type",
+        "reportingController",
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+    ),
+    stored_as="v1",
+)
 _RBAC = "rbac.authorization.k8s.io"
 _ACCESS = (
     _row(_RBAC, "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
@@ -128,9 +157,20 @@ GROUPED = (
         categories=_ALL,
         subresources=_STATUS,
     ),
+    _row(
+        "autoscaling",
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+        short_names=("hpa",),
+        categories=_ALL,
+        subresources=_STATUS,
+        stored_as="autoscaling/v2",
+    ),
     *_BATCH,
+    _OLDER_BATCH,
     _row("coordination.k8s.io", "leases", "Lease", create_on_update=True),
     _row("discovery.k8s.io", "endpointslices", "EndpointSlice"),
+    _EVENTS,
     *_NETWORKING,
     _row("node.k8s.io", "runtimeclasses", "RuntimeClass", namespaced=False),
     _row(
@@ -140,6 +180,15 @@ GROUPED = (
         short_names=("pdb",),
         subresources=_STATUS,
         spec_generation=True,
+    ),
+    _row(
+        "policy",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        version="v1beta1",
+        short_names=("pdb",),
+        subresources=_STATUS,
+        stored_as="policy/v1",
     ),
     *_ACCESS,
     _row(

@@ -33,7 +33,8 @@ class Resource:
     status. ``field_selectors``: paths beyond metadata.name and metadata.namespace.
     ``create_on_update``: a PUT of what is not there makes it. ``storage_version``: in which a
     custom kind of several versions is stored. ``scale_paths``: where a custom kind has its wanted
-    replicas, its replicas and its selector."""
+    replicas, its replicas and its selector. ``stored_as``: the apiVersion in which the store has
+    the objects, where that is another: `resources.versions` converts."""
 
     group: str
     version: str
@@ -54,6 +55,7 @@ class Resource:
     list_name: str = ""
     storage_version: str = ""
     scale_paths: tuple[str, str, str] = ("", "", "")
+    stored_as: str = ""
 
     @property
     def api_version(self) -> str:
@@ -76,6 +78,11 @@ class Resource:
     def qualified(self) -> str:
         """As messages name it: ``deployments.apps``, ``pods``."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def stored_group_version(self) -> tuple[str, str]:
+        group, _, version = (self.stored_as or self.api_version).rpartition("/")
+        return group, version
 
     @property
     def prefix(self) -> str:

@@ -30,6 +30,16 @@ GVK = "x-kubernetes-group-version-kind"
 
 Schema = dict[str, Any]
 
+_OLDER = {
+    # Served for kubectl 1.20, and no longer published: the fields are those of v1.
+    "io.k8s.api.batch.v1beta1.CronJob": ("batch", "v1beta1", "io.k8s.api.batch.v1.CronJob"),
+    "io.k8s.api.policy.v1beta1.PodDisruptionBudget": (
+        "policy",
+        "v1beta1",
+        "io.k8s.api.policy.v1.PodDisruptionBudget",
+    ),
+}
+
 
 class Definitions:
     """``all``: definition name -> schema. Shared: nobody changes them."""
@@ -39,6 +49,9 @@ class Definitions:
         self.all: dict[str, Schema] = {name: _swagger(schema) for name, schema in raw.items()}
         for name, special in _SPECIAL.items():
             self.all[name] = {"description": self.all[name].get("description", ""), **special}
+        for name, (group, version, newer) in _OLDER.items():
+            gvk = {"group": group, "version": version, "kind": name.rpartition(".")[2]}
+            self.all[name] = {**self.all[newer], GVK: [gvk]}
         self._of_kind: dict[tuple[str, str, str], str] = {}
         for name, schema in self.all.items():
             for gvk in schema.get(GVK, ()):

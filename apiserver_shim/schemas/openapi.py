@@ -15,6 +15,7 @@ import orjson
 from apiserver_shim.resources.catalogue import Catalogue
 from apiserver_shim.resources.resource import Resource
 from apiserver_shim.schemas.definitions import GVK, REF, VERSION, Definitions, Schema
+from apiserver_shim.schemas.openapi_protobuf import encode_document
 from apiserver_shim.schemas.paths import paths_of
 
 REF_V3 = "#/components/schemas/"
@@ -28,16 +29,17 @@ class OpenApi:
         self._made: dict[str, tuple[int, bytes]] = {}
 
     def v2(self) -> bytes:
-        return self._cached("v2", self._make_v2)
+        return self._cached("v2", lambda: orjson.dumps(self._make_v2()))
+
+    def v2_protobuf(self) -> bytes:
+        return self._cached("v2 protobuf", lambda: encode_document(self._make_v2()))
 
     def v3_index(self) -> bytes:
         """Path -> where its document lies, with a hash that changes when the document does."""
-        paths = {}
-        for group, version in self._group_versions():
-            path = _path(group, version)
-            digest = hashlib.sha256(self.v3(group, version) or b"").hexdigest()[:32].upper()
-            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
-        return orjson.dumps({"paths": paths})
+        return self._cached("v3", self._make_v3_index)
+
+    def v3_hash(self, group: str, version: str) -> str:
+        return hashlib.sha256(self.v3(group, version) or b"").hexdigest()[:32].upper()
 
     def v3(self, group: str, version: str) -> bytes | None:
         """None for what is not served."""
@@ -59,19 +61,26 @@ class OpenApi:
         named = self._catalogue.groups().items()
         return [("", "v1"), *((group, v) for group, versions in sorted(named) for v in versions)]
 
-    def _make_v2(self) -> bytes:
+    def _make_v2(self) -> dict[str, Any]:
         resources = list(self._catalogue)
         definitions: dict[str, Schema] = dict(self._definitions.all)
         for resource in resources:
             if resource.is_custom:
                 definitions[_custom_name(resource)] = self._custom(resource)
-        document = {
+        return {
             "swagger": "2.0",
             "info": _INFO,
             "paths": paths_of(resources, version=2),
             "definitions": definitions,
         }
-        return orjson.dumps(document)
+
+    def _make_v3_index(self) -> bytes:
+        paths = {}
+        for group, version in self._group_versions():
+            path = _path(group, version)
+            url = f"/openapi/v3/{path}?hash={self.v3_hash(group, version)}"
+            paths[path] = {"serverRelativeURL": url}
+        return orjson.dumps({"paths": paths})
 
     def _make_v3(self, resources: list[Resource]) -> bytes:
         wanted: dict[str, Schema] = {}

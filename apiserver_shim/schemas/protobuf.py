@@ -85,9 +85,9 @@ def decode_object(body: bytes) -> dict[str, Any]:
         raise Malformed(f"the body does not begin with {MAGIC!r}")
     api_version = kind = ""
     raw = b""
-    for number, value in _walk(body[len(MAGIC) :]):
+    for number, value in walk(body[len(MAGIC) :]):
         if number == 1:
-            told = {n: _text(v) for n, v in _walk(_bytes(value)) if n in (1, 2)}
+            told = {n: _text(v) for n, v in walk(_bytes(value)) if n in (1, 2)}
             api_version, kind = told.get(1, ""), told.get(2, "")
         elif number == 2:
             raw = _bytes(value)
@@ -105,7 +105,7 @@ def _message(name: str, data: bytes, depth: int) -> dict[str, Any]:
         raise Malformed(f"messages are nested deeper than {DEPTH_MAX}")
     fields = messages().fields[name]
     found: dict[str, Any] = {}
-    for number, value in _walk(data):
+    for number, value in walk(data):
         field = fields.get(number)
         if field is None:
             continue  # of a newer version: its Go decoder drops it as well
@@ -128,7 +128,7 @@ def _message(name: str, data: bytes, depth: int) -> dict[str, Any]:
 
 
 def _entry(kind: str, data: bytes, depth: int) -> tuple[str, Any]:
-    parts = dict(_walk(data))
+    parts = dict(walk(data))
     key = _text(parts.get(1, b""))
     return key, _value(kind, parts.get(2, 0 if kind in _INTEGERS else b""), depth)
 
@@ -201,7 +201,7 @@ def _moment(data: bytes, spec: str) -> str | None:
     """Go's zero time is an empty message, and null in JSON."""
     if not data:
         return None
-    parts = {number: _integer(value) for number, value in _walk(data)}
+    parts = {number: _integer(value) for number, value in walk(data)}
     seconds, nanos = parts.get(1, 0), parts.get(2, 0)
     try:
         moment = _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
@@ -211,13 +211,13 @@ def _moment(data: bytes, spec: str) -> str | None:
 
 
 def _int_or_string(data: bytes, depth: int) -> int | str:
-    parts = dict(_walk(data))
+    parts = dict(walk(data))
     return _text(parts.get(3, b"")) if parts.get(1, 0) else _int32(parts.get(2, 0))
 
 
 def _embedded(data: bytes, depth: int) -> Any:
     """JSON carried as bytes."""
-    raw = next((_bytes(value) for number, value in _walk(data) if number == 1), b"")
+    raw = next((_bytes(value) for number, value in walk(data) if number == 1), b"")
     if not raw:
         return None
     try:
@@ -227,7 +227,7 @@ def _embedded(data: bytes, depth: int) -> Any:
 
 
 def _items(data: bytes, depth: int) -> list[str]:
-    return [_text(value) for number, value in _walk(data) if number == 1]
+    return [_text(value) for number, value in walk(data) if number == 1]
 
 
 def _schema_or(kind: str) -> Callable[[bytes, int], Any]:
@@ -235,7 +235,7 @@ def _schema_or(kind: str) -> Callable[[bytes, int], Any]:
     schema = "apiextensions.v1.JSONSchemaProps"
 
     def read(data: bytes, depth: int) -> Any:
-        parts = list(_walk(data))
+        parts = list(walk(data))
         if kind == "bool":
             found = dict(parts)
             return _message(schema, _bytes(found[2]), depth) if 2 in found else bool(found.get(1))
@@ -257,7 +257,7 @@ _OWN_FORMS: dict[str, Callable[[bytes, int], Any]] = {
     "runtime.RawExtension": _embedded,
     "apiextensions.v1.JSON": _embedded,
     "resource.Quantity": lambda data, _: next(
-        (_text(value) for number, value in _walk(data) if number == 1), "0"
+        (_text(value) for number, value in walk(data) if number == 1), "0"
     ),
     "intstr.IntOrString": _int_or_string,
     "authentication.v1.ExtraValue": _items,
@@ -272,7 +272,7 @@ _OWN_FORMS: dict[str, Callable[[bytes, int], Any]] = {
 # --- the wire ---------------------------------------------------------------------------------
 
 
-def _walk(data: bytes) -> Iterator[tuple[int, Value]]:
+def walk(data: bytes) -> Iterator[tuple[int, Value]]:
     """Field number and value, in the order of the wire."""
     at = 0
     while at < len(data):

@@ -28,17 +28,24 @@ def decode(request: ApiRequest) -> dict[str, Any]:
     media_type = request.headers.get("content-type", JSON).partition(";")[0].strip()
     if len(request.body) > BODY_BYTES_MAX:
         raise too_large(BODY_BYTES_MAX)
-    if media_type not in (JSON, YAML, PROTOBUF, ""):
+    if media_type == PROTOBUF:
+        return _from_protobuf(request.body)
+    if media_type not in (JSON, YAML, ""):
         raise unsupported_media_type(f"{JSON}, {YAML}, {PROTOBUF}")
     try:
-        if media_type == PROTOBUF:
-            return decode_object(request.body)
         found = orjson.loads(request.body) if media_type != YAML else yaml.safe_load(request.body)
-    except (orjson.JSONDecodeError, yaml.YAMLError, Malformed, RecursionError) as e:
+    except (orjson.JSONDecodeError, yaml.YAMLError, RecursionError) as e:
         raise bad_request(f"the object provided is unrecognized: {e}") from None
     if not isinstance(found, dict):
         raise bad_request("the object provided is unrecognized: it is no JSON object")
     return found
+
+
+def _from_protobuf(body: bytes) -> dict[str, Any]:
+    try:
+        return decode_object(body)
+    except Malformed as e:
+        raise bad_request(f"the object provided is unrecognized: {e}") from None
 
 
 def check_kind(obj: dict[str, Any], resource: Resource) -> None:

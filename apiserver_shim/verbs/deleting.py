@@ -32,6 +32,7 @@ class DeleteOptions:
     policy: str
     uid: str
     revision: str
+    dry_run: bool
 
 
 def delete_options(request: ApiRequest) -> DeleteOptions:
@@ -52,8 +53,15 @@ def delete_options(request: ApiRequest) -> DeleteOptions:
         grace_s = None if grace is None else int(grace)
     except (TypeError, ValueError):
         raise bad_request(f"gracePeriodSeconds: {grace!r} is no number") from None
+    dry_run = body.get("dryRun") or []
+    if dry_run not in ([], ["All"]):
+        raise bad_request(f'dryRun: Unsupported value: {dry_run}: supported values: "All"')
     return DeleteOptions(
-        grace_s, policy, preconditions.get("uid", ""), preconditions.get("resourceVersion", "")
+        grace_s,
+        policy,
+        preconditions.get("uid", ""),
+        preconditions.get("resourceVersion", ""),
+        bool(dry_run) or is_dry_run(request),
     )
 
 
@@ -108,7 +116,7 @@ async def delete_object(
         _mark(parts, target, new, options)
         await parts.admission.admit(Write(target, None, current.copy(), request.user))
         waits = _waits(new)
-        if is_dry_run(request):
+        if options.dry_run:
             return StoredObject(key, encoded(new), current.revision), not waits
         if waits and encoded(new) == encoded(current.copy()):
             return current, False

@@ -11,6 +11,7 @@ from apiserver_shim.api.answer import Answer
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.status import method_not_allowed
 from apiserver_shim.parts import Parts
+from apiserver_shim.verbs.converting import converted
 from apiserver_shim.verbs.deleting import delete, delete_collection
 from apiserver_shim.verbs.patching import patch
 from apiserver_shim.verbs.reading import get, list_objects
@@ -58,6 +59,11 @@ _SUBRESOURCES: dict[tuple[str, str], Verb] = {
 
 def verb_for(target: Target) -> Verb:
     """Raises 405 where there is none."""
+    verb = _own_verb(target)
+    return converted(verb) if target.resource.stored_as else verb
+
+
+def _own_verb(target: Target) -> Verb:
     if is_review(target.resource):
         return review
     if not target.subresource:
