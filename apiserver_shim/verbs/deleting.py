@@ -106,7 +106,9 @@ async def delete_object(
         _check_preconditions(target, current, options)
         new = current.copy()
         _mark(parts, target, new, options)
-        await parts.admission.admit(Write(target, None, current.copy(), request.user))
+        await parts.admission.admit(
+            Write(target, None, current.copy(), request.user, is_dry_run(request))
+        )
         waits = _waits(new)
         if is_dry_run(request):
             return StoredObject(key, encoded(new), current.revision), not waits
