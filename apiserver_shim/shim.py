@@ -20,6 +20,7 @@ from apiserver_shim.admission.steps import steps
 from apiserver_shim.api.admission import Admission
 from apiserver_shim.api.metadata import begin
 from apiserver_shim.api.stored import encoded
+from apiserver_shim.custom.follower import DefinitionFollower
 from apiserver_shim.discovery.documents import Documents
 from apiserver_shim.http.server import ApiServer
 from apiserver_shim.parts import Parts
@@ -50,6 +51,7 @@ class Shim:
             tasks.create_task(self.parts.mirror.run())
             tasks.create_task(self.compactor.run())
             tasks.create_task(self.quotas.run())
+            tasks.create_task(DefinitionFollower(self.parts).run())
 
     async def bootstrap(self) -> None:
         """What every client takes for granted. Whoever comes second finds it there."""

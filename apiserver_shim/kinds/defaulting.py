@@ -15,6 +15,7 @@ from apiserver_shim.kinds.core import (
     default_secret,
     default_volume,
 )
+from apiserver_shim.kinds.definitions import default_definition
 from apiserver_shim.kinds.places import fill
 from apiserver_shim.kinds.pods import default_pod, default_pod_spec
 from apiserver_shim.kinds.policies import (
@@ -57,6 +58,7 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     ("batch", "Job"): default_workload,
     ("discovery.k8s.io", "EndpointSlice"): _table({"ports[].name": "", "ports[].protocol": "TCP"}),
     ("networking.k8s.io", "NetworkPolicy"): default_network_policy,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): default_definition,
     (RBAC, "ClusterRoleBinding"): default_binding,
     (RBAC, "RoleBinding"): default_binding,
     ("scheduling.k8s.io", "PriorityClass"): _table({"preemptionPolicy": "PreemptLowerPriority"}),

@@ -15,6 +15,7 @@ from apiserver_shim.kinds.core import (
     secret_violations,
     volume_violations,
 )
+from apiserver_shim.kinds.definitions import definition_violations
 from apiserver_shim.kinds.metadata_rules import metadata_violations
 from apiserver_shim.kinds.pods import pod_violations
 from apiserver_shim.kinds.policies import (
@@ -50,6 +51,7 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("batch", "Job"): job_violations,
     ("networking.k8s.io", "Ingress"): ingress_violations,
     ("policy", "PodDisruptionBudget"): budget_violations,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): definition_violations,
     (RBAC, "ClusterRole"): role_violations,
     (RBAC, "ClusterRoleBinding"): binding_violations,
     (RBAC, "Role"): role_violations,

@@ -39,6 +39,8 @@ def default_service(obj: Object, old: Object | None) -> None:
         fill(spec, {"allocateLoadBalancerNodePorts": True})
     else:
         spec.pop("allocateLoadBalancerNodePorts", None)
+    if old is None:
+        obj["status"] = {"loadBalancer": {}}
     if spec["type"] == "ExternalName":
         return
     fill(

@@ -15,6 +15,7 @@ from apiserver_shim.api.request import ApiRequest
 from apiserver_shim.api.status import bad_request, invalid, too_large, unsupported_media_type
 from apiserver_shim.parts import Parts
 from apiserver_shim.resources.resource import Resource
+from apiserver_shim.schemas.defaults import fill_defaults
 from apiserver_shim.schemas.validation import prune, violations
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
@@ -57,6 +58,8 @@ def check_schema(
     mode = request.query.get("fieldValidation") or "Warn"
     if unknown and mode == "Strict":
         raise bad_request(f"strict decoding error: {', '.join(unknown)}")
+    if resource.is_custom:
+        fill_defaults(obj, schema, parts.definitions)
     found = violations(obj, schema, parts.definitions)
     if found:
         name = str(obj.get("metadata", {}).get("name", ""))

@@ -76,7 +76,7 @@ async def create_object(
             raise already_exists(resource, name)
         return ObjectAnswer(201, obj, resource, warnings)
     lease = await parts.event_leases.lease() if resource.kind == "Event" else 0
-    value = encoded(obj)
+    value = encoded({**obj, "apiVersion": resource.stored_api_version})
     written = await parts.registry.create(resource.key(target.namespace, name), value, lease=lease)
     if not written.done or written.now is None:
         raise already_exists(resource, name)
@@ -140,7 +140,7 @@ async def change_object(
         if seen and current.revision != seen:
             raise modified(resource, target.name)
         new = await _changed(parts, request, target, change, current, applied=applied)
-        value = encoded(new)
+        value = encoded({**new, "apiVersion": resource.stored_api_version})
         if orjson.loads(value) == orjson.loads(encoded(current.object)):
             return current  # nothing changed, nothing is written
         if is_dry_run(request):
@@ -167,8 +167,9 @@ async def _changed(
     applied: bool,
 ) -> dict[str, Any]:
     """The object as it shall be stored: what the client may not change is as before."""
-    old = current.copy()
-    new = await change(current.copy())
+    as_asked = {"apiVersion": target.resource.api_version}
+    old = current.copy() | as_asked
+    new = await change(current.copy() | as_asked)
     carry_over(new, old)
     if target.subresource != "status" and "status" in target.resource.subresources:
         new.pop("status", None)
