@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-import yaml
-
 from apiserver_shim.api.answer import ObjectAnswer
 from apiserver_shim.api.metadata import metadata_of, place, revision_of, timestamp
 from apiserver_shim.api.request import ApiRequest, Target
@@ -28,7 +25,7 @@ from apiserver_shim.patches.field_set import Shapes
 from apiserver_shim.patches.managed_fields import MANAGER_BYTES_MAX
 from apiserver_shim.schemas.definitions import Schema
 from apiserver_shim.schemas.validation import prune
-from apiserver_shim.verbs.decoding import check_kind, check_schema
+from apiserver_shim.verbs.decoding import check_kind, check_schema, parsed
 from apiserver_shim.verbs.writing import UPDATE_TRIES_MAX, change_object, create_object
 
 Object = dict[str, Any]
@@ -112,13 +109,8 @@ def _applied(
 
 def _decoded(request: ApiRequest, target: Target) -> Object:
     """What is wanted: an object that says its kind. Raises 400."""
-    try:
-        found = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        try:
-            found = yaml.safe_load(request.body)
-        except (yaml.YAMLError, RecursionError, ValueError) as e:
-            raise bad_request(f"error decoding YAML: {e}") from None
+    is_yaml = not request.body.lstrip().startswith(b"{")
+    found = parsed(request.body, "error decoding YAML", is_yaml=is_yaml)
     if not isinstance(found, dict):
         raise bad_request("error decoding YAML: the configuration is no object")
     for name, word in (("kind", "Kind"), ("apiVersion", "apiVersion")):

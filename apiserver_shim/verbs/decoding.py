@@ -6,7 +6,7 @@ meant other than by pruning what the kind does not know.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import yaml
@@ -19,6 +19,7 @@ from apiserver_shim.schemas.defaults import fill_defaults
 from apiserver_shim.schemas.validation import prune, violations
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
+NESTING_MAX = 200
 JSON, YAML = "application/json", "application/yaml"
 
 
@@ -29,13 +30,52 @@ def decode(request: ApiRequest) -> dict[str, Any]:
         raise too_large(BODY_BYTES_MAX)
     if media_type not in (JSON, YAML, ""):
         raise unsupported_media_type(f"{JSON}, {YAML}")
-    try:
-        found = orjson.loads(request.body) if media_type != YAML else yaml.safe_load(request.body)
-    except (orjson.JSONDecodeError, yaml.YAMLError, RecursionError) as e:
-        raise bad_request(f"the object provided is unrecognized: {e}") from None
+    found = parsed(request.body, "the object provided is unrecognized", is_yaml=media_type == YAML)
     if not isinstance(found, dict):
         raise bad_request("the object provided is unrecognized: it is no JSON object")
     return found
+
+
+def parsed(body: bytes, complaint: str, *, is_yaml: bool = False) -> Any:
+    """JSON, or YAML, of a body. Raises 400 with ``complaint`` before what is wrong."""
+    try:
+        found = yaml.load(body, _JsonLikeLoader) if is_yaml else orjson.loads(body)
+    except (orjson.JSONDecodeError, yaml.YAMLError, RecursionError, ValueError) as e:
+        raise bad_request(f"{complaint}: {e}") from None
+    if is_yaml or body.count(b"{") + body.count(b"[") > NESTING_MAX:
+        _check_nesting(found)
+    return found
+
+
+class _JsonLikeLoader(yaml.SafeLoader):
+    """YAML that says what JSON can say: no timestamps, no aliases, which can grow without bound."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not accepted")
+        return super().compose_node(parent, index)
+
+
+def _check_nesting(found: Any) -> None:
+    level, depth = [found], 0
+    while level:
+        depth += 1
+        if depth > NESTING_MAX:
+            raise bad_request(f"the body is nested deeper than {NESTING_MAX}")
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                if not all(isinstance(name, str) for name in node):
+                    raise bad_request("the body has a name that is no string")
+                below.extend(node.values())
+            elif isinstance(node, list):
+                below.extend(node)
+        level = below
 
 
 def check_kind(obj: dict[str, Any], resource: Resource) -> None:

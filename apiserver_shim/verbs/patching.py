@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from apiserver_shim.api.answer import ObjectAnswer
 from apiserver_shim.api.metadata import metadata_of, revision_of
 from apiserver_shim.api.request import ApiRequest, Target
@@ -23,7 +21,7 @@ from apiserver_shim.parts import Parts
 from apiserver_shim.patches.merge import json_patch, merge_patch
 from apiserver_shim.patches.strategic import strategic_merge
 from apiserver_shim.verbs.applying import apply_patch, check_options
-from apiserver_shim.verbs.decoding import BODY_BYTES_MAX, check_kind, check_schema
+from apiserver_shim.verbs.decoding import BODY_BYTES_MAX, check_kind, check_schema, parsed
 from apiserver_shim.verbs.writing import change_object
 
 JSON_PATCH = "application/json-patch+json"
@@ -46,10 +44,7 @@ async def patch(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnsw
     check_options(request, is_apply=media_type == APPLY_PATCH)
     if media_type == APPLY_PATCH:
         return await apply_patch(parts, request, target)
-    try:
-        wanted = orjson.loads(request.body)
-    except orjson.JSONDecodeError as e:
-        raise bad_request(f"error decoding patch: {e}") from None
+    wanted = parsed(request.body, "error decoding patch")
     warnings: list[str] = []
 
     async def change(old: dict[str, Any]) -> dict[str, Any]:
