@@ -85,7 +85,9 @@ def _column(column: Object) -> Column:
 
 
 def name_conflict(definition: Object, others: Iterable[Resource]) -> tuple[str, str]:
-    """Reason and message, if another resource of the group has one of the names."""
+    """Reason and message, if another resource of the group has one of the names: of several, the
+    last."""
+    found = "", ""
     spec = definition["spec"]
     names, plurals, kinds, shorts = spec["names"], set[str](), set[str](), set[str]()
     for other in others:
@@ -103,8 +105,8 @@ def name_conflict(definition: Object, others: Iterable[Resource]) -> tuple[str, 
     ):
         for word in words:
             if word and word in known:
-                return reason, f'"{word}" is already in use'
-    return "", ""
+                found = reason, f'"{word}" is already in use'
+    return found
 
 
 def status_of(definition: Object, conflict: tuple[str, str], now: str) -> Object:

@@ -6,13 +6,13 @@ meant other than by pruning what the kind does not know.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 import yaml
 
 from apiserver_shim.api.request import ApiRequest
-from apiserver_shim.api.status import bad_request, invalid, too_large, unsupported_media_type
+from apiserver_shim.api.status import Cause, bad_request, invalid, too_large, unsupported_media_type
 from apiserver_shim.parts import Parts
 from apiserver_shim.resources.resource import Resource
 from apiserver_shim.schemas.defaults import fill_defaults
@@ -50,15 +50,16 @@ def parsed(body: bytes, complaint: str, *, is_yaml: bool = False) -> Any:
 class _JsonLikeLoader(yaml.SafeLoader):
     """YAML that says what JSON can say: no timestamps, no aliases, which can grow without bound."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
-        first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not accepted")
         return super().compose_node(parent, index)
+
+
+_JsonLikeLoader.yaml_implicit_resolvers = {
+    first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _check_nesting(found: Any) -> None:
@@ -102,6 +103,17 @@ def check_schema(
         fill_defaults(obj, schema, parts.definitions)
     found = violations(obj, schema, parts.definitions)
     if found:
+        _check_encoding(resource, found)
         name = str(obj.get("metadata", {}).get("name", ""))
         raise invalid(resource, name, found)
     return unknown if mode == "Warn" else []
+
+
+def _check_encoding(resource: Resource, found: list[Cause]) -> None:
+    """Bytes of a built-in kind that are no base64 cannot even be read."""
+    for cause in found:
+        if not resource.is_custom and "must be of type byte" in cause.message:
+            raise bad_request(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a '
+                f"{resource.kind}: illegal base64 data in {cause.field}"
+            )

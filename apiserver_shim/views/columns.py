@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from apiserver_shim.resources.resource import Column, Resource
-from apiserver_shim.views.cells import Object, look
+from apiserver_shim.views.cells import Object
 from apiserver_shim.views.cluster_rows import CLUSTER_ROWS
 from apiserver_shim.views.durations import since
+from apiserver_shim.views.json_path import found_at
 from apiserver_shim.views.row import Row
 from apiserver_shim.views.workload_rows import WORKLOAD_ROWS
 
@@ -31,7 +32,8 @@ def row_of(resource: Resource) -> Row:
 
 
 def _cell(obj: Object, column: Column, now: datetime) -> Any:
-    value = look(obj, column.path.strip("."))
+    found = found_at(obj, column.path)
+    value = found[0] if found else None
     if column.type == "date":
         return since(value, now)
     if isinstance(value, list | dict):

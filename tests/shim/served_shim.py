@@ -74,7 +74,7 @@ class ServedShim:
         async with client:
             running = asyncio.create_task(shim.run())
             await shim.bootstrap()
-            runner = web.AppRunner(shim.server.app, access_log=None)
+            runner = web.AppRunner(shim.server.app, access_log=None, shutdown_timeout=1)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
             self._ready.set()
