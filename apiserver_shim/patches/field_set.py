@@ -181,22 +181,15 @@ def _lenient(value: Any, schema: Schema, shapes: Shapes) -> dict[str, tuple[Any,
 def encode(fields: Fields) -> dict[str, Any]:
     """As a tree; "." marks a field that has fields below it."""
     tree: dict[str, Any] = {}
-    for path in sorted(fields):
+    for path in sorted(fields):  # a field comes before what is below it
         node = tree
-        for element in path:
-            node = node.setdefault(element, {})
-    marks = [path for path in fields if _at(tree, path)]
-    for path in marks:
-        node = _at(tree, path)
-        rest = dict(node)
-        node.clear()
-        node.update({".": {}, **rest})
-    return tree
-
-
-def _at(tree: dict[str, Any], path: Path) -> dict[str, Any]:
-    for element in path:
-        tree = tree[element]
+        for depth, element in enumerate(path):
+            below = node.get(element)
+            if below is None:
+                if not node and depth and path[:depth] in fields:
+                    node["."] = {}
+                below = node[element] = {}
+            node = below
     return tree
 
 

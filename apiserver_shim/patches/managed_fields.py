@@ -7,7 +7,7 @@ updaters are summed up in one called ancient-changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from apiserver_shim.patches.field_set import (
@@ -56,9 +56,13 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """``tree``: the fields as they came from the store, so that what nobody changes is not made
+    anew."""
+
     fields: Fields
     api_version: str
     time: str
+    tree: dict[str, Any] | None = field(default=None, compare=False)
 
 
 Owners = dict[Owner, Entry]
@@ -90,11 +94,11 @@ def owners_of(obj: dict[str, Any]) -> Owners:
                 each.get("subresource", ""),
                 "" if operation == APPLY else version,
             )
-            fields = decode(each.get("fieldsV1", {}))
-            before = found.get(owner)
+            tree = each.get("fieldsV1", {})
+            fields, before = decode(tree), found.get(owner)
             if before is not None:
-                fields |= before.fields
-            found[owner] = Entry(fields, version, each.get("time", ""))
+                fields, tree = fields | before.fields, None
+            found[owner] = Entry(fields, version, each.get("time", ""), tree)
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     return found
@@ -113,7 +117,7 @@ def entries_of(owners: Owners) -> list[dict[str, Any]]:
             "apiVersion": entry.api_version,
             "time": entry.time,
             "fieldsType": "FieldsV1",
-            "fieldsV1": encode(entry.fields),
+            "fieldsV1": encode(entry.fields) if entry.tree is None else entry.tree,
         }
         if not entry.time:
             del told["time"]

@@ -21,6 +21,25 @@ import orjson
 from apiserver_shim.api.status import Cause
 from apiserver_shim.schemas.definitions import Schema
 
+CONSTRAINING = frozenset(
+    (
+        "format",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "multipleOf",
+        "pattern",
+        "uniqueItems",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-list-type",
+    )
+)
+"""Words of a schema without which there is nothing to check here."""
 MATCHED_CHARACTERS_MAX = 64 * 1024
 """Of a string that is held against a pattern: patterns are the users' own."""
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")

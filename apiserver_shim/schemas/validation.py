@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from apiserver_shim.api.status import Cause
-from apiserver_shim.schemas.constraints import constraints
+from apiserver_shim.schemas.constraints import CONSTRAINING, constraints
 from apiserver_shim.schemas.definitions import Definitions, Schema
 
 DEPTH_MAX = 100
+_LOGIC = frozenset(("allOf", "anyOf", "oneOf", "not"))
 _ENVELOPE = ("apiVersion", "kind", "metadata")
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -105,8 +106,10 @@ def _violations(
         words = ", ".join(f'"{each}"' for each in schema["enum"])
         told = f'Unsupported value: "{node}": supported values: {words}'
         yield Cause("FieldValueNotSupported", told, path)
-    yield from constraints(node, schema, path)
-    yield from _logic(node, schema, definitions, path, depth)
+    if not schema.keys().isdisjoint(CONSTRAINING):
+        yield from constraints(node, schema, path)
+    if not schema.keys().isdisjoint(_LOGIC):
+        yield from _logic(node, schema, definitions, path, depth)
     if isinstance(node, dict):
         yield from _object_violations(node, schema, definitions, path, depth)
     elif isinstance(node, list) and "items" in schema:

@@ -136,6 +136,16 @@ def test_a_selector_cannot_change(served_shim: ServedShim, namespace: str) -> No
     assert refused.message.endswith("field is immutable")
 
 
+def test_a_port_may_have_two_names(served_shim: ServedShim, namespace: str) -> None:
+    """Lists of built-in kinds may repeat their keys, and an update of such an object works."""
+    ports = [{"name": "a", "containerPort": 80}, {"name": "b", "containerPort": 80}]
+    container = {"name": "c", "image": "i", "ports": ports}
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [container]}}
+    assert served_shim.create(f"{namespace}/pods", pod).code == 201
+    changed = served_shim.merge(f"{namespace}/pods/p", {"metadata": {"labels": {"a": "b"}}})
+    assert changed.code == 200, changed
+
+
 def service(**spec: Any) -> Object:
     return {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}], **spec}}
 
