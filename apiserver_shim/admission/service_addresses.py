@@ -7,8 +7,9 @@ and which its lease takes away when the service has long been in everybody's cop
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
-from random import Random
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ NODE_PORTS = (30000, 32767)
 CLAIM_S = 60
 """A write that takes longer than this between its claim and its service is not safe."""
 TRIES_MAX = 64
+"""Free addresses that others claim just now, before it is given up."""
 _IPS, _PORTS = "/registry/ranges/serviceips/", "/registry/ranges/servicenodeports/"
 
 Object = dict[str, Any]
@@ -46,11 +48,10 @@ class ServiceAddresses:
 
     async def __call__(self, write: Write) -> None:
         """Fill in spec.clusterIP(s) and nodePorts. Raises 422 for those that are taken."""
-        if (
-            write.target.resource is not self._services
-            or write.new is None
-            or write.target.subresource
-        ):
+        if write.target.resource is not self._services or write.target.subresource:
+            return
+        if write.new is None:
+            await self._release(write, (write.old or {}).get("spec") or {})
             return
         obj, spec = write.new, write.new["spec"]
         who = f"{write.target.namespace}/{obj['metadata']['name']}"
@@ -80,13 +81,20 @@ class ServiceAddresses:
             return wanted
         if write.target.namespace == "default" and who == "default/kubernetes":
             return self._first
-        hosts = self._network.num_addresses - 2
-        for _ in range(TRIES_MAX):
-            offset = 2 + self._parts.random.randrange(hosts - 1)
-            address = str(self._network.network_address + offset)
-            if address not in used and await self._claim(write, _IPS + address, who):
-                return address
-        raise internal(f"failed to allocate IP: the range {self._network} is full")
+        hosts = self._network.num_addresses - 3  # neither the net, its end, nor the first
+        start, base = self._parts.random.randrange(hosts), self._network.network_address + 2
+        free = (str(base + (start + n) % hosts) for n in range(hosts))
+        found = await self._first_claimed(write, _IPS, (a for a in free if a not in used), who)
+        if not found:
+            raise internal(f"failed to allocate IP: the range {self._network} is full")
+        return found
+
+    async def _first_claimed(self, write: Write, prefix: str, free: Iterator[str], who: str) -> str:
+        """Of those that no service has; empty if others claim them all."""
+        for each in islice(free, TRIES_MAX):
+            if await self._claim(write, prefix + each, who):
+                return each
+        return ""
 
     def _check_address(self, write: Write, wanted: str, used: set[str]) -> None:
         field, name = "spec.clusterIPs", write.new["metadata"]["name"] if write.new else ""
@@ -151,12 +159,26 @@ class ServiceAddresses:
             raise invalid(self._services, name, [wrong(field, number, words)])
 
     async def _free_port(self, write: Write, used: set[Any], who: str) -> int:
-        random: Random = self._parts.random
-        for _ in range(TRIES_MAX):
-            number = random.randint(*NODE_PORTS)
-            if number not in used and await self._claim(write, f"{_PORTS}{number}", who):
-                return number
-        raise internal(f"failed to allocate a nodePort: {NODE_PORTS} is full")
+        count = NODE_PORTS[1] - NODE_PORTS[0] + 1
+        start = self._parts.random.randrange(count)
+        numbers = (NODE_PORTS[0] + (start + n) % count for n in range(count))
+        free = (str(number) for number in numbers if number not in used)
+        found = await self._first_claimed(write, _PORTS, free, who)
+        if not found:
+            raise internal(f"failed to allocate a nodePort: {NODE_PORTS} is full")
+        return int(found)
+
+    async def _release(self, write: Write, spec: Object) -> None:
+        """A service that goes leaves no claims: in use is what services have, not what is claimed.
+        Where it stays after all, for a finalizer, it still has what it has."""
+        keys = [_IPS + address for address in spec.get("clusterIPs") or () if address != "None"]
+        keys += [
+            f"{_PORTS}{port['nodePort']}" for port in spec.get("ports") or () if "nodePort" in port
+        ]
+        for key in keys if not write.dry_run else ():
+            claim = await self._parts.registry.get(key)
+            if claim is not None:
+                await self._parts.registry.delete(key, claim.revision)
 
     async def _claim(self, write: Write, key: str, who: str) -> bool:
         """Whether it is ours: nobody else claims it, or we did before."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from apiserver_shim.api.status import ApiError, Cause
 from apiserver_shim.patches.field_set import (
     Fields,
@@ -41,6 +43,8 @@ from apiserver_shim.schemas.definitions import Schema
 
 FIRST = "before-first-apply"
 """Owns what an object had before anybody's ownership was noted."""
+KUBECTL = "kubectl"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ def apply(
         if owner != me and entry.fields & changed
     }
     if conflicts and not request.force:
-        raise conflict_error(conflicts)
+        own = _last_applied(base, request, resource, schema, shapes)
+        conflicts = {o: left for o, fields in conflicts.items() if (left := fields - own)}
+        if conflicts:
+            raise conflict_error(conflicts)
     owners = settle(claims, changes, but=me)
     if last is not None and last.fields == wanted and last.api_version == resource.api_version:
         time = last.time if base == merged else request.now
@@ -102,6 +109,25 @@ def apply(
         owners[me] = Entry(wanted, resource.api_version, time)
     store(merged, capped(owners))
     return merged
+
+
+def _last_applied(
+    live: dict[str, Any], request: Applied, resource: Resource, schema: Schema, shapes: Shapes
+) -> Fields:
+    """Fields over which kubectl has no conflict: it applied them from the client's side, as its
+    annotation says, and nobody has changed them since."""
+    text = live["metadata"].get("annotations", {}).get(LAST_APPLIED)
+    if request.manager != KUBECTL or not isinstance(text, str):
+        return frozenset()
+    try:
+        before = orjson.loads(text)
+        if not isinstance(before, dict) or before.get("apiVersion") != resource.api_version:
+            return frozenset()
+        fields = fields_of(before, schema, shapes)
+    except (orjson.JSONDecodeError, NotKeyed):
+        return frozenset()
+    since = difference(before, live, schema, shapes, built_in=not resource.is_custom)
+    return fields - since.modified - since.added - since.removed
 
 
 def not_typed(config: dict[str, Any], why: str) -> ApiError:

@@ -44,10 +44,11 @@ class Reply:
 
 
 class ServedShim:
-    """A context manager. ``address`` is host:port."""
+    """A context manager. ``address`` is host:port; ``settings`` are those of ``shim.make``."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, **settings: str) -> None:
         self._endpoint = endpoint
+        self._settings = settings
         self._port = reserve_ports(1)[0]
         self.address = f"127.0.0.1:{self._port}"
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +71,7 @@ class ServedShim:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        shim, client = make([self._endpoint], OpenDoor(), self.address)
+        shim, client = make([self._endpoint], OpenDoor(), self.address, **self._settings)
         async with client:
             running = asyncio.create_task(shim.run())
             await shim.bootstrap()

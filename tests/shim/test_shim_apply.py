@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiserver_shim.api.status import ApiError
-from apiserver_shim.patches.apply import Applied, apply, merge
+from apiserver_shim.patches.apply import LAST_APPLIED, Applied, apply, merge
 from apiserver_shim.patches.field_set import Shapes, words_of
 from apiserver_shim.patches.managed_fields import owners_of, track_update
 from apiserver_shim.resources.catalogue import Catalogue
@@ -140,6 +141,21 @@ def test_many_conflicts_are_listed_by_owner() -> None:
         "- .metadata.labels.a\n"
         "- .spec.replicas"
     )
+
+
+def test_kubectl_takes_what_it_applied_from_the_clients_side() -> None:
+    """Its annotation says which. Of others, for others, and of what was changed since: conflict."""
+    first = wanted(replicas=1, paused=True)
+    text = json.dumps(wanted(replicas=1))
+    first["metadata"]["annotations"] = {LAST_APPLIED: text}
+    live = updated({"metadata": {}}, first, "kubectl-client-side-apply")
+    assert applied(live, wanted(replicas=2), "kubectl")["spec"]["replicas"] == 2
+    for by, config in (("kubectl", wanted(paused=False)), ("other", wanted(replicas=2))):
+        with pytest.raises(ApiError, match="Apply failed with 1 conflict"):
+            applied(live, config, by)
+    changed = updated(live, {**live, "spec": {"replicas": 3, "paused": True}}, "editor")
+    with pytest.raises(ApiError, match="Apply failed with 1 conflict"):
+        applied(changed, wanted(replicas=2), "kubectl")
 
 
 def test_force_takes_the_field() -> None:

@@ -110,7 +110,7 @@ def test_apply_on_the_server_and_its_conflicts(kubectl: Kubectl) -> None:
 
 
 def test_apply_on_the_client_then_on_the_server(kubectl: Kubectl) -> None:
-    """Client-side apply, an edit, and the move to the server."""
+    """What was applied before is no conflict, even if edited; what another command set is."""
     assert "created" in kubectl.ok("apply", "-f", "-", text=DEPLOYMENT % 1)
     assert "unchanged" in kubectl.ok("apply", "-f", "-", text=DEPLOYMENT % 1)
     assert "configured" in kubectl.ok("apply", "-f", "-", text=DEPLOYMENT % 3)
@@ -118,9 +118,11 @@ def test_apply_on_the_client_then_on_the_server(kubectl: Kubectl) -> None:
     assert "edited" in kubectl.ok("edit", "deploy", "web", KUBE_EDITOR=editor)
     image = "jsonpath={.spec.template.spec.containers[0].image}"
     assert kubectl.ok("get", "deploy", "web", "-o", image) == "nginx:2"
+    kubectl.ok("apply", "--server-side", "-f", "-", text=DEPLOYMENT % 3)
+    kubectl.ok("set", "image", "deploy/web", "nginx=nginx:3")
     code, told = kubectl.run("apply", "--server-side", "-f", "-", text=DEPLOYMENT % 3)
     assert code != 0
-    assert 'conflict with "kubectl-edit" using apps/v1' in told
+    assert 'conflict with "kubectl-set" using apps/v1' in told
     assert '.spec.template.spec.containers[name="nginx"].image' in told
     kubectl.ok("apply", "--server-side", "--force-conflicts", "-f", "-", text=DEPLOYMENT % 3)
     assert kubectl.ok("get", "deploy", "web", "-o", image) == "nginx:1"
