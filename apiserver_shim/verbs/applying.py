@@ -1,6 +1,6 @@
 """patch with application/apply-patch+yaml: server-side apply.
 
-Owns: the request's options and its checks, and the create or update that it comes to. Must never
+Owns: the request's checks, and the create or update that it comes to. Must never
 do: merge; ``patches.apply`` does.
 """
 
@@ -22,31 +22,12 @@ from apiserver_shim.api.stored import StoredObject
 from apiserver_shim.parts import Parts
 from apiserver_shim.patches.apply import Applied, apply, not_typed
 from apiserver_shim.patches.field_set import Shapes
-from apiserver_shim.patches.managed_fields import MANAGER_BYTES_MAX
 from apiserver_shim.schemas.definitions import Schema
 from apiserver_shim.schemas.validation import prune
 from apiserver_shim.verbs.decoding import check_kind, check_schema, parsed
 from apiserver_shim.verbs.writing import UPDATE_TRIES_MAX, change_object, create_object
 
 Object = dict[str, Any]
-
-
-def check_options(request: ApiRequest, *, is_apply: bool) -> None:
-    """fieldManager and force. Raises 422 in the words of PatchOptions."""
-    manager, force = request.query.get("fieldManager", ""), request.query.get("force")
-    if len(manager.encode()) > MANAGER_BYTES_MAX:
-        words = f"may not be more than {MANAGER_BYTES_MAX} bytes"
-        raise _invalid(f"fieldManager: Too long: {words}")
-    if not manager.isprintable():
-        raise _invalid(f'fieldManager: Invalid value: "{manager}": should only contain printable')
-    if is_apply and not manager:
-        raise _invalid("fieldManager: Required value: is required for apply patch")
-    if not is_apply and force is not None:
-        raise _invalid("force: Forbidden: may not be specified for non-apply patch")
-
-
-def _invalid(words: str) -> ApiError:
-    return ApiError(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {words}')
 
 
 async def apply_patch(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnswer:

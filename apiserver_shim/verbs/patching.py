@@ -20,8 +20,9 @@ from apiserver_shim.api.status import (
 from apiserver_shim.parts import Parts
 from apiserver_shim.patches.merge import json_patch, merge_patch
 from apiserver_shim.patches.strategic import strategic_merge
-from apiserver_shim.verbs.applying import apply_patch, check_options
+from apiserver_shim.verbs.applying import apply_patch
 from apiserver_shim.verbs.decoding import BODY_BYTES_MAX, check_kind, check_schema, parsed
+from apiserver_shim.verbs.write_options import PATCH, check_options
 from apiserver_shim.verbs.writing import change_object
 
 JSON_PATCH = "application/json-patch+json"
@@ -41,7 +42,7 @@ async def patch(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnsw
         raise unsupported_media_type(", ".join(offered))
     if len(request.body) > BODY_BYTES_MAX:
         raise too_large(BODY_BYTES_MAX)
-    check_options(request, is_apply=media_type == APPLY_PATCH)
+    check_options(request, PATCH, is_apply=media_type == APPLY_PATCH)
     if media_type == APPLY_PATCH:
         return await apply_patch(parts, request, target)
     wanted = parsed(request.body, "error decoding patch")

@@ -36,6 +36,7 @@ from apiserver_shim.parts import Parts
 from apiserver_shim.patches.field_set import Shapes
 from apiserver_shim.patches.managed_fields import manager_of, track_update
 from apiserver_shim.verbs.decoding import check_kind, check_schema, decode
+from apiserver_shim.verbs.write_options import CREATE, UPDATE, check_options
 
 UPDATE_TRIES_MAX = 20
 """Rounds of an update that does not say which version it has seen, against other writers."""
@@ -45,6 +46,7 @@ Change = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 async def create(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnswer:
+    check_options(request, CREATE)
     obj = decode(request)
     return await create_object(parts, request, target, obj)
 
@@ -86,6 +88,7 @@ async def create_object(
 async def update(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnswer:
     """PUT of an object, or of its status alone."""
     resource = target.resource
+    check_options(request, UPDATE)
     obj = decode(request)
     check_kind(obj, resource)
     metadata = metadata_of(obj)

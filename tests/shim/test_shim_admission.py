@@ -178,6 +178,23 @@ def test_a_quota_is_counted_live(served_shim: ServedShim, namespace: str) -> Non
     assert "limited: count/configmaps=1" in again.message
 
 
+def test_what_a_quota_counts_goes_down_again(served_shim: ServedShim, namespace: str) -> None:
+    """status.used follows deletes by a recount."""
+    quotas = f"{namespace}/resourcequotas"
+    body = {"metadata": {"name": "q"}, "spec": {"hard": {"configmaps": "5"}}}
+    assert served_shim.create(quotas, body).code == 201
+    assert served_shim.create(f"{namespace}/configmaps", {"metadata": {"name": "c"}}).code == 201
+
+    def used() -> str:
+        served_shim.recount_quotas()
+        found: str = served_shim.get(f"{quotas}/q").body.get("status", {}).get("used", {})
+        return found.get("configmaps", "") if isinstance(found, dict) else ""
+
+    wait_until(lambda: used() == "1" or None, "one is counted")
+    assert served_shim.delete(f"{namespace}/configmaps/c").code == 200
+    wait_until(lambda: used() == "0" or None, "none is counted")
+
+
 def _needs(shim: ServedShim, namespace: str) -> bool | None:
     reply = shim.create(f"{namespace}/pods", pod(), dryRun="All")
     return "must specify requests.cpu for: c" in reply.message or None

@@ -1,4 +1,4 @@
-"""Addresses of services where there are few, and two shims hand them out."""
+"""Two shims on one store: addresses where there are few, and kinds that one of them defines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 from tests.e2e.program import program_under_test
+from tests.e2e.waiting import wait_until
 from tests.shim.served_shim import Reply, ServedShim
 
 pytestmark = pytest.mark.e2e
@@ -18,7 +19,7 @@ ADDRESSES = 13
 """Of sixteen: not the net's own, its last, nor the one kept for the service kubernetes."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServedShim, ServedShim]]:
     directory = tmp_path_factory.mktemp("two-shims")
     with (
@@ -48,3 +49,27 @@ def test_no_address_is_given_twice_and_none_is_lost(pair: tuple[ServedShim, Serv
     assert pair[0].delete(f"{SERVICES}/s4").code == 200
     again = make(ADDRESSES)
     assert (again.code, again.body["spec"]["clusterIP"]) == (201, made[4].body["spec"]["clusterIP"])
+
+
+def test_a_kind_defined_at_one_is_served_by_both(pair: tuple[ServedShim, ServedShim]) -> None:
+    """Each follows the definitions by itself, there and back."""
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    definition = {
+        "metadata": {"name": "gears.two.example.com"},
+        "spec": {
+            "group": "two.example.com",
+            "scope": "Cluster",
+            "names": {"plural": "gears", "kind": "Gear"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    assert pair[0].create(crds, definition).code == 201
+    path = "/apis/two.example.com/v1/gears"
+    for shim in pair:
+        wait_until(lambda s=shim: s.get(path).code == 200 or None, "the kind is served")
+    assert pair[0].create(path, {"metadata": {"name": "g"}}).code == 201
+    assert pair[1].get(f"{path}/g").code == 200
+    assert pair[1].delete(f"{crds}/gears.two.example.com").code == 200
+    for shim in pair:
+        wait_until(lambda s=shim: s.get(path).code == 404 or None, "the kind is gone")
