@@ -15,8 +15,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import SystemRandom
 
+from apiserver_shim.admission.quotas import ResourceQuotas
+from apiserver_shim.admission.service_addresses import CLAIM_S, ServiceAddresses
+from apiserver_shim.admission.steps import steps
 from apiserver_shim.api.admission import Admission
 from apiserver_shim.bootstrap.reconciling import ClusterFacts, bootstrap, withdraw
+from apiserver_shim.custom.follower import DefinitionFollower
 from apiserver_shim.discovery.documents import Documents
 from apiserver_shim.discovery.health import Health
 from apiserver_shim.http.audit import Audit
@@ -67,12 +71,15 @@ class Shim:
     server: ApiServer
     compactor: Compactor
     facts: ClusterFacts
+    quotas: ResourceQuotas
 
     async def run(self) -> None:
         """Follow the store and compact it, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.parts.mirror.run())
             tasks.create_task(self.compactor.run())
+            tasks.create_task(self.quotas.run())
+            tasks.create_task(DefinitionFollower(self.parts).run())
 
     async def bootstrap(self) -> None:
         """What every client takes for granted. Whoever comes second finds it there."""
@@ -112,21 +119,39 @@ def make(
     documents = Documents(parts, address, health.answer, gate.metrics.answer)
     door = door or GuardedDoor(parts.security.authenticator, parts.security.authorizer)
     server = ApiServer(parts, documents, door, gate)
-    shim = Shim(parts, documents, health, gate, door, server, Compactor(client), settings.facts)
+    quotas = ResourceQuotas(parts)
+    _add_steps(parts, client, settings, quotas)
+    compactor = Compactor(client)
+    shim = Shim(parts, documents, health, gate, door, server, compactor, settings.facts, quotas)
     return shim, client
+
+
+def _add_steps(
+    parts: Parts, client: Client, settings: ShimSettings, quotas: ResourceQuotas
+) -> None:
+    """What fills in comes before what judges the whole."""
+    claims = EventLeases(client, time.monotonic, CLAIM_S)
+    addresses = ServiceAddresses(parts, claims, settings.facts.service_cidr)
+    escalation = Escalation(parts.security.authorizer)
+    for step in (
+        *steps(parts, addresses, quotas),
+        escalation.check,
+        escalation.check_create,
+        restrict_nodes,
+    ):
+        parts.admission.add(step)
 
 
 def _parts(client: Client, settings: ShimSettings) -> Parts:
     registry = Registry(client)
     mirror, catalogue = Mirror(client, registry), Catalogue()
     security = connect(settings.security, mirror, registry, catalogue, _now)
-    escalation = Escalation(security.authorizer)
     return Parts(
         registry=registry,
         mirror=mirror,
         catalogue=catalogue,
         definitions=Definitions(),
-        admission=Admission((escalation.check, escalation.check_create, restrict_nodes)),
+        admission=Admission(),
         event_leases=EventLeases(client, time.monotonic),
         security=security,
         kubelets=Kubelets(settings.kubelet_tls),

@@ -22,6 +22,7 @@ class Write:
     new: dict[str, Any] | None
     old: dict[str, Any] | None
     user: User
+    dry_run: bool = False
 
 
 Step = Callable[[Write], Awaitable[None]]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
+from apiserver_shim.admission.pod_identity import DEFAULT_ACCOUNT
+
 Object = dict[str, Any]
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -21,6 +23,15 @@ def namespace(name: str) -> Object:
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
         "spec": {"finalizers": ["kubernetes"]},
         "status": {"phase": "Active"},
+    }
+
+
+def default_account(namespace: str) -> Object:
+    """The account of pods that name none: no pod is admitted without it."""
+    return {
+        "kind": "ServiceAccount",
+        "apiVersion": "v1",
+        "metadata": {"name": DEFAULT_ACCOUNT, "namespace": namespace},
     }
 
 

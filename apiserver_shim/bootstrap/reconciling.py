@@ -20,6 +20,7 @@ from apiserver_shim.bootstrap.objects import (
     PRIORITIES,
     SERVICE_CIDR,
     authentication,
+    default_account,
     endpoints,
     namespace,
     service,
@@ -49,6 +50,7 @@ class ClusterFacts:
 async def bootstrap(parts: Parts, facts: ClusterFacts) -> None:
     for name in NAMESPACES:
         await ensure(parts, namespace(name), _as_it_is)
+        await ensure(parts, default_account(name), _as_it_is)
     for role in USERS + COMPONENTS:
         await ensure(parts, role, _with_rules_of(role))
     for binding in USER_BINDINGS + COMPONENT_BINDINGS:
