@@ -50,6 +50,7 @@ class EventRecorder:
         self._queue: asyncio.Queue[_Event] = asyncio.Queue(QUEUE_MAX)
         self._known: OrderedDict[_Told, tuple[str, str, int]] = OrderedDict()
         self._numbers = itertools.count()
+        self._lost = 0
 
     def record(self, about: Object, kind: str, reason: str, message: str) -> None:
         """``kind`` is Normal or Warning. Told at once or later; lost when too many wait."""
@@ -57,11 +58,16 @@ class EventRecorder:
         try:
             self._queue.put_nowait(_Event(told, about, self._clock.stamp()))
         except asyncio.QueueFull:
-            log.warning("more than %d events wait: lost: %s", QUEUE_MAX, message)
+            self._lost += 1
+            if self._lost == 1:
+                log.warning("more than %d events wait: lost from here on: %s", QUEUE_MAX, message)
 
     async def run(self) -> None:
         while True:
             event = await self._queue.get()
+            if self._lost and self._queue.qsize() < QUEUE_MAX // 2:
+                log.warning("%d events are lost: more than %d waited", self._lost, QUEUE_MAX)
+                self._lost = 0
             try:
                 await self._tell(event)
             except (ApiFailure, *UNREACHABLE) as e:
