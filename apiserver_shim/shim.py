@@ -15,8 +15,8 @@ from random import SystemRandom
 
 from apiserver_shim.admission.pod_identity import DEFAULT_ACCOUNT
 from apiserver_shim.admission.quotas import ResourceQuotas
-from apiserver_shim.admission.service_addresses import CLAIM_S, CLUSTER_RANGE, ServiceAddresses
-from apiserver_shim.admission.steps import steps
+from apiserver_shim.admission.service_addresses import CLAIM_S, CLUSTER_RANGE
+from apiserver_shim.admission.steps import connect
 from apiserver_shim.api.admission import Admission
 from apiserver_shim.api.metadata import begin
 from apiserver_shim.api.stored import encoded
@@ -101,8 +101,6 @@ def make(
         random=SystemRandom(),
     )
     claims = EventLeases(client, time.monotonic, CLAIM_S)
-    quotas = ResourceQuotas(parts)
-    for step in steps(parts, ServiceAddresses(parts, claims, service_range), quotas):
-        parts.admission.add(step)
+    quotas = connect(parts, claims, service_range)
     server = ApiServer(parts, Documents(parts, address), door)
     return Shim(parts, server, Compactor(client), quotas), client
