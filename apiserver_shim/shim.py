@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from random import SystemRandom
 
 from apiserver_shim.admission.quotas import ResourceQuotas
-from apiserver_shim.admission.service_addresses import CLAIM_S, ServiceAddresses
-from apiserver_shim.admission.steps import steps
+from apiserver_shim.admission.service_addresses import CLAIM_S
+from apiserver_shim.admission.steps import connect as connect_admission
 from apiserver_shim.api.admission import Admission
 from apiserver_shim.bootstrap.reconciling import ClusterFacts, bootstrap, withdraw
 from apiserver_shim.custom.follower import DefinitionFollower
@@ -119,27 +119,20 @@ def make(
     documents = Documents(parts, address, health.answer, gate.metrics.answer)
     door = door or GuardedDoor(parts.security.authenticator, parts.security.authorizer)
     server = ApiServer(parts, documents, door, gate)
-    quotas = ResourceQuotas(parts)
-    _add_steps(parts, client, settings, quotas)
+    quotas = _connect_admission(parts, client, settings)
     compactor = Compactor(client)
     shim = Shim(parts, documents, health, gate, door, server, compactor, settings.facts, quotas)
     return shim, client
 
 
-def _add_steps(
-    parts: Parts, client: Client, settings: ShimSettings, quotas: ResourceQuotas
-) -> None:
+def _connect_admission(parts: Parts, client: Client, settings: ShimSettings) -> ResourceQuotas:
     """What fills in comes before what judges the whole."""
     claims = EventLeases(client, time.monotonic, CLAIM_S)
-    addresses = ServiceAddresses(parts, claims, settings.facts.service_cidr)
+    quotas = connect_admission(parts, claims, settings.facts.service_cidr)
     escalation = Escalation(parts.security.authorizer)
-    for step in (
-        *steps(parts, addresses, quotas),
-        escalation.check,
-        escalation.check_create,
-        restrict_nodes,
-    ):
+    for step in (escalation.check, escalation.check_create, restrict_nodes):
         parts.admission.add(step)
+    return quotas
 
 
 def _parts(client: Client, settings: ShimSettings) -> Parts:

@@ -12,7 +12,7 @@ from typing import Any
 from apiserver_shim.api.admission import Write
 from apiserver_shim.api.status import forbidden
 from apiserver_shim.kinds.pods import containers_of
-from apiserver_shim.kinds.quantity import parse
+from apiserver_shim.kinds.quantity import amount
 from apiserver_shim.parts import Parts
 
 Object = dict[str, Any]
@@ -102,7 +102,7 @@ def totals(spec: Object) -> Object:
         for path, container in containers_of(spec):
             amounts = (container.get("resources") or {}).get(kind) or {}
             for name, text in amounts.items():
-                value = parse(text)
+                value = amount(text)
                 if path.startswith("init") and container.get("restartPolicy") != "Always":
                     first[name] = max(first.get(name, Fraction(0)), value)
                 else:
@@ -117,14 +117,14 @@ def _complaints(resources: Object, limit: Object, kind: str) -> Iterator[str]:
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for name, least in (limit.get("min") or {}).items():
         for word, amounts in (("request", requests), ("limit", limits)):
-            if name in amounts and _amount(amounts[name]) < parse(least):
+            if name in amounts and _amount(amounts[name]) < amount(least):
                 told = _told(amounts[name])
                 yield f"minimum {name} usage per {kind} is {least}, but {word} is {told}"
         if name not in requests and name not in limits:
             yield f"minimum {name} usage per {kind} is {least}.  No request is specified"
     for name, most in (limit.get("max") or {}).items():
         for word, amounts in (("limit", limits), ("request", requests)):
-            if name in amounts and _amount(amounts[name]) > parse(most):
+            if name in amounts and _amount(amounts[name]) > amount(most):
                 told = _told(amounts[name])
                 yield f"maximum {name} usage per {kind} is {most}, but {word} is {told}"
                 break
@@ -135,7 +135,7 @@ def _complaints(resources: Object, limit: Object, kind: str) -> Iterator[str]:
         if wanted is None or most is None or not _amount(wanted):
             continue
         found = _amount(most) / _amount(wanted)
-        if found > parse(ratio):
+        if found > amount(ratio):
             yield (
                 f"{name} max limit to request ratio per {kind} is {ratio}, but provided ratio is "
                 f"{float(found):f}"
@@ -143,7 +143,7 @@ def _complaints(resources: Object, limit: Object, kind: str) -> Iterator[str]:
 
 
 def _amount(value: Any) -> Fraction:
-    return value if isinstance(value, Fraction) else parse(value)
+    return value if isinstance(value, Fraction) else amount(value)
 
 
 def _told(value: Any) -> str:

@@ -18,7 +18,7 @@ from apiserver_shim.api.admission import Write
 from apiserver_shim.api.status import forbidden
 from apiserver_shim.api.stored import StoredObject, encoded
 from apiserver_shim.kinds.pods import containers_of, qos_class
-from apiserver_shim.kinds.quantity import parse, told
+from apiserver_shim.kinds.quantity import amount, told
 from apiserver_shim.parts import Parts
 from apiserver_shim.resources.resource import Resource
 
@@ -62,7 +62,7 @@ def cost(resource: Resource, obj: Object) -> Usage:
     elif resource.kind == "PersistentVolumeClaim":
         storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
         if storage is not None:
-            found["requests.storage"] = parse(storage)
+            found["requests.storage"] = amount(storage)
     elif resource.kind == "Service":
         ports = Fraction(len(spec.get("ports") or ()))
         if spec.get("type") == "LoadBalancer":
@@ -142,7 +142,7 @@ class ResourceQuotas:
             if not wanted:
                 continue
             used = self.used(target.namespace, quota)
-            over = [n for n in wanted if used.get(n, Fraction(0)) + wanted[n] > parse(hard[n])]
+            over = [n for n in wanted if used.get(n, Fraction(0)) + wanted[n] > amount(hard[n])]
             if over:
                 words = (
                     f"exceeded quota: {stored.name}, requested: {_list(over, wanted, hard)}, "

@@ -10,10 +10,11 @@ from apiserver_shim.admission.namespaces import NamespaceLifecycle
 from apiserver_shim.admission.pod_identity import Priorities, ServiceAccounts
 from apiserver_shim.admission.quotas import ResourceQuotas
 from apiserver_shim.admission.service_addresses import ServiceAddresses
-from apiserver_shim.api.admission import Step, Write
+from apiserver_shim.api.admission import Write
 from apiserver_shim.api.status import invalid
 from apiserver_shim.kinds.rules import violations_of
 from apiserver_shim.parts import Parts
+from apiserver_shim.store.event_leases import EventLeases
 
 
 async def rules(write: Write) -> None:
@@ -26,13 +27,18 @@ async def rules(write: Write) -> None:
         raise invalid(write.target.resource, write.new["metadata"]["name"], found)
 
 
-def steps(parts: Parts, addresses: ServiceAddresses, quotas: ResourceQuotas) -> list[Step]:
-    return [
+def connect(parts: Parts, claims: EventLeases, service_range: str) -> ResourceQuotas:
+    """Add all steps to the parts' admission. The quotas are the caller's to ``run``. ``claims``
+    gives leases of CLAIM_S at least."""
+    quotas = ResourceQuotas(parts)
+    for step in (
         NamespaceLifecycle(parts),
         ServiceAccounts(parts),
         Priorities(parts),
         LimitRanger(parts),
         rules,
-        addresses,
+        ServiceAddresses(parts, claims, service_range),
         quotas,
-    ]
+    ):
+        parts.admission.add(step)
+    return quotas

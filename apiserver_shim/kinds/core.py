@@ -185,3 +185,13 @@ def quota_violations(new: Object, old: Object | None) -> Iterator[Cause]:
         if value < 0:
             words = "must be greater than or equal to 0"
             yield wrong(f"spec.hard[{name}]", str(text), words)
+
+
+def limit_range_violations(new: Object, old: Object | None) -> Iterator[Cause]:
+    for index, limit in enumerate(at(new, "spec.limits", ())):
+        for kind in ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio"):
+            for name, text in (limit.get(kind) or {}).items():
+                try:
+                    parse(text)
+                except ValueError:
+                    yield wrong(f"spec.limits[{index}].{kind}[{name}]", text, WORDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 _PATTERN = re.compile(
     r"^([+-]?)([0-9]+\.?[0-9]*|\.[0-9]+)(n|u|m|k|M|G|T|P|E|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?$"
@@ -32,6 +33,15 @@ def parse(text: str | int | float) -> Fraction:
         return Fraction(number * 2 ** _BINARY[suffix])
     exponent = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
     return Fraction(number * Fraction(10) ** exponent)
+
+
+def amount(text: Any) -> Fraction:
+    """Nothing, for what is no quantity: the rules refuse it in what is written, and what others
+    have put into the store must not stop everybody's writes."""
+    try:
+        return parse(text)
+    except ValueError:
+        return Fraction(0)
 
 
 def told(value: Fraction, like: str = "") -> str:

@@ -11,6 +11,7 @@ from apiserver_shim.api.status import Cause
 from apiserver_shim.kinds.core import (
     claim_violations,
     config_map_violations,
+    limit_range_violations,
     quota_violations,
     secret_violations,
     volume_violations,
@@ -39,6 +40,7 @@ from apiserver_shim.resources.resource import Resource
 Object = dict[str, Any]
 _RULES: dict[tuple[str, str], Rule] = {
     ("", "ConfigMap"): config_map_violations,
+    ("", "LimitRange"): limit_range_violations,
     ("", "PersistentVolume"): volume_violations,
     ("", "PersistentVolumeClaim"): claim_violations,
     ("", "Pod"): pod_violations,

@@ -146,6 +146,26 @@ def test_limits_fill_in_and_refuse(served_shim: ServedShim, namespace: str) -> N
     )
 
 
+def test_a_quantity_that_is_none_is_refused_by_its_field(
+    served_shim: ServedShim, namespace: str
+) -> None:
+    """422 whoever meets it first, with limits and quotas in the namespace."""
+    limit = {"type": "Container", "max": {"cpu": "1"}, "default": {"cpu": "1"}}
+    bodies = (
+        ("limitranges", {"limits": [limit]}),
+        ("resourcequotas", {"hard": {"limits.cpu": "1"}}),
+    )
+    for plural, spec in bodies:
+        body = {"metadata": {"name": "x"}, "spec": spec}
+        assert served_shim.create(f"{namespace}/{plural}", body).code == 201
+    refused = served_shim.create(f"{namespace}/pods", pod("p", {"limits": {"cpu": "lots"}}))
+    assert refused.code == 422
+    assert "spec.containers[0].resources.limits[cpu]" in refused.fields
+    odd = {"metadata": {"name": "y"}, "spec": {"limits": [{**limit, "max": {"cpu": "much"}}]}}
+    refused = served_shim.create(f"{namespace}/limitranges", odd)
+    assert (refused.code, refused.fields) == (422, ["spec.limits[0].max[cpu]"])
+
+
 def _limited(shim: ServedShim, namespace: str) -> Any:
     reply = shim.create(f"{namespace}/pods", pod(), dryRun="All")
     return reply.body if "annotations" in reply.body["metadata"] else None
