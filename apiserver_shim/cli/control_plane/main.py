@@ -25,6 +25,7 @@ from apiserver_shim.components.kubeconfig import BadKubeconfig, client_for
 from apiserver_shim.components.kubelet.back_off import BASE_S
 from apiserver_shim.components.kubelet.callers import KubeletTls
 from apiserver_shim.components.kubelet.kubelet import PodSources
+from apiserver_shim.components.kubelet.node import taint_of
 from apiserver_shim.components.kubelet.running import KubeletOptions
 from apiserver_shim.components.kubelet.running import run as run_kubelet
 from apiserver_shim.components.kubelet.static_pods import LOOK_S
@@ -96,6 +97,7 @@ def controller_manager(identity: str, **api: Any) -> None:
 @click.option("--manifest-every", default=LOOK_S, show_default=True, help="Seconds.")
 @click.option("--takes-pods", is_flag=True, help="POST /manifests runs pods: for trusted machines.")
 @click.option("--image", "images", multiple=True, help="NAME=COMMAND: what an image runs.")
+@click.option("--register-with-taints", default="", help="KEY=VALUE:EFFECT, ... of a new node.")
 @click.option("--back-off", default=BASE_S, show_default=True, help="Of restarts, first: seconds.")
 @click.option("--tls-cert-file", type=FILE, help="Serve HTTPS, to administrators only.")
 @click.option("--tls-private-key-file", type=FILE)
@@ -109,6 +111,10 @@ def kubelet(**options: Any) -> None:
         raise click.UsageError(
             "--tls-cert-file, --tls-private-key-file and --client-ca-file go together"
         )
+    try:
+        taints = tuple(map(taint_of, filter(None, options["register_with_taints"].split(","))))
+    except ValueError as e:
+        raise click.UsageError(str(e)) from None
     found = KubeletOptions(
         options["node"],
         options["data_dir"],
@@ -116,6 +122,7 @@ def kubelet(**options: Any) -> None:
         options["pod_cidr"],
         PodSources(options["manifests"], options["manifest_url"], options["manifest_every"]),
         options["images"],
+        taints=taints,
         back_off_base_s=options["back_off"],
         takes_pods=options["takes_pods"],
         hollow=options["hollow"],

@@ -15,6 +15,7 @@ PORT_MAX = 65_535
 STORE_STEP = 10
 SERVICE_RANGE = "127.96.0.0/16"
 """On loopback, so that the proxy can listen on services' addresses."""
+HOLLOW_TAINT = "raftkv.dev/hollow=true:NoSchedule"
 NODES_MAX = 60
 MEMBERS_MAX = 9
 
@@ -88,7 +89,16 @@ def plan(
         _part("dns", directory, "kube-proxy", "--port", str(dns_port)),
     ]
     if hollow_nodes:
-        more = ("--node", "hollow", "--hollow", str(hollow_nodes), "--data-dir", str(directory))
+        more: tuple[str, ...] = (
+            "--node",
+            "hollow",
+            "--hollow",
+            str(hollow_nodes),
+            "--data-dir",
+            str(directory),
+        )
+        if nodes:  # what is to run is to run somewhere
+            more = (*more, "--register-with-taints", HOLLOW_TAINT)
         parts.append(_part("kubelet", directory, "admin", *more, name="hollow-kubelets"))
     return Plan(
         tuple(parts),
