@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from apiserver_shim.cli.control_plane.plan import PlanError, plan
+from apiserver_shim.cli.control_plane.plan import POD_RANGE, SERVICE_RANGE, PlanError, plan
 from apiserver_shim.cli.control_plane.up import up as run_up
 from apiserver_shim.components.api_client import ApiClient
 from apiserver_shim.components.dns.server import DnsServer
@@ -60,6 +60,8 @@ def main() -> None:
 @click.option("--store-port", default=2379, show_default=True, help="The first member's.")
 @click.option("--kubelet-port", default=10250, show_default=True, help="The first node's.")
 @click.option("--dns-port", default=10053, show_default=True)
+@click.option("--pod-range", default=POD_RANGE, show_default=True, help="Pods' addresses.")
+@click.option("--service-cluster-ip-range", default=SERVICE_RANGE, show_default=True)
 def up(**options: Any) -> None:
     """Store, API, scheduler, controllers, kubelets, proxy and dns on this machine, until Ctrl-C."""
     try:
