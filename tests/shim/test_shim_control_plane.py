@@ -30,7 +30,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PROGRAM = (sys.executable, "-m", "apiserver_shim.cli.control_plane.main")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-ADDRESS = "127.96.77.7"
+POD_RANGE, SERVICE_RANGE = (f"127.{first + os.getpid() % 60}" for first in (1, 65))
+"""Each test process has its own, so that two on one machine do not take each other's addresses."""
+ADDRESS = f"{SERVICE_RANGE}.77.7"
 """Of the Service: said here, so that the test need not ask for it."""
 
 
@@ -74,6 +76,8 @@ class Up:
             "store-port": str(self.store_port),
             "kubelet-port": str(self.kubelet_port),
             "dns-port": str(self.dns_port),
+            "pod-range": f"{POD_RANGE}.0.0/16",
+            "service-cluster-ip-range": f"{SERVICE_RANGE}.0.0/16",
         }
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -260,7 +264,7 @@ def test_web_example_end_to_end(plane: Up) -> None:
     url = f"https://127.0.0.1:{plane.kubelet_port}/pods"
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(url, timeout=5, context=context)
-    assert "serving on http://127.64.0." in plane.kubectl("logs", victim)
+    assert f"serving on http://{POD_RANGE}.0." in plane.kubectl("logs", victim)
     assert "serving on" in plane.kubectl("logs", victim, "--previous")
     groups = [pid_of(each) for each in plane.pods()]
     plane.kubectl("delete", "deployment,service", "web", "--wait=true")
@@ -306,6 +310,22 @@ def test_requests_are_shown_to_administrators_only(plane: Up) -> None:
     other = str(plane.data / "pki" / "kube-proxy.conf")
     with pytest.raises(AssertionError, match="Forbidden"):
         plane.kubectl("get", "--raw", "/debug/requests", "--kubeconfig", other)
+
+
+@pytest.mark.parametrize("option", ["pod-range", "service-cluster-ip-range"])
+def test_up_refuses_ranges_beyond_loopback(option: str, tmp_path: Path) -> None:
+    """Pods and services are this machine's: another range is told with its option."""
+    ended = subprocess.run(
+        [*PROGRAM, "up", "--data-dir", str(tmp_path / "d"), f"--{option}", "10.0.0.0/16"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert ended.returncode == 2
+    assert f"--{option} 10.0.0.0/16" in ended.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_up_refuses_ports_in_use(plane: Up, tmp_path: Path) -> None:

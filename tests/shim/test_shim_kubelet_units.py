@@ -23,6 +23,7 @@ from apiserver_shim.components.kubelet.environment import (
     field_of,
 )
 from apiserver_shim.components.kubelet.images import Images, UnknownImage
+from apiserver_shim.components.kubelet.node import taint_of
 from apiserver_shim.components.kubelet.pod_status import qos_class
 from apiserver_shim.components.kubelet.probes import Checked, ProbeTimes, Tally, probe
 from apiserver_shim.components.kubelet.static_pods import (
@@ -157,6 +158,15 @@ def test_quality_of_service(resources: list[dict[str, Any]], expected: str) -> N
     """Limits that are the requests guarantee; nothing at all promises nothing."""
     pod = {"spec": {"containers": [{"name": "c", "resources": each} for each in resources]}}
     assert qos_class(pod) == expected
+
+
+def test_taints_are_read_as_kubectl_writes_them() -> None:
+    """KEY=VALUE:EFFECT and KEY:EFFECT; another effect is told."""
+    assert taint_of("a.b/c=d:NoSchedule") == {"key": "a.b/c", "value": "d", "effect": "NoSchedule"}
+    assert taint_of("c:NoExecute") == {"key": "c", "effect": "NoExecute"}
+    for text in ("c", "c=d", "c:Never", ":NoExecute"):
+        with pytest.raises(ValueError, match="KEY=VALUE:EFFECT"):
+            taint_of(text)
 
 
 async def test_logs_are_kept_within_bounds_and_followed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from apiserver_shim.cli.control_plane.plan import PlanError, plan
+from apiserver_shim.cli.control_plane.plan import POD_RANGE, SERVICE_RANGE, PlanError, plan
 from apiserver_shim.cli.control_plane.up import up as run_up
 from apiserver_shim.components.api_client import ApiClient
 from apiserver_shim.components.dns.server import DnsServer
@@ -25,6 +25,7 @@ from apiserver_shim.components.kubeconfig import BadKubeconfig, client_for
 from apiserver_shim.components.kubelet.back_off import BASE_S
 from apiserver_shim.components.kubelet.callers import KubeletTls
 from apiserver_shim.components.kubelet.kubelet import PodSources
+from apiserver_shim.components.kubelet.node import taint_of
 from apiserver_shim.components.kubelet.running import KubeletOptions
 from apiserver_shim.components.kubelet.running import run as run_kubelet
 from apiserver_shim.components.kubelet.static_pods import LOOK_S
@@ -59,6 +60,8 @@ def main() -> None:
 @click.option("--store-port", default=2379, show_default=True, help="The first member's.")
 @click.option("--kubelet-port", default=10250, show_default=True, help="The first node's.")
 @click.option("--dns-port", default=10053, show_default=True)
+@click.option("--pod-range", default=POD_RANGE, show_default=True, help="Pods' addresses.")
+@click.option("--service-cluster-ip-range", default=SERVICE_RANGE, show_default=True)
 def up(**options: Any) -> None:
     """Store, API, scheduler, controllers, kubelets, proxy and dns on this machine, until Ctrl-C."""
     try:
@@ -96,6 +99,7 @@ def controller_manager(identity: str, **api: Any) -> None:
 @click.option("--manifest-every", default=LOOK_S, show_default=True, help="Seconds.")
 @click.option("--takes-pods", is_flag=True, help="POST /manifests runs pods: for trusted machines.")
 @click.option("--image", "images", multiple=True, help="NAME=COMMAND: what an image runs.")
+@click.option("--register-with-taints", default="", help="KEY=VALUE:EFFECT, ... of a new node.")
 @click.option("--back-off", default=BASE_S, show_default=True, help="Of restarts, first: seconds.")
 @click.option("--tls-cert-file", type=FILE, help="Serve HTTPS, to administrators only.")
 @click.option("--tls-private-key-file", type=FILE)
@@ -109,6 +113,10 @@ def kubelet(**options: Any) -> None:
         raise click.UsageError(
             "--tls-cert-file, --tls-private-key-file and --client-ca-file go together"
         )
+    try:
+        taints = tuple(map(taint_of, filter(None, options["register_with_taints"].split(","))))
+    except ValueError as e:
+        raise click.UsageError(str(e)) from None
     found = KubeletOptions(
         options["node"],
         options["data_dir"],
@@ -116,6 +124,7 @@ def kubelet(**options: Any) -> None:
         options["pod_cidr"],
         PodSources(options["manifests"], options["manifest_url"], options["manifest_every"]),
         options["images"],
+        taints=taints,
         back_off_base_s=options["back_off"],
         takes_pods=options["takes_pods"],
         hollow=options["hollow"],

@@ -8,13 +8,17 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 HOST = "127.0.0.1"
 PORT_MAX = 65_535
 STORE_STEP = 10
-SERVICE_RANGE = "127.96.0.0/16"
-"""On loopback, so that the proxy can listen on services' addresses."""
+POD_RANGE, SERVICE_RANGE = "127.64.0.0/16", "127.96.0.0/16"
+"""On loopback: pods are processes here, and the proxy listens on services' addresses."""
+NODE_PREFIX = 24
+PREFIX_MAX = 16
+HOLLOW_TAINT = "raftkv.dev/hollow=true:NoSchedule"
 NODES_MAX = 60
 MEMBERS_MAX = 9
 
@@ -66,12 +70,16 @@ def plan(
     store_port: int,
     kubelet_port: int,
     dns_port: int,
+    pod_range: str = POD_RANGE,
+    service_cluster_ip_range: str = SERVICE_RANGE,
 ) -> Plan:
     """Raises PlanError."""
     if not 1 <= members <= MEMBERS_MAX:
         raise PlanError(f"--members {members}: 1 to {MEMBERS_MAX}")
     if not 0 <= nodes <= NODES_MAX:
         raise PlanError(f"--nodes {nodes}: 0 to {NODES_MAX}")
+    _loopback("service-cluster-ip-range", service_cluster_ip_range)
+    networks = _loopback("pod-range", pod_range).subnets(new_prefix=NODE_PREFIX)
     ports = [store_port + STORE_STEP * i + j for i in range(members) for j in (0, 1)]
     ports += [port, dns_port, *(kubelet_port + i for i in range(nodes))]
     _check_ports(ports)
@@ -80,15 +88,27 @@ def plan(
     store = ",".join(f"http://{HOST}:{store_port + STORE_STEP * i}" for i in range(members))
     parts = [
         *_members(members, store_port, directory),
-        _apiserver(store, port, directory),
+        _apiserver(store, port, service_cluster_ip_range, directory),
         _part("scheduler", directory, "scheduler"),
         _part("controller-manager", directory, "controller-manager"),
-        *(_kubelet(number, kubelet_port, directory) for number in range(1, nodes + 1)),
+        *(
+            _kubelet(number, kubelet_port, str(next(networks)), directory)
+            for number in range(1, nodes + 1)
+        ),
         _part("proxy", directory, "kube-proxy"),
         _part("dns", directory, "kube-proxy", "--port", str(dns_port)),
     ]
     if hollow_nodes:
-        more = ("--node", "hollow", "--hollow", str(hollow_nodes), "--data-dir", str(directory))
+        more: tuple[str, ...] = (
+            "--node",
+            "hollow",
+            "--hollow",
+            str(hollow_nodes),
+            "--data-dir",
+            str(directory),
+        )
+        if nodes:  # what is to run is to run somewhere
+            more = (*more, "--register-with-taints", HOLLOW_TAINT)
         parts.append(_part("kubelet", directory, "admin", *more, name="hollow-kubelets"))
     return Plan(
         tuple(parts),
@@ -125,23 +145,35 @@ def _members(count: int, first_port: int, directory: Path) -> list[Part]:
     ]
 
 
-def _apiserver(store: str, port: int, directory: Path) -> Part:
+def _apiserver(store: str, port: int, services: str, directory: Path) -> Part:
     command = (
         *(sys.executable, "-m", "apiserver_shim.cli.apiserver"),
         *("--etcd-servers", store, "--secure-port", str(port)),
-        *("--cert-dir", str(_pki(directory)), "--service-cluster-ip-range", SERVICE_RANGE),
+        *("--cert-dir", str(_pki(directory)), "--service-cluster-ip-range", services),
     )
     return Part("apiserver", 1, command, f"https://{HOST}:{port}/readyz")
 
 
-def _kubelet(number: int, first_port: int, directory: Path) -> Part:
+def _loopback(option: str, text: str) -> IPv4Network:
+    try:
+        network = IPv4Network(text)
+    except ValueError as e:
+        raise PlanError(f"--{option} {text}: {e}") from None
+    if not network.is_loopback or network.prefixlen > PREFIX_MAX:
+        raise PlanError(
+            f"--{option} {text}: must be a part of 127.0.0.0/8 of /{PREFIX_MAX} at least"
+        )
+    return network
+
+
+def _kubelet(number: int, first_port: int, pods: str, directory: Path) -> Part:
     node, port, pki = f"node-{number}", first_port + number - 1, _pki(directory)
     return _part(
         "kubelet",
         directory,
         node,
         *("--node", node, "--port", str(port)),
-        *("--pod-cidr", f"127.64.{number - 1}.0/24"),
+        *("--pod-cidr", pods),
         *("--data-dir", str(directory / node)),
         *("--tls-cert-file", str(pki / f"{node}-serving.crt")),
         *("--tls-private-key-file", str(pki / f"{node}-serving.key")),

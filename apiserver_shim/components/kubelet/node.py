@@ -26,19 +26,31 @@ REPORT_S = 300.0
 AGAIN_S = 1.0
 VERSION = "v1.34.0+raftkv"
 PODS_MAX = 110
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """``port``: where the kubelet's HTTP server listens; 0 for none."""
+    """``port``: where the kubelet's HTTP server listens; 0 for none. ``taints``: of a node that is
+    registered for the first time."""
 
     name: str
     pod_cidr: str
     port: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    taints: tuple[Object, ...] = ()
     pods_max: int = PODS_MAX
     cpus: int = 0
     memory_kib: int = 0
+
+
+def taint_of(text: str) -> Object:
+    """KEY=VALUE:EFFECT, or KEY:EFFECT. Raises ValueError."""
+    name, found, effect = text.rpartition(":")
+    key, _, value = name.partition("=")
+    if not found or not key or effect not in EFFECTS:
+        raise ValueError(f"taint {text!r}: want KEY=VALUE:EFFECT, one of {', '.join(EFFECTS)}")
+    return {"key": key, "effect": effect} | ({"value": value} if value else {})
 
 
 class Node:
@@ -87,6 +99,8 @@ class Node:
                 "metadata": {"name": plan.name, "labels": labels},
                 "spec": {"podCIDR": plan.pod_cidr, "podCIDRs": [plan.pod_cidr]},
             }
+            if plan.taints:
+                node["spec"]["taints"] = list(plan.taints)
             node = await self._client.create(NODES, "", node)
             log.info("node %s registered", plan.name)
         else:

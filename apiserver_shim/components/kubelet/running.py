@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from apiserver_shim.components.api_client import ApiClient
+from apiserver_shim.components.api_client import ApiClient, Object
 from apiserver_shim.components.clocks import Clock
 from apiserver_shim.components.event_recorder import EventRecorder
 from apiserver_shim.components.kubelet.addresses import HOST_IP, PodAddresses
@@ -46,6 +46,7 @@ class KubeletOptions:
     sources: PodSources = field(default_factory=PodSources)
     images: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    taints: tuple[Object, ...] = ()
     back_off_base_s: float = BASE_S
     takes_pods: bool = False
     hollow: int = 0
@@ -58,7 +59,7 @@ async def run(client: ApiClient, options: KubeletOptions, clock: Clock | None = 
     if options.hollow:
         await _run_hollow(client, options, clock)
         return
-    plan = NodePlan(options.node, options.pod_cidr, options.port, options.labels)
+    plan = NodePlan(options.node, options.pod_cidr, options.port, options.labels, options.taints)
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(_machine(client, options, clock))
         kubelet = Kubelet(machine, plan, options.sources)
@@ -86,6 +87,7 @@ async def _run_hollow(client: ApiClient, options: KubeletOptions, clock: Clock) 
                 f"{options.node}-{number}",
                 str(next(networks)),
                 labels=labels,
+                taints=options.taints,
                 cpus=32,
                 memory_kib=64 * 1024 * 1024,
             )
