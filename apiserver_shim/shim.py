@@ -39,7 +39,7 @@ from apiserver_shim.store.compactor import Compactor
 from apiserver_shim.store.event_leases import EventLeases
 from apiserver_shim.store.mirror import Mirror
 from apiserver_shim.store.registry import Registry
-from raftkv.client import Client
+from raftkv.client import Client, Tls
 from raftkv.errors import RaftKVError
 
 log = logging.getLogger("apiserver_shim")
@@ -57,6 +57,7 @@ class ShimSettings:
     audit: Audit | None = None
     request_s_max: float = REQUEST_S_MAX
     kubelet_tls: ssl.SSLContext | None = None
+    store_tls: Tls | None = None
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ def make(
 ) -> tuple[Shim, Client]:
     """Without a ``door`` the one that the settings describe. The caller closes the client."""
     settings = settings or ShimSettings()
-    client = Client(endpoints)
+    client = Client(endpoints, tls=settings.store_tls)
     parts = _parts(client, settings)
     health = Health(parts)
     gate = Gate(

@@ -68,6 +68,7 @@ def _settings(options: Options, shown: Credentials | None) -> tuple[ShimSettings
         audit.write if audit else None,
         options.request_timeout,
         shown.kubelet_tls if shown else None,
+        options.store_tls,
     )
     return settings, audit
 

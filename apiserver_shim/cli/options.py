@@ -17,6 +17,7 @@ from apiserver_shim.bootstrap.objects import SERVICE_CIDR, service_address
 from apiserver_shim.http.gate import REQUEST_S_MAX
 from apiserver_shim.http.in_flight import MUTATING_MAX, READING_MAX
 from apiserver_shim.security.service_accounts import DEFAULT_ISSUER
+from raftkv.client import Tls
 
 SECURE_PORT = 6443
 MODES = ("RBAC", "Node,RBAC", "AlwaysAllow")
@@ -57,7 +58,13 @@ class Options:
 
     @property
     def endpoints(self) -> list[str]:
-        return [each.strip().removeprefix("http://") for each in self.etcd_servers.split(",")]
+        return [each.strip() for each in self.etcd_servers.split(",")]
+
+    @property
+    def store_tls(self) -> Tls | None:
+        """None where nothing is said of it: then an endpoint's scheme alone decides."""
+        files = (self.etcd_cafile, self.etcd_certfile, self.etcd_keyfile)
+        return Tls(*(str(file) if file else "" for file in files)) if any(files) else None
 
     @property
     def advertised(self) -> str:
@@ -75,10 +82,8 @@ class Options:
             )
         if (self.tls_cert_file is None) != (self.tls_private_key_file is None):
             raise click.UsageError("--tls-cert-file and --tls-private-key-file go together")
-        if self.etcd_cafile or self.etcd_certfile or self.etcd_keyfile:
-            raise click.UsageError("--etcd-cafile, --etcd-certfile, --etcd-keyfile: " + NO_TLS)
-        if "https://" in self.etcd_servers:
-            raise click.UsageError(f"--etcd-servers {self.etcd_servers}: {NO_TLS}")
+        if (self.etcd_certfile is None) != (self.etcd_keyfile is None):
+            raise click.UsageError("--etcd-certfile and --etcd-keyfile go together")
         if self.authorization_mode == "AlwaysAllow" and self.anonymous_auth:
             raise click.UsageError(
                 "--authorization-mode AlwaysAllow with anonymous users lets everybody do "
@@ -88,9 +93,6 @@ class Options:
             service_address(self.service_cluster_ip_range)
         except ValueError as e:
             raise click.UsageError(f"--service-cluster-ip-range: {e}") from None
-
-
-NO_TLS = "this shim's client of the store does not speak TLS; use http:// on a private network"
 
 
 def is_loopback(address: str) -> bool:

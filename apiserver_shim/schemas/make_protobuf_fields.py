@@ -74,7 +74,9 @@ def main() -> None:
             root = f"k8s.io/{module}@{VERSION}/{folder}/"
             proto = archive.read(f"{root}generated.proto").decode()
             source = _go_source(archive, root)
-            package = _short(re.search(r"^package ([\w.]+);", proto, re.MULTILINE)[1])  # type: ignore[index]
+            named = re.search(r"^package ([\w.]+);", proto, re.MULTILINE)
+            assert named is not None, f"{root}generated.proto names no package"
+            package = _short(named[1])
             group = _GROUP.search(source)
             if group and "/" in folder:
                 packages["/".join(filter(None, (group[1], folder.rpartition("/")[2])))] = package

@@ -287,7 +287,7 @@ async def test_static_pods_have_mirrors(
     manifest = tmp_path / "manifests" / "s.yaml"
     manifest.write_text(
         "kind: Pod\nmetadata: {name: s}\nspec: {terminationGracePeriodSeconds: 1, containers: "
-        "[{name: c, command: [sleep, '600']}]}\n"
+        "[{name: c, image: demo, command: [sleep, '600']}]}\n"
     )
     static = Pods(plane, "default")
     found = await static.until_phase(f"s-{NODE}", "Running")

@@ -106,7 +106,7 @@ def test_a_patch_in_the_older_version_loses_nothing_of_the_newer(
     assert reply.code == 200, reply
     assert reply.body["apiVersion"] == "autoscaling/v1"
     found = served_shim.get(f"{newer}/a").body
-    assert found["spec"] == {**spec, "maxReplicas": 9}
+    assert found["spec"] == {**spec, "minReplicas": 1, "maxReplicas": 9}
     assert "annotations" not in found["metadata"]
 
 

@@ -381,7 +381,8 @@ async def test_a_kubelet_reads_what_its_pods_need(guarded: GuardedShim) -> None:
 
 
 async def test_while_the_copy_is_made_anew_the_last_roles_hold(guarded: GuardedShim) -> None:
-    """Probes and version are answered, and nobody has more than before."""
+    """Probes and version are answered, and nobody has more than before: who may write is told to
+    come again, since the rules of the write need the copy; who may not is refused as ever."""
     await guarded.bind("alice", [rule("create", "configmaps")], "default")
     configmaps = "/api/v1/namespaces/default/configmaps"
     assert (
@@ -393,6 +394,6 @@ async def test_while_the_copy_is_made_anew_the_last_roles_hold(guarded: GuardedS
     assert (await guarded.call("", "GET", "/readyz")).code == 500
     assert (
         await guarded.call("alice-token", "POST", configmaps, {"metadata": {"name": "b"}})
-    ).code == 201
+    ).code == 503
     assert (await guarded.call("alice-token", "GET", configmaps)).code == 403
     assert (await guarded.call("bob-token", "GET", configmaps)).code == 403
