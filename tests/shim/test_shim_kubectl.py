@@ -44,7 +44,7 @@ def test_kubectl_does_what_it_is_told(kubectl: Kubectl, namespace: str, scene: s
 def _failure(kubectl: Kubectl, step: Step, namespace: str) -> str:
     """What was said instead of what the step wants; empty if it was that."""
     command = step.command.replace("{ns}", namespace)
-    said = kubectl.run(command, stdin=step.stdin, editor=step.editor)
+    said = kubectl.run(command, stdin=step.stdin.replace("{ns}", namespace), editor=step.editor)
     good = said.code == step.code and all(
         re.search(pattern.replace("{ns}", namespace), text, re.MULTILINE)
         for pattern, text in ((step.says, said.out), (step.complains, said.err))
