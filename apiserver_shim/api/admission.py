@@ -21,6 +21,7 @@ class Write:
     new: dict[str, Any] | None
     old: dict[str, Any] | None
     user: str
+    dry_run: bool = False
 
 
 Step = Callable[[Write], Awaitable[None]]

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from apiserver_shim.api.status import bad_request
+
 _META = b'"metadata":{'
 
 
@@ -55,10 +57,14 @@ def _with_revision(value: bytes, revision: int) -> bytes:
 
 
 def encoded(obj: dict[str, Any]) -> bytes:
-    """As the store keeps it: kind and metadata first, no resourceVersion."""
+    """As the store keeps it: kind and metadata first, no resourceVersion. Raises 400 for what is
+    nested too deep."""
     metadata = {
         k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "selfLink")
     }
     head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": metadata}
     rest = {key: value for key, value in obj.items() if key not in head}
-    return orjson.dumps(head | rest)
+    try:
+        return orjson.dumps(head | rest)
+    except orjson.JSONEncodeError as e:
+        raise bad_request(f"the object cannot be stored: {e}") from None

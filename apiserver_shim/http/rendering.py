@@ -58,7 +58,7 @@ def render_object(answer: ObjectAnswer, form: Form, include: str, now: datetime)
         return orjson.dumps(Table(answer.resource, form.version, include, now).of([answer.object]))
     if form.kind.startswith("Partial") and answer.resource is not None:
         return orjson.dumps(partial(answer.object, form.version))
-    return raw_of(answer.object)
+    return raw_of(answer.object, answer.resource)
 
 
 def render_list(answer: ListAnswer, form: Form, include: str, now: datetime) -> bytes:
@@ -75,7 +75,10 @@ def render_list(answer: ListAnswer, form: Form, include: str, now: datetime) -> 
             "metadata": metadata,
         }
     )
-    return b'%b,"items":[%b]}' % (head[:-1], b",".join(stored.raw for stored in answer.items))
+    return b'%b,"items":[%b]}' % (
+        head[:-1],
+        b",".join(raw_of(stored, answer.resource) for stored in answer.items),
+    )
 
 
 def list_metadata(answer: ListAnswer) -> dict[str, Any]:
@@ -108,8 +111,13 @@ def _shape_of(
         return lambda obj: orjson.dumps(Table(resource, form.version, include, now()).of([obj]))
     if form.kind.startswith("Partial"):
         return lambda obj: orjson.dumps(partial(obj, form.version))
-    return raw_of
+    return lambda obj: raw_of(obj, resource)
 
 
-def raw_of(obj: StoredObject | dict[str, Any]) -> bytes:
-    return obj.raw if isinstance(obj, StoredObject) else orjson.dumps(obj)
+def raw_of(obj: StoredObject | dict[str, Any], resource: Resource | None = None) -> bytes:
+    """The object's own bytes; in the version asked for, where a kind is stored in another."""
+    if not isinstance(obj, StoredObject):
+        return orjson.dumps(obj)
+    if resource is None or not resource.storage_version:
+        return obj.raw
+    return orjson.dumps({**obj.object, "apiVersion": resource.api_version})

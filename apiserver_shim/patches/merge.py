@@ -6,14 +6,18 @@ new. JSON patch is the jsonpatch library's.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import jsonpatch
 import jsonpointer
+import orjson
 
 from apiserver_shim.api.status import ApiError, bad_request
 
 OPERATIONS_MAX = 10_000
+COPIED_BYTES_MAX = 3 * 1024 * 1024
+"""What all copies of one patch may come to: each could double the object."""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -40,11 +44,29 @@ def json_patch(target: dict[str, Any], operations: Any) -> dict[str, Any]:
             "The allowed maximum operations in a JSON patch is "
             f"{OPERATIONS_MAX}, got {len(operations)}",
         )
+    found: Any = deepcopy(target)
+    copied = 0
     try:
-        found = jsonpatch.JsonPatch(operations).apply(target)
+        for each in jsonpatch.JsonPatch(operations):
+            if each["op"] == "copy":
+                value = jsonpointer.resolve_pointer(found, each["from"])
+                copied += len(orjson.dumps(value))
+            if copied > COPIED_BYTES_MAX:
+                raise ApiError(
+                    413,
+                    "RequestEntityTooLarge",
+                    f"copies of {copied} bytes in a JSON patch, the limit is {COPIED_BYTES_MAX}",
+                )
+            found = jsonpatch.JsonPatch([each]).apply(found, in_place=True)
     except jsonpatch.JsonPatchTestFailed as e:
         raise _unprocessable(f"testing value failed: {e}") from None
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as e:
+    except (
+        jsonpatch.JsonPatchException,
+        jsonpointer.JsonPointerException,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as e:
         raise _unprocessable(str(e)) from None
     if not isinstance(found, dict):
         raise _unprocessable("the patch leaves no object")

@@ -40,7 +40,11 @@ def _merge_objects(
     if directive not in (None, "merge"):
         raise bad_request(f"Unknown patch type found: {directive}")
     found = dict(target)
+    for name, value in patch.items():
+        if name == _RETAIN or name.startswith((_ORDER, _DELETE_VALUES)):
+            _check_list(name, value)
     if _RETAIN in patch:
+        _check_retained(patch)
         found = {name: value for name, value in found.items() if name in patch[_RETAIN]}
     for name, value in patch.items():
         if name in (_DIRECTIVE, _RETAIN) or name.startswith(_ORDER):
@@ -61,8 +65,24 @@ def _merge_objects(
         field = name[len(_ORDER) :]
         if name.startswith(_ORDER) and isinstance(found.get(field), list):
             below = definitions.resolved(_below(schema, field))
-            found[field] = _ordered(found[field], order, below.get("x-kubernetes-patch-merge-key"))
+            key = below.get("x-kubernetes-patch-merge-key")
+            before = target.get(field) if isinstance(target.get(field), list) else []
+            found[field] = _ordered(found[field], order, before or [], key)
     return found
+
+
+def _check_list(name: str, value: Any) -> None:
+    if not isinstance(value, list):
+        raise bad_request(f"{name}: expected a list")
+
+
+def _check_retained(patch: dict[str, Any]) -> None:
+    """What a patch sets, it keeps."""
+    for name in patch:
+        if not name.startswith("$") and patch[name] is not None and name not in patch[_RETAIN]:
+            raise bad_request(
+                f"{_RETAIN} list doesn't contain all fields present in the patch: {name}"
+            )
 
 
 def _below(schema: Schema, name: str) -> Schema:
@@ -96,12 +116,16 @@ def _merge_lists(
     target: list[Any], patch: list[Any], key: str, items: Schema, definitions: Definitions
 ) -> list[Any]:
     if any(isinstance(each, dict) and each.get(_DIRECTIVE) == "replace" for each in patch):
-        return [each for each in patch if _DIRECTIVE not in each]
+        return [each for each in patch if not (isinstance(each, dict) and _DIRECTIVE in each)]
     found = list(target)
     for change in patch:
         if not isinstance(change, dict) or key not in change:
             raise bad_request(f"map: {change} does not contain declared merge key: {key}")
-        places = [i for i, each in enumerate(found) if each.get(key) == change[key]]
+        places = [
+            i
+            for i, each in enumerate(found)
+            if isinstance(each, dict) and each.get(key) == change[key]
+        ]
         old = found[places[0]] if places else {}
         merged = _merge_objects(old, change, items, definitions)
         if merged is None:
@@ -113,17 +137,21 @@ def _merge_lists(
     return found
 
 
-def _ordered(found: list[Any], order: list[Any], key: str | None) -> list[Any]:
-    """Those named come in the order named; the others keep their place behind their neighbour."""
-    wanted = [each[key] if key else each for each in order]
-    named = [each for each in found if (each.get(key) if key else each) in wanted]
-    named.sort(key=lambda each: wanted.index(each[key] if key else each))
-    rank = {id(each): place for place, each in enumerate(named)}
-    result, last = list(named), -1
-    for each in found:
-        if id(each) in rank:
-            last = result.index(each)
-        else:
-            last += 1
-            result.insert(last, each)
-    return result
+def _ordered(found: list[Any], order: list[Any], before: list[Any], key: str | None) -> list[Any]:
+    """Those named come in the order named. The others keep their own order, and one of them goes
+    before one that is named if it stood before it."""
+
+    def identity(each: Any) -> Any:
+        return each.get(key) if key and isinstance(each, dict) else each
+
+    wanted = [identity(each) for each in order]
+    stood = [identity(each) for each in before]
+    named = [each for each in found if identity(each) in wanted]
+    named.sort(key=lambda each: wanted.index(identity(each)))
+    others = [each for each in found if identity(each) not in wanted]
+    result = []
+    while named and others:
+        one, other = identity(named[0]), identity(others[0])
+        first = one in stood and other in stood and stood.index(other) < stood.index(one)
+        result.append((others if first else named).pop(0))
+    return [*result, *named, *others]

@@ -31,8 +31,10 @@ class Resource:
     """``store_path``: where under /registry, if it is not the plural. ``subresources``: those
     served. ``spec_generation``: metadata.generation counts changes of all but metadata and
     status. ``field_selectors``: paths beyond metadata.name and metadata.namespace.
-    ``create_on_update``: a PUT of what is not there makes it. ``stored_as``: the apiVersion in
-    which the store has the objects, where that is another: `resources.versions` converts."""
+    ``create_on_update``: a PUT of what is not there makes it. ``storage_version``: in which a
+    custom kind of several versions is stored. ``stored_as``: the apiVersion in which the store has
+    the objects of a built-in kind, where that is another: `resources.versions` converts.
+    ``scale_paths``: where a custom kind has its wanted replicas, its replicas and its selector."""
 
     group: str
     version: str
@@ -49,6 +51,10 @@ class Resource:
     create_on_update: bool = False
     columns: tuple[Column, ...] = ()
     is_custom: bool = False
+    singular_name: str = ""
+    list_name: str = ""
+    storage_version: str = ""
+    scale_paths: tuple[str, str, str] = ("", "", "")
     stored_as: str = ""
 
     @property
@@ -56,12 +62,17 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def stored_api_version(self) -> str:
+        """As its objects in the store have it."""
+        return f"{self.group}/{self.storage_version}" if self.storage_version else self.api_version
+
+    @property
     def list_kind(self) -> str:
-        return f"{self.kind}List"
+        return self.list_name or f"{self.kind}List"
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return self.singular_name or self.kind.lower()
 
     @property
     def qualified(self) -> str:

@@ -81,7 +81,8 @@ class Definitions:
         if ref is None:
             return schema
         target = self.all[ref[len(REF) :]]
-        return {**target, **{k: v for k, v in schema.items() if k.startswith("x-kubernetes-")}}
+        here = {k: v for k, v in schema.items() if k.startswith("x-kubernetes-")}
+        return {**target, **here} if here else target
 
 
 def _swagger(node: Any) -> Any:

@@ -94,6 +94,9 @@ class Collection:
             self._sorted = None
             self._tell(Change(revision, old, None))
 
+    def get(self, key: str) -> StoredObject | None:
+        return self._objects.get(key)
+
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Those whose key starts with ``prefix``, in order of keys."""
         if self._sorted is None:

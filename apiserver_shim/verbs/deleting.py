@@ -16,6 +16,7 @@ from apiserver_shim.api.metadata import timestamp
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.status import bad_request, conflict, modified, not_found
 from apiserver_shim.api.stored import StoredObject, encoded
+from apiserver_shim.custom.resources import CLEANUP
 from apiserver_shim.parts import Parts
 from apiserver_shim.verbs.decoding import decode
 from apiserver_shim.verbs.reading import list_objects
@@ -114,7 +115,9 @@ async def delete_object(
         _check_preconditions(target, current, options)
         new = current.copy()
         _mark(parts, target, new, options)
-        await parts.admission.admit(Write(target, None, current.copy(), request.user))
+        await parts.admission.admit(
+            Write(target, None, current.copy(), request.user, is_dry_run(request))
+        )
         waits = _waits(new)
         if options.dry_run:
             return StoredObject(key, encoded(new), current.revision), not waits
@@ -156,6 +159,8 @@ def _mark(parts: Parts, target: Target, obj: dict[str, Any], options: DeleteOpti
         metadata.pop("finalizers", None)
         if finalizers:
             metadata["finalizers"] = finalizers
+    if target.resource.kind == "CustomResourceDefinition" and "deletionTimestamp" not in metadata:
+        metadata["finalizers"] = [*metadata.get("finalizers", ()), CLEANUP]
     grace_s = _grace_s(target, obj, options)
     before = metadata.get("deletionGracePeriodSeconds")
     if "deletionTimestamp" not in metadata or (before is not None and grace_s < before):

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from apiserver_shim.api.answer import ObjectAnswer
 from apiserver_shim.api.metadata import metadata_of, revision_of
 from apiserver_shim.api.request import ApiRequest, Target
-from apiserver_shim.api.status import bad_request, conflict, not_found, unsupported_media_type
+from apiserver_shim.api.status import (
+    bad_request,
+    conflict,
+    not_found,
+    too_large,
+    unsupported_media_type,
+)
 from apiserver_shim.parts import Parts
 from apiserver_shim.patches.merge import json_patch, merge_patch
 from apiserver_shim.patches.strategic import strategic_merge
-from apiserver_shim.verbs.decoding import BODY_BYTES_MAX, check_kind, check_schema
+from apiserver_shim.verbs.applying import apply_patch
+from apiserver_shim.verbs.decoding import BODY_BYTES_MAX, check_kind, check_schema, parsed
+from apiserver_shim.verbs.write_options import PATCH, check_options
 from apiserver_shim.verbs.writing import change_object
 
 JSON_PATCH = "application/json-patch+json"
@@ -29,20 +35,22 @@ async def patch(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnsw
     """Raises 415 for other media types, and for a strategic patch of a custom kind."""
     resource = target.resource
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
-    offered = [JSON_PATCH, MERGE_PATCH] + ([] if resource.is_custom else [STRATEGIC_PATCH])
+    offered = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH]
+    if not resource.is_custom:
+        offered.append(STRATEGIC_PATCH)
     if media_type not in offered:
         raise unsupported_media_type(", ".join(offered))
     if len(request.body) > BODY_BYTES_MAX:
-        raise bad_request(f"a patch of {len(request.body)} bytes, the limit is {BODY_BYTES_MAX}")
-    try:
-        wanted = orjson.loads(request.body)
-    except orjson.JSONDecodeError as e:
-        raise bad_request(f"error decoding patch: {e}") from None
+        raise too_large(BODY_BYTES_MAX)
+    check_options(request, PATCH, is_apply=media_type == APPLY_PATCH)
+    if media_type == APPLY_PATCH:
+        return await apply_patch(parts, request, target)
+    wanted = parsed(request.body, "error decoding patch")
     warnings: list[str] = []
 
     async def change(old: dict[str, Any]) -> dict[str, Any]:
         new = _patched(parts, target, old, wanted, media_type)
-        _check_identity(target, new, old)
+        check_identity(target, new, old)
         check_kind(new, resource)
         warnings[:] = check_schema(parts, request, resource, new)
         if target.subresource == "status":
@@ -71,7 +79,7 @@ def _patched(
     return strategic_merge(old, wanted, schema, parts.definitions)
 
 
-def _check_identity(target: Target, new: dict[str, Any], old: dict[str, Any]) -> None:
+def check_identity(target: Target, new: dict[str, Any], old: dict[str, Any]) -> None:
     """A patch that names a version is of that version; it cannot rename."""
     before, after = old["metadata"], metadata_of(new)
     if revision_of(new) != int(before["resourceVersion"]):

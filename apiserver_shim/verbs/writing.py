@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
+
 from apiserver_shim.api.admission import Write
 from apiserver_shim.api.answer import ObjectAnswer
 from apiserver_shim.api.metadata import (
@@ -18,6 +20,7 @@ from apiserver_shim.api.metadata import (
     metadata_of,
     place,
     revision_of,
+    timestamp,
 )
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.status import (
@@ -28,8 +31,12 @@ from apiserver_shim.api.status import (
     not_found,
 )
 from apiserver_shim.api.stored import StoredObject, encoded
+from apiserver_shim.kinds.defaulting import fill_in
 from apiserver_shim.parts import Parts
+from apiserver_shim.patches.field_set import Shapes
+from apiserver_shim.patches.managed_fields import manager_of, track_update
 from apiserver_shim.verbs.decoding import check_kind, check_schema, decode
+from apiserver_shim.verbs.write_options import CREATE, UPDATE, check_options
 
 UPDATE_TRIES_MAX = 20
 """Rounds of an update that does not say which version it has seen, against other writers."""
@@ -39,29 +46,39 @@ Change = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 async def create(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnswer:
+    check_options(request, CREATE)
     obj = decode(request)
     return await create_object(parts, request, target, obj)
 
 
 async def create_object(
-    parts: Parts, request: ApiRequest, target: Target, obj: dict[str, Any]
+    parts: Parts,
+    request: ApiRequest,
+    target: Target,
+    obj: dict[str, Any],
+    *,
+    applied: bool = False,
 ) -> ObjectAnswer:
-    """``obj`` is the caller's own and is filled in."""
+    """``obj`` is the caller's own and is filled in. ``applied``: its managedFields are right."""
     resource = target.resource
     check_kind(obj, resource)
     begin(obj, resource, target.namespace, parts.now(), parts.random)
     if "status" in resource.subresources:
         obj.pop("status", None)
     warnings = check_schema(parts, request, resource, obj)
-    await parts.admission.admit(Write(target, obj, None, request.user))
+    fill_in(resource, obj, None)
+    dry_run = is_dry_run(request)
+    await parts.admission.admit(Write(target, obj, None, request.user, dry_run))
+    if not applied:
+        _note_owner(parts, request, target, None, obj)
     name = obj["metadata"]["name"]
-    if is_dry_run(request):
+    if dry_run:
         key = resource.key(target.namespace, name)
         if await parts.registry.get(key) is not None:
             raise already_exists(resource, name)
         return ObjectAnswer(201, obj, resource, warnings)
     lease = await parts.event_leases.lease() if resource.kind == "Event" else 0
-    value = encoded(obj)
+    value = encoded({**obj, "apiVersion": resource.stored_api_version})
     written = await parts.registry.create(resource.key(target.namespace, name), value, lease=lease)
     if not written.done or written.now is None:
         raise already_exists(resource, name)
@@ -71,6 +88,7 @@ async def create_object(
 async def update(parts: Parts, request: ApiRequest, target: Target) -> ObjectAnswer:
     """PUT of an object, or of its status alone."""
     resource = target.resource
+    check_options(request, UPDATE)
     obj = decode(request)
     check_kind(obj, resource)
     metadata = metadata_of(obj)
@@ -105,11 +123,17 @@ async def update(parts: Parts, request: ApiRequest, target: Target) -> ObjectAns
 
 
 async def change_object(
-    parts: Parts, request: ApiRequest, target: Target, change: Change, seen: int = 0
+    parts: Parts,
+    request: ApiRequest,
+    target: Target,
+    change: Change,
+    seen: int = 0,
+    *,
+    applied: bool = False,
 ) -> StoredObject:
     """Apply ``change`` to what is stored, and again to what is stored then, for as long as others
-    come between, unless ``seen`` names the one version to be changed. Raises LookupError when
-    nothing is there."""
+    come between, unless ``seen`` names the one version to be changed. ``applied``: the change
+    notes itself in managedFields. Raises LookupError when nothing is there."""
     resource = target.resource
     key = resource.key(target.namespace, target.name)
     current = await parts.registry.get(key)
@@ -118,9 +142,9 @@ async def change_object(
             raise LookupError(key)
         if seen and current.revision != seen:
             raise modified(resource, target.name)
-        new = await _changed(parts, request, target, change, current)
-        value = encoded(new)
-        if StoredObject(key, value, current.revision).raw == current.raw:
+        new = await _changed(parts, request, target, change, current, applied=applied)
+        value = encoded({**new, "apiVersion": resource.stored_api_version})
+        if orjson.loads(value) == orjson.loads(encoded(current.object)):
             return current  # nothing changed, nothing is written
         if is_dry_run(request):
             return StoredObject(key, value, current.revision)
@@ -137,20 +161,51 @@ async def change_object(
 
 
 async def _changed(
-    parts: Parts, request: ApiRequest, target: Target, change: Change, current: StoredObject
+    parts: Parts,
+    request: ApiRequest,
+    target: Target,
+    change: Change,
+    current: StoredObject,
+    *,
+    applied: bool,
 ) -> dict[str, Any]:
     """The object as it shall be stored: what the client may not change is as before."""
-    old = current.copy()
-    new = await change(current.copy())
+    as_asked = {"apiVersion": target.resource.api_version}
+    old = current.copy() | as_asked
+    new = await change(current.copy() | as_asked)
     carry_over(new, old)
     if target.subresource != "status" and "status" in target.resource.subresources:
         new.pop("status", None)
         if "status" in old:
             new["status"] = old["status"]
-    await parts.admission.admit(Write(target, new, old, request.user))
+    fill_in(target.resource, new, old)
+    await parts.admission.admit(Write(target, new, old, request.user, is_dry_run(request)))
     if "generation" in old["metadata"] and differs_but_for_metadata(new, old):
         new["metadata"]["generation"] = old["metadata"]["generation"] + 1
+    if not applied:
+        _note_owner(parts, request, target, old, new)
     return new
+
+
+def _note_owner(
+    parts: Parts,
+    request: ApiRequest,
+    target: Target,
+    old: dict[str, Any] | None,
+    new: dict[str, Any],
+) -> None:
+    """Who wrote this, in managedFields."""
+    name = request.query.get("fieldManager", "")
+    track_update(
+        old,
+        new,
+        parts.definitions.of(target.resource) or {},
+        Shapes(parts.definitions),
+        resource=target.resource,
+        subresource=target.subresource,
+        manager=manager_of(name, request.headers.get("user-agent", "")),
+        now=timestamp(parts.now()),
+    )
 
 
 def is_dry_run(request: ApiRequest) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 
 from apiserver_shim.resources.resource import Column, Resource
 from apiserver_shim.resources.versions import to_stored
-from apiserver_shim.views.cells import Object, look
+from apiserver_shim.views.cells import Object
 from apiserver_shim.views.cluster_rows import CLUSTER_ROWS
 from apiserver_shim.views.durations import since
+from apiserver_shim.views.json_path import found_at
 from apiserver_shim.views.row import Row
 from apiserver_shim.views.workload_rows import WORKLOAD_ROWS
 
@@ -37,7 +38,8 @@ def _of_stored_form(row: Row, resource: Resource) -> Row:
 
 
 def _cell(obj: Object, column: Column, now: datetime) -> Any:
-    value = look(obj, column.path.strip("."))
+    found = found_at(obj, column.path)
+    value = found[0] if found else None
     if column.type == "date":
         return since(value, now)
     if isinstance(value, list | dict):

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from apiserver_shim.security.door import OpenDoor
-from apiserver_shim.shim import make
+from apiserver_shim.shim import Shim, make
 from tests.e2e.member_process import reserve_ports
 from tests.e2e.waiting import wait_until
 
@@ -44,14 +44,16 @@ class Reply:
 
 
 class ServedShim:
-    """A context manager. ``address`` is host:port."""
+    """A context manager. ``address`` is host:port; ``settings`` are those of ``shim.make``."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, **settings: str) -> None:
         self._endpoint = endpoint
+        self._settings = settings
         self._port = reserve_ports(1)[0]
         self.address = f"127.0.0.1:{self._port}"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._shim: Shim | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
@@ -70,11 +72,12 @@ class ServedShim:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        shim, client = make([self._endpoint], OpenDoor(), self.address)
+        shim, client = make([self._endpoint], OpenDoor(), self.address, **self._settings)
+        self._shim = shim
         async with client:
             running = asyncio.create_task(shim.run())
             await shim.bootstrap()
-            runner = web.AppRunner(shim.server.app, access_log=None, handler_cancellation=True)
+            runner = web.AppRunner(shim.server.app, access_log=None, shutdown_timeout=1)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
             self._ready.set()
@@ -82,6 +85,13 @@ class ServedShim:
             await runner.cleanup()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    def recount_quotas(self) -> None:
+        """Now, and not when its time has come."""
+        assert self._loop is not None, "never started"
+        assert self._shim is not None, "never started"
+        counting = asyncio.run_coroutine_threadsafe(self._shim.quotas.recount(), self._loop)
+        counting.result(30)
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(self.address, timeout=10)

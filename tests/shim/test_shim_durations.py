@@ -36,12 +36,12 @@ DAY = 86400
     ],
 )
 def test_two_units_while_the_first_is_small(seconds: int, words: str) -> None:
-    """As kubectl prints ages, at the edges where the form changes."""
+    """From seconds to years, as kubectl rounds them."""
     assert human(seconds) == words
 
 
 def test_what_is_no_time_has_no_age() -> None:
-    """None and other words are unknown; a time has its distance from now."""
+    """Missing or unreadable is unknown; a time is counted from now."""
     assert since(None, datetime(2026, 1, 1, tzinfo=UTC)) == UNKNOWN
     assert since("yesterday", datetime(2026, 1, 1, tzinfo=UTC)) == UNKNOWN
     assert since("2025-12-31T23:59:30Z", datetime(2026, 1, 1, tzinfo=UTC)) == "30s"

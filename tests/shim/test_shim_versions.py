@@ -101,7 +101,7 @@ def test_a_patch_in_the_older_version_loses_nothing_of_the_newer(
     """What autoscaling/v1 has no field for survives each kind of patch."""
     newer = elsewhere(namespace, "autoscaling/v2", "horizontalpodautoscalers")
     older = elsewhere(namespace, "autoscaling/v1", "horizontalpodautoscalers")
-    spec = {"scaleTargetRef": TARGET, "maxReplicas": 3, "metrics": [CPU, MEMORY]}
+    spec = {"scaleTargetRef": TARGET, "minReplicas": 1, "maxReplicas": 3, "metrics": [CPU, MEMORY]}
     assert served_shim.create(newer, {"metadata": {"name": "a"}, "spec": spec}).code == 201
     seen = served_shim.get(f"{older}/a").body
     assert seen["spec"]["targetCPUUtilizationPercentage"] == 70

@@ -1,0 +1,1 @@
+"""The steps between a decoded write and the store, a file each."""

@@ -1,0 +1,1 @@
+"""Custom resource definitions: what they must be, and how they become resources."""

@@ -1,0 +1,1 @@
+"""What particular built-in kinds ask for, a file per group: defaults and rules."""
