@@ -227,4 +227,93 @@ DELETE = (
     Step("delete pod p --force --grace-period=0", 'pod "p" force deleted', complains="(?i)warning"),
     Step("delete svc,cm --all", 'service "site" deleted'),
 )
-SCENES = {"create": CREATE, "read": READ, "change": CHANGE, "delete": DELETE}
+WIDGETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.{ns}.example.com}
+spec:
+  group: "{ns}.example.com"
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, shortNames: [wd]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}}
+    additionalPrinterColumns:
+    - {name: Size, type: integer, jsonPath: .spec.size}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            required: [size]
+            properties: {size: {type: integer, minimum: 1, description: How big it is.}}
+"""
+WIDGET = """
+apiVersion: "{ns}.example.com/v1"
+kind: Widget
+metadata: {name: w}
+spec: {size: 3}
+"""
+APPLY = "apply -f - --server-side --field-manager="
+
+SERVER_SIDE_APPLY = (
+    Step(f"{APPLY}one", "configmap/applied serverside-applied", stdin=CONFIG),
+    Step(
+        f"{APPLY}two",
+        code=1,
+        complains='conflict.+"one".+\\.data\\.colour',
+        stdin=CONFIG.replace("red", "blue"),
+    ),
+    Step(
+        f"{APPLY}two --force-conflicts",
+        "serverside-applied",
+        stdin=CONFIG.replace("red", "blue"),
+    ),
+    Step("get cm applied -o jsonpath={.data.colour}", "^blue$"),
+    Step(
+        "get cm applied -o jsonpath={.metadata.managedFields[*].manager} --show-managed-fields",
+        "two",
+        only="new",
+    ),
+    Step(
+        "diff -f - --server-side --field-manager=two --force-conflicts",
+        r"\+  colour: green",
+        code=1,
+        stdin=CONFIG.replace("red", "green"),
+    ),
+)
+CUSTOM_KINDS = (
+    Step("apply -f -", "customresourcedefinition.+created", stdin=WIDGETS),
+    Step(
+        "wait crd/widgets.{ns}.example.com --for=condition=Established --timeout=20s",
+        "condition met",
+    ),
+    Step("create -f -", "widget.+/w created", stdin=WIDGET),
+    Step("get wd", r"NAME +SIZE\nw +3"),
+    Step("get widget w -o jsonpath={.spec.size}", "^3$"),
+    Step("explain widget.spec", "How big it is"),
+    Step(
+        'patch widget w --type=merge -p \'{"spec":{"size":0}}\'',
+        code=1,
+        complains="spec.size.+greater than or equal to 1",
+    ),
+    Step(
+        'patch widget w -p \'{"spec":{"size":4}}\'',
+        code=1,
+        complains="(?i)not supported|unsupported",
+    ),
+    Step("delete widget w", "deleted"),
+    Step("delete crd widgets.{ns}.example.com", "deleted"),
+    Step("get wd", code=1, complains="doesn't have a resource type|not find"),
+)
+SCENES = {
+    "create": CREATE,
+    "read": READ,
+    "change": CHANGE,
+    "delete": DELETE,
+    "server-side apply": SERVER_SIDE_APPLY,
+    "custom kinds": CUSTOM_KINDS,
+}

@@ -1,10 +1,10 @@
 """More of what is typed at kubectl: steps that need parts of the server besides the objects: who
-asks (access), controllers, a node (kubelet), server-side apply, custom kinds. `needs` names them;
+asks (access), controllers, scale and eviction (subresources), a node (kubelet). `needs` names them;
 a scene joins SCENES where a test starts its parts."""
 
 from __future__ import annotations
 
-from tests.shim.kubectl_script import CONFIG, WEB
+from tests.shim.kubectl_script import WEB
 from tests.shim.kubectl_step import Step
 
 NODE = """
@@ -13,95 +13,6 @@ kind: Node
 metadata: {name: "{ns}-node"}
 status: {conditions: [{type: Ready, status: "True"}]}
 """
-WIDGETS = """
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: widgets.{ns}.example.com}
-spec:
-  group: "{ns}.example.com"
-  scope: Namespaced
-  names: {plural: widgets, singular: widget, kind: Widget, shortNames: [wd]}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    subresources: {status: {}}
-    additionalPrinterColumns:
-    - {name: Size, type: integer, jsonPath: .spec.size}
-    schema:
-      openAPIV3Schema:
-        type: object
-        properties:
-          spec:
-            type: object
-            required: [size]
-            properties: {size: {type: integer, minimum: 1, description: How big it is.}}
-"""
-WIDGET = """
-apiVersion: "{ns}.example.com/v1"
-kind: Widget
-metadata: {name: w}
-spec: {size: 3}
-"""
-APPLY = "apply -f - --server-side --field-manager="
-
-SERVER_SIDE_APPLY = (
-    Step(f"{APPLY}one", "configmap/applied serverside-applied", stdin=CONFIG, needs="apply"),
-    Step(
-        f"{APPLY}two",
-        code=1,
-        complains='conflict.+"one".+\\.data\\.colour',
-        stdin=CONFIG.replace("red", "blue"),
-        needs="apply",
-    ),
-    Step(
-        f"{APPLY}two --force-conflicts",
-        "serverside-applied",
-        stdin=CONFIG.replace("red", "blue"),
-        needs="apply",
-    ),
-    Step("get cm applied -o jsonpath={.data.colour}", "^blue$", needs="apply"),
-    Step(
-        "get cm applied -o jsonpath={.metadata.managedFields[*].manager} --show-managed-fields",
-        "two",
-        only="new",
-        needs="apply",
-    ),
-    Step(
-        "diff -f - --server-side --field-manager=two --force-conflicts",
-        r"\+  colour: green",
-        code=1,
-        stdin=CONFIG.replace("red", "green"),
-        needs="apply",
-    ),
-)
-CUSTOM_KINDS = (
-    Step("apply -f -", "customresourcedefinition.+created", stdin=WIDGETS, needs="custom kinds"),
-    Step(
-        "wait crd/widgets.{ns}.example.com --for=condition=Established --timeout=20s",
-        "condition met",
-        needs="custom kinds",
-    ),
-    Step("create -f -", "widget.+/w created", stdin=WIDGET, needs="custom kinds"),
-    Step("get wd", r"NAME +SIZE\nw +3", needs="custom kinds"),
-    Step("get widget w -o jsonpath={.spec.size}", "^3$", needs="custom kinds"),
-    Step("explain widget.spec", "How big it is", needs="custom kinds"),
-    Step(
-        'patch widget w --type=merge -p \'{"spec":{"size":0}}\'',
-        code=1,
-        complains="spec.size.+greater than or equal to 1",
-        needs="custom kinds",
-    ),
-    Step(
-        'patch widget w -p \'{"spec":{"size":4}}\'',
-        code=1,
-        complains="(?i)not supported|unsupported",
-        needs="custom kinds",
-    ),
-    Step("delete widget w", "deleted", needs="custom kinds"),
-    Step("delete crd widgets.{ns}.example.com", "deleted", needs="custom kinds"),
-    Step("get wd", code=1, complains="doesn't have a resource type|not find", needs="custom kinds"),
-)
 WORKLOADS = (
     Step("apply -f -", "deployment.apps/site created", stdin=WEB, needs="kubelet"),
     Step("rollout status deploy/site --timeout=60s", "successfully rolled out", needs="kubelet"),
@@ -165,8 +76,6 @@ REFUSED = (
     Step("attach nothing", code=1, complains="not found", needs="kubelet"),
 )
 SCENES_WITH_PARTS = {
-    "server-side apply": SERVER_SIDE_APPLY,
-    "custom kinds": CUSTOM_KINDS,
     "workloads": WORKLOADS,
     "nodes": NODES,
     "access": ACCESS,
