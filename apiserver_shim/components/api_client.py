@@ -17,6 +17,10 @@ import orjson
 
 Object = dict[str, Any]
 
+JSON = "application/json"
+METADATA = "application/json;as={kind};g=meta.k8s.io;v=v1"
+"""The form of objects without spec and status, for who needs only who owns whom."""
+
 WATCH_LINE_BYTES_MAX = 8 * 1024 * 1024
 CONNECT_S_MAX = 10.0
 REQUEST_S_MAX = 30.0
@@ -92,9 +96,16 @@ class ApiClient:
                 return None
             raise
 
-    async def list(self, kind: Kind, namespace: str = "", **query: str) -> Object:
-        """The list object: items, and the resourceVersion to watch from."""
-        return await self._call("GET", kind.path(namespace), query=query)
+    async def list(
+        self, kind: Kind, namespace: str = "", *, form: str = "", **query: str
+    ) -> Object:
+        """The list object: items, and the resourceVersion to watch from. ``form``: see METADATA."""
+        accept = form.format(kind="PartialObjectMetadataList") if form else JSON
+        return await self._call("GET", kind.path(namespace), query=query, accept=accept)
+
+    async def read(self, path: str) -> Object:
+        """What is no object: discovery, say."""
+        return await self._call("GET", path)
 
     async def create(
         self, kind: Kind, namespace: str, obj: Object, name: str = "", subresource: str = ""
@@ -128,7 +139,7 @@ class ApiClient:
             raise
 
     async def watch(
-        self, kind: Kind, namespace: str, revision: str, **query: str
+        self, kind: Kind, namespace: str, revision: str, *, form: str = "", **query: str
     ) -> AsyncIterator[tuple[str, Object]]:
         """Events after ``revision``, until the server ends it. Raises ApiFailure for an ERROR."""
         asked = {
@@ -141,7 +152,8 @@ class ApiClient:
             total=None, sock_connect=CONNECT_S_MAX, sock_read=WATCH_SILENCE_S_MAX
         )
         url = self._server + kind.path(namespace)
-        async with self._open.get(url, params=asked, timeout=timeout) as reply:
+        headers = {"Accept": form.format(kind="PartialObjectMetadata") if form else JSON}
+        async with self._open.get(url, params=asked, timeout=timeout, headers=headers) as reply:
             if reply.status != 200:
                 raise _failure(reply.status, await reply.read())
             async for line in reply.content:
@@ -157,7 +169,8 @@ class ApiClient:
         body: Object | None = None,
         *,
         query: Mapping[str, str] | None = None,
-        content: str = "application/json",
+        content: str = JSON,
+        accept: str = JSON,
     ) -> Object:
         timeout = aiohttp.ClientTimeout(total=REQUEST_S_MAX, sock_connect=CONNECT_S_MAX)
         async with self._open.request(
@@ -165,7 +178,7 @@ class ApiClient:
             self._server + path,
             params=dict(query or {}),
             data=None if body is None else orjson.dumps(body),
-            headers={"Content-Type": content},
+            headers={"Content-Type": content, "Accept": accept},
             timeout=timeout,
         ) as reply:
             raw = await reply.read()

@@ -15,6 +15,7 @@ from apiserver_shim.components.api_client import UNREACHABLE, ApiClient, ApiFail
 log = logging.getLogger("apiserver_shim.informer")
 
 AGAIN_S_MIN, AGAIN_S_MAX = 0.2, 5.0
+REACH_S_MAX = 10.0
 
 Changed = Callable[[Object | None, Object | None], None]
 """The object before and after; None where it was not or is no more."""
@@ -30,6 +31,7 @@ class Informer:
         namespace: str = "",
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        form: str = "",
         **query: str,
     ) -> None:
         self._client = client
@@ -37,7 +39,13 @@ class Informer:
         self._namespace = namespace
         self._query = query
         self._pause = pause
+        self._form = form
+        self._moved = asyncio.Condition()
+        self.revision = 0
+        """The newest resourceVersion that the copy has seen: they grow with time."""
         self._objects: dict[tuple[str, str], Object] = {}
+        self._names: dict[str, dict[str, None]] = {}
+        """Those of each namespace."""
         self._listeners: list[Changed] = []
         self.synced = asyncio.Event()
         """Set once the first list is in the copy."""
@@ -53,7 +61,14 @@ class Informer:
         return iter(list(self._objects.values()))
 
     def of(self, namespace: str) -> Iterator[Object]:
-        return (each for each in self if each["metadata"].get("namespace", "") == namespace)
+        return iter([self._objects[(namespace, name)] for name in self._names.get(namespace, ())])
+
+    async def reach(self, revision: int, seconds: float = REACH_S_MAX) -> None:
+        """Until the copy shows what was written at ``revision``. Raises TimeoutError."""
+        if self.revision >= revision:
+            return
+        async with asyncio.timeout(seconds), self._moved:
+            await self._moved.wait_for(lambda: self.revision >= revision)
 
     async def run(self) -> None:
         """List, watch, and again, for ever."""
@@ -72,7 +87,7 @@ class Informer:
             pause = min(pause * 2, AGAIN_S_MAX)
 
     async def _list(self) -> str:
-        found = await self._client.list(self._kind, self._namespace, **self._query)
+        found = await self._client.list(self._kind, self._namespace, form=self._form, **self._query)
         now = {_key(each): each for each in found["items"]}
         for key in list(self._objects.keys() - now.keys()):
             self._set(key, None)
@@ -82,22 +97,32 @@ class Informer:
                 self._set(key, each)
         self.synced.set()
         revision: str = found["metadata"]["resourceVersion"]
+        await self._note(revision)
         return revision
 
     async def _watch(self, revision: str) -> None:
         """Until it cannot go on; a stream that merely ended is taken up where it was."""
         while True:
             async for event, each in self._client.watch(
-                self._kind, self._namespace, revision, **self._query
+                self._kind, self._namespace, revision, form=self._form, **self._query
             ):
                 revision = _version(each)
                 if event != "BOOKMARK":
                     self._set(_key(each), None if event == "DELETED" else each)
+                await self._note(revision)
+
+    async def _note(self, revision: str) -> None:
+        self.revision = max(self.revision, int(revision))
+        async with self._moved:
+            self._moved.notify_all()
 
     def _set(self, key: tuple[str, str], new: Object | None) -> None:
         old = self._objects.pop(key, None)
         if new is not None:
             self._objects[key] = new
+            self._names.setdefault(key[0], {})[key[1]] = None
+        elif old is not None:
+            del self._names[key[0]][key[1]]
         for changed in self._listeners:
             changed(old, new)
 

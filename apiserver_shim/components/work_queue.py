@@ -29,6 +29,7 @@ class WorkQueue:
         self._reconcile = reconcile
         self._waiting: dict[Name, None] = {}
         self._failures: dict[Name, int] = {}
+        self._timers: dict[Name, asyncio.TimerHandle] = {}
         self._woken = asyncio.Event()
 
     def add(self, namespace: str, name: str) -> None:
@@ -36,7 +37,18 @@ class WorkQueue:
         self._woken.set()
 
     def add_later(self, namespace: str, name: str, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self.add, namespace, name)
+        """One timer per name: who is looked at earlier says anew when to look again."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get((namespace, name))
+        if timer is not None:
+            if timer.when() <= loop.time() + seconds:
+                return
+            timer.cancel()
+        self._timers[(namespace, name)] = loop.call_later(seconds, self._due, namespace, name)
+
+    def _due(self, namespace: str, name: str) -> None:
+        del self._timers[(namespace, name)]
+        self.add(namespace, name)
 
     async def run(self) -> None:
         while True:
@@ -51,17 +63,16 @@ class WorkQueue:
         try:
             await self._reconcile(*name)
         except (ApiFailure, *UNREACHABLE) as e:
-            failures = self._failures[name] = self._failures.get(name, 0) + 1
-            pause = min(AGAIN_S_MIN * 2 ** (failures - 1), AGAIN_S_MAX)
             conflict = isinstance(e, ApiFailure) and e.code == 409
-            log.log(
-                logging.DEBUG if conflict else logging.WARNING,
-                "%s %s/%s: %s; again in %.2f s",
-                self._title,
-                *name,
-                e,
-                pause,
-            )
-            self.add_later(*name, pause)
+            level = logging.DEBUG if conflict else logging.WARNING
+            log.log(level, "%s %s/%s: %s", self._title, *name, e or type(e).__name__)
+            self._again(name)
+        except Exception:  # a defect of ours, or an object that nobody foresaw: told in full
+            log.exception("%s %s/%s", self._title, *name)
+            self._again(name)
         else:
             self._failures.pop(name, None)
+
+    def _again(self, name: Name) -> None:
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        self.add_later(*name, min(AGAIN_S_MIN * 2 ** min(failures - 1, 20), AGAIN_S_MAX))

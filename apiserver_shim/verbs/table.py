@@ -15,6 +15,9 @@ from apiserver_shim.verbs.converting import converted
 from apiserver_shim.verbs.deleting import delete, delete_collection
 from apiserver_shim.verbs.patching import patch
 from apiserver_shim.verbs.reading import get, list_objects
+from apiserver_shim.verbs.subresources.binding import bind
+from apiserver_shim.verbs.subresources.eviction import evict
+from apiserver_shim.verbs.subresources.scale import get_scale, patch_scale, update_scale
 from apiserver_shim.verbs.watching import watch
 from apiserver_shim.verbs.writing import create, update
 
@@ -35,6 +38,11 @@ _SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("status", "update"): update,
     ("status", "patch"): patch,
     ("finalize", "update"): update,
+    ("binding", "create"): bind,
+    ("eviction", "create"): evict,
+    ("scale", "get"): get_scale,
+    ("scale", "update"): update_scale,
+    ("scale", "patch"): patch_scale,
 }
 
 

@@ -41,6 +41,9 @@ from apiserver_shim.verbs.write_options import CREATE, UPDATE, check_options
 UPDATE_TRIES_MAX = 20
 """Rounds of an update that does not say which version it has seen, against other writers."""
 
+WRITES_STATUS = ("status", "binding")
+"""Subresources through which the status may change."""
+
 Change = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """The stored object, the change's own copy, to what it shall be."""
 
@@ -174,7 +177,7 @@ async def _changed(
     old = current.copy() | as_asked
     new = await change(current.copy() | as_asked)
     carry_over(new, old)
-    if target.subresource != "status" and "status" in target.resource.subresources:
+    if target.subresource not in WRITES_STATUS and "status" in target.resource.subresources:
         new.pop("status", None)
         if "status" in old:
             new["status"] = old["status"]

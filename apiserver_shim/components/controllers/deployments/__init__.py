@@ -1,0 +1,1 @@
+"""Deployments: from one ReplicaSet to the next without an outage."""

@@ -1,0 +1,1 @@
+"""Jobs, and the CronJobs that make them."""

@@ -1,0 +1,1 @@
+"""Subresources with verbs of their own: a file each, registered in ``verbs.table``."""
