@@ -63,8 +63,11 @@ class Options:
     @property
     def store_tls(self) -> Tls | None:
         """None where nothing is said of it: then an endpoint's scheme alone decides."""
-        files = (self.etcd_cafile, self.etcd_certfile, self.etcd_keyfile)
-        return Tls(*(str(file) if file else "" for file in files)) if any(files) else None
+        ca, cert, key = (
+            str(file) if file else ""
+            for file in (self.etcd_cafile, self.etcd_certfile, self.etcd_keyfile)
+        )
+        return Tls(ca, cert, key) if ca or cert else None
 
     @property
     def advertised(self) -> str:

@@ -28,7 +28,8 @@ from apiserver_shim.schemas.openapi import OpenApi
 Document = Callable[[ApiRequest], Awaitable[TextAnswer]]
 
 _HEALTH = ("/healthz", "/livez", "/readyz")
-_AGGREGATED = "as=APIGroupDiscoveryList"
+_AGGREGATED = {"g": "apidiscovery.k8s.io", "as": "APIGroupDiscoveryList"}
+_AGGREGATED_VERSIONS = ("v2", "v2beta1")
 
 
 class Documents:
@@ -65,13 +66,13 @@ class Documents:
         return None
 
     async def _core(self, request: ApiRequest) -> TextAnswer:
-        if _AGGREGATED in request.headers.get("accept", ""):
-            return _aggregated(aggregated(self._parts.catalogue, core=True))
+        if version := _aggregated_version(request):
+            return _aggregated(aggregated(self._parts.catalogue, version, core=True), version)
         return _json(core_versions(self._address))
 
     async def _groups(self, request: ApiRequest) -> TextAnswer:
-        if _AGGREGATED in request.headers.get("accept", ""):
-            return _aggregated(aggregated(self._parts.catalogue, core=False))
+        if version := _aggregated_version(request):
+            return _aggregated(aggregated(self._parts.catalogue, version, core=False), version)
         return _json(group_list(self._parts.catalogue))
 
     async def _group(self, request: ApiRequest) -> TextAnswer:
@@ -109,6 +110,20 @@ def _json(body: dict[str, Any]) -> TextAnswer:
     return TextAnswer(200, orjson.dumps(body), "application/json")
 
 
-def _aggregated(body: dict[str, Any]) -> TextAnswer:
-    kind = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+def _aggregated_version(request: ApiRequest) -> str:
+    """The first form of the header that is offered: a version of the aggregated one, or empty."""
+    for choice in request.headers.get("accept", "").split(","):
+        media_type, *parameters = (part.strip() for part in choice.split(";"))
+        if media_type not in ("application/json", "*/*"):
+            continue
+        named = dict(part.partition("=")[::2] for part in parameters)
+        if _AGGREGATED.items() <= named.items() and named.get("v") in _AGGREGATED_VERSIONS:
+            return named["v"]
+        if "as" not in named:
+            return ""
+    return ""
+
+
+def _aggregated(body: dict[str, Any], version: str) -> TextAnswer:
+    kind = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
     return TextAnswer(200, orjson.dumps(body), kind)

@@ -92,12 +92,12 @@ def _subresource(resource: Resource, name: str) -> dict[str, Any]:
     return told
 
 
-def aggregated(catalogue: Catalogue, *, core: bool) -> dict[str, Any]:
+def aggregated(catalogue: Catalogue, version: str, *, core: bool) -> dict[str, Any]:
     """APIGroupDiscoveryList: everything below /api or below /apis in one document."""
     groups = {"": ["v1"]} if core else catalogue.groups()
     return {
         "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
+        "apiVersion": f"apidiscovery.k8s.io/{version}",
         "metadata": {},
         "items": [
             {

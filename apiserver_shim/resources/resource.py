@@ -32,9 +32,9 @@ class Resource:
     served. ``spec_generation``: metadata.generation counts changes of all but metadata and
     status. ``field_selectors``: paths beyond metadata.name and metadata.namespace.
     ``create_on_update``: a PUT of what is not there makes it. ``storage_version``: in which a
-    custom kind of several versions is stored. ``scale_paths``: where a custom kind has its wanted
-    replicas, its replicas and its selector. ``stored_as``: the apiVersion in which the store has
-    the objects, where that is another: `resources.versions` converts."""
+    custom kind of several versions is stored. ``stored_as``: the apiVersion in which the store has
+    the objects of a built-in kind, where that is another: `resources.versions` converts.
+    ``scale_paths``: where a custom kind has its wanted replicas, its replicas and its selector."""
 
     group: str
     version: str

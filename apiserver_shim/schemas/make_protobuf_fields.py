@@ -53,6 +53,7 @@ PACKAGES = {
 _SCALARS = ("string", "bytes", "bool", "int32", "int64", "double")
 _MESSAGE = re.compile(r"^message (\w+) \{(.*?)^\}", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^  (optional|repeated)? ?(map<string, ([\w.]+)>|[\w.]+) \w+ = (\d+);", re.M)
+_PACKAGE = re.compile(r"^package ([\w.]+);", re.MULTILINE)
 _STRUCT = re.compile(r"^type (\w+) struct \{(.*?)^\}", re.MULTILINE | re.DOTALL)
 _TAGGED = re.compile(
     r'^\s+(?:\w+ +)?(\S+)\s+`json:"([^"]*)"[^`]* protobuf:"\w+,(\d+),', re.MULTILINE
@@ -74,9 +75,7 @@ def main() -> None:
             root = f"k8s.io/{module}@{VERSION}/{folder}/"
             proto = archive.read(f"{root}generated.proto").decode()
             source = _go_source(archive, root)
-            named = re.search(r"^package ([\w.]+);", proto, re.MULTILINE)
-            assert named is not None, f"{root}generated.proto names no package"
-            package = _short(named[1])
+            package = _short(_PACKAGE.findall(proto)[0])
             group = _GROUP.search(source)
             if group and "/" in folder:
                 packages["/".join(filter(None, (group[1], folder.rpartition("/")[2])))] = package
@@ -130,7 +129,7 @@ def _messages(package: str, proto: str, source: str) -> dict[str, Fields]:
 def _json_name(body: str, tag: str | None, number: str) -> str:
     """As the tag says; where a message has a JSON form of its own there is no tag."""
     if tag is None:
-        return str(re.search(rf"(\w+) = {number};", body)[1])  # type: ignore[index]
+        return str(re.findall(rf"(\w+) = {number};", body)[0])
     return tag.partition(",")[0]
 
 

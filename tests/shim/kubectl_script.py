@@ -227,4 +227,142 @@ DELETE = (
     Step("delete pod p --force --grace-period=0", 'pod "p" force deleted', complains="(?i)warning"),
     Step("delete svc,cm --all", 'service "site" deleted'),
 )
-SCENES = {"create": CREATE, "read": READ, "change": CHANGE, "delete": DELETE}
+WIDGETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.{ns}.example.com}
+spec:
+  group: "{ns}.example.com"
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, shortNames: [wd]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}}
+    additionalPrinterColumns:
+    - {name: Size, type: integer, jsonPath: .spec.size}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            required: [size]
+            properties: {size: {type: integer, minimum: 1, description: How big it is.}}
+"""
+WIDGET = """
+apiVersion: "{ns}.example.com/v1"
+kind: Widget
+metadata: {name: w}
+spec: {size: 3}
+"""
+APPLY = "apply -f - --server-side --field-manager="
+
+SERVER_SIDE_APPLY = (
+    Step(f"{APPLY}one", "configmap/applied serverside-applied", stdin=CONFIG),
+    Step(
+        f"{APPLY}two",
+        code=1,
+        complains='conflict.+"one".+\\.data\\.colour',
+        stdin=CONFIG.replace("red", "blue"),
+    ),
+    Step(
+        f"{APPLY}two --force-conflicts",
+        "serverside-applied",
+        stdin=CONFIG.replace("red", "blue"),
+    ),
+    Step("get cm applied -o jsonpath={.data.colour}", "^blue$"),
+    Step(
+        "get cm applied -o jsonpath={.metadata.managedFields[*].manager} --show-managed-fields",
+        "two",
+        only="new",
+    ),
+    Step(
+        "diff -f - --server-side --field-manager=two --force-conflicts",
+        r"\+  colour: green",
+        code=1,
+        stdin=CONFIG.replace("red", "green"),
+    ),
+)
+CUSTOM_KINDS = (
+    Step("apply -f -", "customresourcedefinition.+created", stdin=WIDGETS),
+    Step(
+        "wait crd/widgets.{ns}.example.com --for=condition=Established --timeout=20s",
+        "condition met",
+    ),
+    Step("create -f -", "widget.+/w created", stdin=WIDGET),
+    Step("get wd", r"NAME +SIZE\nw +3"),
+    Step("get widget w -o jsonpath={.spec.size}", "^3$"),
+    Step("explain widget.spec", "How big it is"),
+    Step(
+        'patch widget w --type=merge -p \'{"spec":{"size":0}}\'',
+        code=1,
+        complains="spec.size.+greater than or equal to 1",
+    ),
+    Step(
+        'patch widget w -p \'{"spec":{"size":4}}\'',
+        code=1,
+        complains="(?i)not supported|unsupported",
+    ),
+    Step("delete widget w", "deleted"),
+    Step("delete crd widgets.{ns}.example.com", "deleted"),
+    Step("get wd", code=1, complains="doesn't have a resource type|not find"),
+)
+SCENES = {
+    "create": CREATE,
+    "read": READ,
+    "change": CHANGE,
+    "delete": DELETE,
+    "server-side apply": SERVER_SIDE_APPLY,
+    "custom kinds": CUSTOM_KINDS,
+}
+
+WORKLOADS = (
+    Step("apply -f -", "deployment.apps/site created", stdin=WEB),
+    Step("rollout status deploy/site --timeout=40s", "successfully rolled out"),
+    Step("get rs -l app=site", r"site-\S+ +2 +2 +2", eventually=True),
+    Step("get pods -l app=site", r"(site-\S+ +./1 +Running +0 .+\n){2}", eventually=True),
+    Step("get endpoints site", r"site +\S+:8080,\S+:8080", eventually=True),
+    Step("scale deploy/site --replicas=3", "deployment.apps/site scaled"),
+    Step("scale deploy/site --current-replicas=9 --replicas=1", code=1),
+    Step("get deploy site --subresource=scale -o name", "scale", only="new"),
+    Step("set image deploy/site site=site:2", "image updated"),
+    Step("rollout status deploy/site --timeout=40s", "successfully rolled out"),
+    Step("rollout history deploy/site", r"(?s)REVISION.+1 .+2 ", eventually=True),
+    Step("rollout history deploy/site --revision=1", "site:1"),
+    Step("rollout undo deploy/site", "deployment.apps/site rolled back"),
+    Step("get deploy site -o jsonpath={..image}", "site:1"),
+    Step("rollout pause deploy/site", "paused"),
+    Step("rollout resume deploy/site", "resumed"),
+    Step("rollout restart deploy/site", "restarted"),
+    Step("rollout status deploy/site --timeout=40s", "successfully rolled out"),
+    Step("get events", "ScalingReplicaSet", eventually=True),
+    Step("describe deploy site", "(?s)Events:.+ScalingReplicaSet", eventually=True),
+    Step("wait deploy/site --for=condition=Available --timeout=40s", "condition met"),
+    Step("delete deploy site --cascade=foreground", "deleted"),
+    Step("get rs -l app=site", complains="No resources found", eventually=True),
+)
+NODES = (
+    Step("get nodes", r"NAME +STATUS +ROLES +AGE +VERSION.*\nn1 +Ready"),
+    Step("create deployment busy --image=x --replicas=4", "created"),
+    Step("rollout status deploy/busy --timeout=40s", "successfully rolled out"),
+    Step("cordon n1", "n1 cordoned"),
+    Step("get nodes n1", "Ready,SchedulingDisabled"),
+    Step("drain n1 --ignore-daemonsets --timeout=40s", "(drained|evicted)"),
+    Step(
+        "get pods -l app=busy --field-selector spec.nodeName=n1 -o name",
+        silent="pod/busy",
+    ),
+    Step("rollout status deploy/busy --timeout=40s", "successfully rolled out"),
+    Step("uncordon n1", "n1 uncordoned"),
+    Step("taint node n1 a=b:NoSchedule", "n1 tainted"),
+    Step("describe node n1", "a=b:NoSchedule"),
+    Step("taint node n1 a-", "n1 (un)?tainted"),
+    Step("label node n1 disk=fast", "n1 labeled"),
+    Step("get nodes -l disk=fast -o name", "^node/n1$"),
+    Step("delete namespace {ns} --timeout=40s", 'namespace "{ns}" deleted'),
+    Step("get namespace {ns}", code=1, complains="not found"),
+)
+RUNNING_SCENES = {"workloads": WORKLOADS, "nodes": NODES}
+"""Those that need controllers, a scheduler and nodes."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Step:
     """``says`` and ``complains`` are patterns to be found in stdout and stderr, ``silent`` one that
     must not be found in stdout. ``only``: "new" or "old", where just one of the two kubectls can.
-    ``editor``: the command that edits the file. ``needs``: the part of the server it cannot do
+    ``editor``: the command that edits the file. ``eventually``: others have to come to it, so it is
+    typed until it is so. ``needs``: the part of the server it cannot do
     without, where that is not the objects alone."""
 
     command: str
@@ -20,4 +21,5 @@ class Step:
     stdin: str = ""
     editor: str = ""
     only: str = ""
+    eventually: bool = False
     needs: str = ""

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.shim.protobuf_encoder import encode, envelope
 from tests.shim.served_shim import ServedShim
@@ -131,3 +132,24 @@ def test_head_tells_what_get_would(served_shim: ServedShim, namespace: str) -> N
         assert head.getheader("Content-Length") == str(len(body))
     missing, _ = fetch(served_shim, "HEAD", f"{namespace}/configmaps/none")
     assert missing.status == 404
+
+
+def test_objects_come_in_yaml_and_as_metadata_alone(
+    served_shim: ServedShim, namespace: str
+) -> None:
+    """What `Accept` can ask for beside JSON and Tables."""
+    body = {"metadata": {"name": "a", "labels": {"l": "m"}}, "data": {"k": "v"}}
+    served_shim.create(f"{namespace}/configmaps", body)
+    answer, text = fetch(served_shim, "GET", f"{namespace}/configmaps/a", Accept="application/yaml")
+    assert answer.getheader("Content-Type", "").startswith("application/yaml")
+    assert yaml.safe_load(text)["data"] == {"k": "v"}
+    partial = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    _, text = fetch(served_shim, "GET", f"{namespace}/configmaps/a", Accept=partial)
+    told = json.loads(text)
+    assert (told["kind"], told["metadata"]["labels"]) == ("PartialObjectMetadata", {"l": "m"})
+    assert "data" not in told
+    several = partial.replace("Metadata;", "MetadataList;")
+    _, text = fetch(served_shim, "GET", f"{namespace}/configmaps", Accept=several)
+    told = json.loads(text)
+    assert told["kind"] == "PartialObjectMetadataList"
+    assert [each["metadata"]["name"] for each in told["items"]] == ["a"]

@@ -38,6 +38,7 @@ def asked(path: str, query: dict[str, str] | None = None, **headers: str) -> Api
 
 
 async def test_version_2_in_protobuf_says_what_it_says_in_json(open_api: OpenApi) -> None:
+    """The definitions of both forms, one of them field by field."""
     told = json.loads(open_api.v2())["definitions"]
     schemas = dict(_named(_one(open_api.v2_protobuf(), DEFINITIONS)))
     assert set(schemas) == set(told)
@@ -55,6 +56,7 @@ async def test_version_2_in_protobuf_says_what_it_says_in_json(open_api: OpenApi
 
 
 async def test_every_path_is_in_the_protobuf_form(open_api: OpenApi) -> None:
+    """The same paths with the same methods."""
     told = json.loads(open_api.v2())["paths"]
     items = {
         _one(item, NAME).decode(): dict(walk(_one(item, VALUE)))
@@ -80,11 +82,13 @@ async def test_every_path_is_in_the_protobuf_form(open_api: OpenApi) -> None:
 async def test_version_2_comes_in_the_first_form_asked_for(
     documents: SchemaDocuments, accept: str, content_type: str
 ) -> None:
+    """By Accept headers that clients send."""
     answer = await documents.v2(asked("/openapi/v2", accept=accept))
     assert (answer.code, answer.content_type) == (200, content_type)
 
 
 async def test_other_forms_are_refused(documents: SchemaDocuments) -> None:
+    """406 where no offered form is accepted."""
     for ask, path in ((documents.v2, "/openapi/v2"), (documents.v3, "/openapi/v3/api/v1")):
         with pytest.raises(ApiError) as refusal:
             await ask(asked(path, accept="text/html"))
@@ -92,6 +96,7 @@ async def test_other_forms_are_refused(documents: SchemaDocuments) -> None:
 
 
 async def test_who_has_the_document_is_told_so(documents: SchemaDocuments) -> None:
+    """304 for a known ETag, the document for another."""
     asks: list[tuple[Callable[[ApiRequest], Awaitable[TextAnswer]], str]] = [
         (documents.v2, "/openapi/v2"),
         (documents.v3_index, "/openapi/v3"),
@@ -106,6 +111,7 @@ async def test_who_has_the_document_is_told_so(documents: SchemaDocuments) -> No
 
 
 async def test_the_index_leads_to_documents_that_never_change(documents: SchemaDocuments) -> None:
+    """Each address of the index is served forever; a stale hash is led to the right one."""
     index = json.loads((await documents.v3_index(asked("/openapi/v3"))).body)["paths"]
     assert "api/v1" in index
     assert "apis/apps/v1" in index
@@ -120,6 +126,7 @@ async def test_the_index_leads_to_documents_that_never_change(documents: SchemaD
 
 
 async def test_what_is_not_served_has_no_document(documents: SchemaDocuments) -> None:
+    """404 for groups and paths that are none."""
     for path in ("/openapi/v3/apis/nothing/v1", "/openapi/v3/api", "/openapi/v3/api/v1/pods"):
         with pytest.raises(ApiError) as refusal:
             await documents.v3(asked(path))
@@ -127,6 +134,7 @@ async def test_what_is_not_served_has_no_document(documents: SchemaDocuments) ->
 
 
 def test_every_served_kind_is_found_by_its_group_version_kind(open_api: OpenApi) -> None:
+    """kubectl finds schemas by the extension, never by name."""
     told: set[tuple[str, str, str]] = set()
     for schema in json.loads(open_api.v2())["definitions"].values():
         told |= {(g["group"], g["version"], g["kind"]) for g in schema.get(GVK, ())}

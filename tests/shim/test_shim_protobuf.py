@@ -77,6 +77,7 @@ def _values(field: Field, depth: int) -> st.SearchStrategy[Any]:
 @given(st.sampled_from(sorted(KINDS)).flatmap(lambda n: st.tuples(st.just(n), objects(n))))
 @settings(max_examples=150, deadline=None)
 def test_whatever_a_client_encodes_comes_back(given: tuple[str, dict[str, Any]]) -> None:
+    """Any object, encoded by the same table of fields."""
     name, obj = given
     api_version, kind = KINDS[name], name.rpartition(".")[2]
     decoded = decode_object(envelope(api_version, kind, encode(name, obj)))
@@ -86,6 +87,7 @@ def test_whatever_a_client_encodes_comes_back(given: tuple[str, dict[str, Any]])
 @given(st.binary(max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_noise_is_refused_or_read_but_never_breaks(noise: bytes) -> None:
+    """Random bytes as a message: Malformed or an object."""
     try:
         decode_object(envelope("v1", "Pod", noise))
     except Malformed:
@@ -93,6 +95,7 @@ def test_noise_is_refused_or_read_but_never_breaks(noise: bytes) -> None:
 
 
 def test_zero_values_are_left_out_where_go_leaves_them_out() -> None:
+    """omitempty drops a zero; a number without it stays."""
     port = varint(1 << 3 | 2) + varint(0) + varint(2 << 3) + varint(0) + varint(3 << 3) + varint(0)
     container = chunk(1, b"c") + chunk(2, b"") + chunk(6, port) + chunk(8, b"")
     spec = chunk(3, b"") + chunk(2, container)
@@ -106,22 +109,26 @@ def test_zero_values_are_left_out_where_go_leaves_them_out() -> None:
 
 
 def test_what_stands_behind_a_pointer_is_kept_when_zero() -> None:
+    """Zero replicas are not the same as none told."""
     spec = varint(1 << 3) + varint(0)
     found = decode_object(envelope("apps/v1", "Deployment", chunk(2, spec)))
     assert found["spec"] == {"replicas": 0}
 
 
 def test_an_empty_value_of_a_map_is_a_value() -> None:
+    """An entry without a value field has the empty one."""
     found = decode_object(envelope("v1", "Secret", chunk(2, chunk(1, b"k"))))
     assert found["data"] == {"k": ""}
 
 
 def test_a_time_never_set_is_no_time() -> None:
+    """Go's zero time is an empty message."""
     found = decode_object(envelope("v1", "Pod", chunk(1, chunk(1, b"p") + chunk(8, b""))))
     assert found["metadata"] == {"name": "p"}
 
 
 def test_numbers_may_be_packed() -> None:
+    """Repeated numbers in one field."""
     groups = chunk(4, varint(1000) + varint(1001))
     spec = chunk(14, groups)
     found = decode_object(envelope("v1", "Pod", chunk(2, spec)))
@@ -152,6 +159,7 @@ def test_schemas_of_custom_kinds_have_their_unions() -> None:
 
 
 def test_options_of_a_delete_belong_to_no_group() -> None:
+    """DeleteOptions come with the apiVersion of whatever is deleted."""
     raw = varint(1 << 3) + varint(0) + chunk(4, b"Foreground") + chunk(5, b"All")
     for version in ("v1", "apps/v1", "policy/v1"):
         assert decode_object(envelope(version, "DeleteOptions", raw)) == {
@@ -178,11 +186,13 @@ def test_options_of_a_delete_belong_to_no_group() -> None:
     ],
 )
 def test_what_is_no_message_is_named(body: bytes, words: str) -> None:
+    """Each way to be malformed has its words."""
     with pytest.raises(Malformed, match=words):
         decode_object(body)
 
 
 def test_depth_has_a_limit() -> None:
+    """A schema within a schema, one level too deep."""
     props = b""
     for _ in range(DEPTH_MAX + 1):
         props = chunk(24, chunk(1, props))

@@ -43,6 +43,7 @@ def event(name: str) -> dict[str, Any]:
 
 
 def test_an_event_is_the_same_in_both_groups(served_shim: ServedShim, namespace: str) -> None:
+    """Written in one, read in the other, both ways."""
     core, other = f"{namespace}/events", elsewhere(namespace, "events.k8s.io/v1", "events")
     assert served_shim.create(core, event("a")).code == 201
     seen = served_shim.get(f"{other}/a").body
@@ -57,6 +58,7 @@ def test_an_event_is_the_same_in_both_groups(served_shim: ServedShim, namespace:
 
 
 def test_a_list_names_the_version_it_was_asked_in(served_shim: ServedShim, namespace: str) -> None:
+    """So do its items; selectors use that version's fields."""
     core, other = f"{namespace}/events", elsewhere(namespace, "events.k8s.io/v1", "events")
     for name in ("a", "b"):
         served_shim.create(core, event(name))
@@ -73,6 +75,7 @@ def test_a_list_names_the_version_it_was_asked_in(served_shim: ServedShim, names
 def test_a_watch_speaks_the_version_it_was_asked_in(
     served_shim: ServedShim, namespace: str
 ) -> None:
+    """The synthetic ADDED of an event."""
     served_shim.create(f"{namespace}/events", event("a"))
     other = elsewhere(namespace, "events.k8s.io/v1", "events")
     text = served_shim.ask_text("GET", other, watch="1", timeoutSeconds="1")
@@ -95,9 +98,10 @@ def test_a_watch_speaks_the_version_it_was_asked_in(
 def test_a_patch_in_the_older_version_loses_nothing_of_the_newer(
     served_shim: ServedShim, namespace: str, content_type: str, patch: Any
 ) -> None:
+    """What autoscaling/v1 has no field for survives each kind of patch."""
     newer = elsewhere(namespace, "autoscaling/v2", "horizontalpodautoscalers")
     older = elsewhere(namespace, "autoscaling/v1", "horizontalpodautoscalers")
-    spec = {"scaleTargetRef": TARGET, "maxReplicas": 3, "metrics": [CPU, MEMORY]}
+    spec = {"scaleTargetRef": TARGET, "minReplicas": 1, "maxReplicas": 3, "metrics": [CPU, MEMORY]}
     assert served_shim.create(newer, {"metadata": {"name": "a"}, "spec": spec}).code == 201
     seen = served_shim.get(f"{older}/a").body
     assert seen["spec"]["targetCPUUtilizationPercentage"] == 70
@@ -113,6 +117,7 @@ def test_a_patch_in_the_older_version_loses_nothing_of_the_newer(
 def test_an_update_in_the_older_version_is_checked_as_any(
     served_shim: ServedShim, namespace: str
 ) -> None:
+    """Wrong apiVersion, stale resourceVersion, and the delete."""
     older = elsewhere(namespace, "policy/v1beta1", "poddisruptionbudgets")
     newer = elsewhere(namespace, "policy/v1", "poddisruptionbudgets")
     budget = {"metadata": {"name": "a"}, "spec": {"minAvailable": 1}}
@@ -130,6 +135,7 @@ def test_an_update_in_the_older_version_is_checked_as_any(
 
 @pytest.mark.parametrize("resource", OTHER_VERSIONS, ids=lambda each: each.api_version)
 def test_every_other_version_shares_its_objects_with_the_stored_one(resource: Any) -> None:
+    """The rows agree on where objects lie."""
     stored = Catalogue().find(*resource.stored_group_version, resource.plural)
     assert stored is not None
     assert not stored.stored_as
@@ -147,6 +153,7 @@ def test_every_other_version_shares_its_objects_with_the_stored_one(resource: An
 def test_there_and_back_is_the_same_object(
     resource: Any, fields: dict[str, int], metrics: list[Any]
 ) -> None:
+    """From the stored form and to it again, for any fields."""
     obj: dict[str, Any] = {
         "kind": resource.kind,
         "apiVersion": resource.stored_as,
