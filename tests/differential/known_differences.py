@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from tests.differential.operations import Fields, Operation, Unary, WatchOnce
+from tests.differential.operations import Fields, KeepAlive, Operation, Unary, WatchOnce
 from tests.differential.store import Outcome
 
 UNMARSHAL_PREFIX = "grpc: error unmarshalling request: "
@@ -90,7 +90,7 @@ def _bare_text(operation: Operation, ours: Outcome, theirs: Outcome) -> Outcome:
     return theirs
 
 
-def _is_by_root(operation: Unary) -> bool:
+def _is_by_root(operation: Unary | KeepAlive) -> bool:
     return operation.caller in ("root", "old root")
 
 
@@ -122,6 +122,22 @@ def _lease_questions(operation: Operation, ours: Outcome, theirs: Outcome) -> Ou
     if ours == DENIED and tells_of_keys and not _is_by_root(operation):
         return ours
     return ours if ours == refusal else theirs
+
+
+def _keep_alives(operation: Operation, ours: Outcome, theirs: Outcome) -> Outcome:
+    if not isinstance(operation, KeepAlive) or not theirs.fields:
+        return theirs
+    if ours == (VOID_TOKEN if operation.caller else NOBODY):
+        return ours
+    lives = any(each.get("TTL") for each in theirs.fields["answers"])
+    return ours if ours == DENIED and lives and not _is_by_root(operation) else theirs
+
+
+def _leases_of_nobody(operation: Operation, ours: Outcome, theirs: Outcome) -> Outcome:
+    methods = ("Lease/LeaseGrant", "Lease/LeaseRevoke")
+    if isinstance(operation, Unary) and operation.method in methods and not operation.caller:
+        return ours if ours == NOBODY else theirs
+    return theirs
 
 
 def _unchecked_in_txn(operation: Operation, ours: Outcome, theirs: Outcome) -> Outcome:
@@ -219,6 +235,16 @@ KNOWN = (
         "lease-questions",
         "3.5.1 answers everybody about leases and their keys; later versions want leave to read",
         _lease_questions,
+    ),
+    KnownDifference(
+        "keep-alives",
+        "3.5.1 lets everybody keep a lease alive; later versions want leave to write its keys",
+        _keep_alives,
+    ),
+    KnownDifference(
+        "leases-of-nobody",
+        "3.5.1 lets callers without a token grant leases, and revoke those without keys",
+        _leases_of_nobody,
     ),
     KnownDifference(
         "unchecked-in-txn",

@@ -86,6 +86,15 @@ def test_who_may_call_what(member: GuardedMember) -> None:
         assert root not in (DENIED, NOBODY, BAD_TOKEN), (method, root)
 
 
+def test_a_token_is_judged_before_a_ttl(member: GuardedMember) -> None:
+    """A grant for longer than there is: only a user hears that it is too long."""
+    request = api.LeaseGrantRequest(TTL=9_000_000_001)
+    method = "Lease/LeaseGrant"
+    assert member.call(method, request, "madeup.1") == BAD_TOKEN
+    assert member.ask(method, request) == NOBODY
+    assert member.ask(method, request, ANN) == Status(11, "etcdserver: too large lease TTL")
+
+
 def test_the_lists_name_methods_that_exist(member: GuardedMember) -> None:
     """A renamed method does not slip out of its list."""
     assert set(methods(member)) > OPEN_TO_ALL | FOR_USERS | BY_KEY
