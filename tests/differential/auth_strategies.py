@@ -76,6 +76,7 @@ added_users = _of(name=users, password=passwords) | _of(
 ).map(_with_password)
 grants_of_keys = _of(name=roles, perm=permissions)
 on_keys = pairs.map(lambda pair: {"key": pair[0], "range_end": pair[1]})
+revocations = st.builds(lambda role, key: {"role": role} | key, roles, on_keys)
 nested = st.builds(
     lambda outer, compare, inner: {
         "compare": compare,
@@ -97,7 +98,7 @@ administration = st.one_of(
     _by(chiefs, "Auth/RoleDelete", _of(role=roles)),
     _by(chiefs, "Auth/RoleGrantPermission", grants_of_keys),
     _by(chiefs, "Auth/RoleGrantPermission", grants_of_keys | _of(name=roles)),
-    _by(chiefs, "Auth/RoleRevokePermission", st.builds(lambda r, k: {"role": r} | k, roles, on_keys)),
+    _by(chiefs, "Auth/RoleRevokePermission", revocations),
     _by(chiefs, "Auth/AuthEnable", st.just({})),
     _by(chiefs, "Auth/AuthDisable", st.just({})),
 )  # fmt: skip

@@ -16,6 +16,9 @@ UNMARSHAL_PREFIX = "grpc: error unmarshalling request: "
 SORT_BY_VALUE = 4
 SORT_ORDERS = (0, 1, 2)
 GET_ALARMS = 0
+CHANGING = (
+    "KV/Txn", "KV/Compact", "Lease/LeaseGrant", "Lease/LeaseRevoke", "Auth/RoleGrantPermission",
+)  # fmt: skip
 
 DENIED = Outcome(code="PERMISSION_DENIED", text="etcdserver: permission denied")
 NOBODY = Outcome(code="INVALID_ARGUMENT", text="etcdserver: user name is empty")
@@ -270,8 +273,13 @@ KNOWN = (
 
 
 def parts(operation: Operation, ours: Outcome, theirs: Outcome) -> bool:
-    """Whether a known difference has one store do what the other refuses."""
-    return not (ours.code == theirs.code) and expected(operation, ours, theirs) == ours
+    """Whether a known difference has one store change what the other does not."""
+    return (
+        isinstance(operation, Unary)
+        and operation.method in CHANGING
+        and ours.code != theirs.code
+        and expected(operation, ours, theirs) == ours
+    )
 
 
 def expected(operation: Operation, ours: Outcome, theirs: Outcome) -> Outcome:

@@ -63,7 +63,9 @@ class Logins:
         """A new one; "" while auth is disabled."""
         for password in PASSWORDS:
             try:
-                return str(self._store.call("Auth/Authenticate", name=ROOT, password=password).token)
+                return str(
+                    self._store.call("Auth/Authenticate", name=ROOT, password=password).token
+                )
             except grpc.RpcError as error:
                 if "not enabled" in str(error.details()):
                     return ""

@@ -83,8 +83,16 @@ def test_the_json_gateway_answers_alike(json_pair: Pair, operations: list[Operat
 
 
 @pytest.mark.slow
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=40)
 @given(operations=auth_sequences)
 def test_one_member_judges_callers_alike(pair: Pair, operations: list[Operation]) -> None:
     """Users, roles, logins, and every kind of call by whoever may and whoever may not."""
     pair.check(operations)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=12)
+@given(operations=auth_sequences)
+def test_every_member_judges_callers_alike(cluster_pair: Pair, operations: list[Operation]) -> None:
+    """The same by leader and followers: a token holds on every member."""
+    cluster_pair.check(operations)

@@ -86,6 +86,20 @@ def test_who_may_call_what(member: GuardedMember) -> None:
         assert root not in (DENIED, NOBODY, BAD_TOKEN), (method, root)
 
 
+def test_nobody_is_refused_by_the_newest_state(member: GuardedMember) -> None:
+    """A member that has not heard that auth was disabled: who has may write without a token."""
+    calls = []
+    for still_enabled in (True, False):
+        member.hold = True
+        call = start(member.services["KV"], "Put", put(b"k"), FakeCall({}))
+        member.applier.auth.switch(enabled=still_enabled)
+        member.hold = False
+        member.release()
+        calls.append(call.answer)
+    assert calls[0] == NOBODY
+    assert isinstance(calls[1], bytes), calls[1]
+
+
 def test_a_token_is_judged_before_a_ttl(member: GuardedMember) -> None:
     """A grant for longer than there is: only a user hears that it is too long."""
     request = api.LeaseGrantRequest(TTL=9_000_000_001)
