@@ -100,6 +100,14 @@ def test_nobody_is_refused_by_the_newest_state(member: GuardedMember) -> None:
     assert isinstance(calls[1], bytes), calls[1]
 
 
+def test_nobody_asks_for_the_user_without_a_name(member: GuardedMember) -> None:
+    """As in etcd: that one is the caller's own, and there is none. All others are refused."""
+    found = member.ask("Auth/UserGet", api.AuthUserGetRequest())
+    assert found == Status(9, "etcdserver: user name not found")
+    assert member.ask("Auth/UserGet", api.AuthUserGetRequest(name=ANN)) == NOBODY
+    assert member.ask("Auth/RoleGet", api.AuthRoleGetRequest()) == NOBODY
+
+
 def test_a_token_is_judged_before_a_ttl(member: GuardedMember) -> None:
     """A grant for longer than there is: only a user hears that it is too long."""
     request = api.LeaseGrantRequest(TTL=9_000_000_001)
