@@ -116,12 +116,12 @@ async def test_what_ended_the_token_ends_no_client(
     """The member forgets all tokens when it is stopped and started; each kind of call finds out,
     logs in and goes on, and a write is executed once."""
     before = (await ann.put("team/n", "0")).header.revision
-    await root.status()
+    await root.maintenance.status()
     cluster.members[0].stop()
     await asyncio.to_thread(cluster.start)
     written = await ann.put("team/n", "1", prev_kv=True)
     assert (written.prev_kv.value, written.header.revision) == (b"0", before + 1)
-    assert (await root.snapshot(str(tmp_path / "saved"))) > 0
+    assert (await root.maintenance.snapshot(str(tmp_path / "saved"))) > 0
     cluster.members[0].stop()
     await asyncio.to_thread(cluster.start)
     watch = ann.watch("team/n", start_revision=before)
