@@ -68,7 +68,7 @@ class TokenKeeper(Protocol):
     def assigned(self, token: str, name: str) -> None: ...
 
     def ended(self, name: str) -> None:
-        """The user's password or roles changed, or the user is gone: its tokens are void."""
+        """The user's password changed, or the user is gone: its tokens are void."""
 
     def ended_all(self) -> None: ...
 
@@ -166,18 +166,15 @@ class AuthBook:
         )
         self._role_rows.put(role.name.encode(), row.SerializeToString())
 
-    def remove_role(self, role: Role) -> list[User]:
-        """Also from the users that had it; those, as they are now."""
+    def remove_role(self, role: Role) -> None:
+        """Also from the users that had it."""
         del self._roles[role.name]
         self._role_rows.delete(role.name.encode())
-        changed = []
         for name in self.user_names():
             user = self._users[name]
             if role.name in user.roles:
                 kept = tuple(each for each in user.roles if each != role.name)
-                changed.append(replace(user, roles=kept))
-                self.put_user(changed[-1])
-        return changed
+                self.put_user(replace(user, roles=kept))
 
     def changed(self) -> None:
         """Users or roles are others now: what was derived is void, and so are older revisions."""

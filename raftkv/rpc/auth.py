@@ -151,7 +151,7 @@ class _Auth:
         self._with_hash(password, call, hashed)
 
     def user_get(self, payload: bytes, call: UnaryCall) -> None:
-        """One's own, or for root."""
+        """One's own, or for root. The user without a name is nobody's own, and is not found."""
         name = parse(AuthUserGetRequest, payload).name
 
         def produce() -> bytes:
@@ -214,7 +214,7 @@ class _Auth:
         try:
             self._guard.may.is_root(caller)
         except (PermissionDenied, UserEmpty):
-            if not caller.name or not is_own(caller.name):
+            if not is_own(caller.name):
                 raise
 
     def _with_hash(self, password: str, call: UnaryCall, go_on: Callable[[str], None]) -> None:

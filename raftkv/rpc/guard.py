@@ -72,18 +72,30 @@ class Guard:
             try:
                 if error is not None:
                     raise error
-                request = self._signed(kind, payload, call)
+                caller = self.caller(call)
+                if not caller.name:
+                    self._member.linearize(newest)
+                else:
+                    request = self._signed(caller, kind, payload)
+                    self._member.propose(RequestKind.AS_USER, request, done)
             except RaftKVError as refused:
                 done(refused.with_traceback(None))
-            else:
-                self._member.propose(RequestKind.AS_USER, request, done)
+
+        def newest(error: RaftKVError | None) -> None:
+            """Nobody: refused only if auth is still enabled. This member may not have heard yet
+            that it is not, while the caller has; etcd asks when the entry is applied."""
+            try:
+                if error is not None:
+                    raise error
+                if self._book.enabled:
+                    raise UserEmpty("the call carries no token")
+                self.propose(kind, payload, call, done)
+            except RaftKVError as refused:
+                done(refused.with_traceback(None))
 
         self.when_known(call, known)
 
-    def _signed(self, kind: RequestKind, payload: bytes, call: Call) -> bytes:
-        caller = self.caller(call)
-        if not caller.name:
-            raise UserEmpty("the call carries no token")
+    def _signed(self, caller: Caller, kind: RequestKind, payload: bytes) -> bytes:
         if len(payload) > self._request_bytes_max:
             raise self._too_large(payload)
         return encode_as_user(caller, kind, payload)

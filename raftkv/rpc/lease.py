@@ -102,9 +102,15 @@ class _Leases:
         self._ttl_min_s = member.config.lease_ttl_min_s
 
     def grant(self, payload: bytes, call: UnaryCall) -> None:
+        """Who asks comes before what is wrong with the TTL: etcd looks at that when it applies."""
         request = parse(LeaseGrantRequest, payload)
-        if request.TTL > TTL_MAX_S:
+
+        def too_large() -> None:
             raise LeaseTTLTooLarge(f"{request.TTL} s, the limit is {TTL_MAX_S} s")
+
+        if request.TTL > TTL_MAX_S:
+            self._guard.as_user(call, too_large, fail_with(call))
+            return
         if not self._member.has_room(LEASE_BYTES):
             raise NoSpace("the database has reached its quota")
         request.TTL = max(request.TTL, self._ttl_min_s)

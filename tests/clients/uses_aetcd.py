@@ -1,4 +1,6 @@
-"""A user of PyPI's aetcd: keys, transactions, leases, watches, locks on asyncio; prints "done".
+"""A user of PyPI's aetcd: keys, transactions, leases, watches, locks, auth on asyncio.
+
+Prints "done" at the end.
 
 Run by the libraries' own interpreter, with HOST:PORT of a member. Must never do: import raftkv.
 """
@@ -9,6 +11,7 @@ import asyncio
 import sys
 
 import aetcd
+from aetcd import rpc
 
 
 async def keys(client: aetcd.Client) -> None:
@@ -79,6 +82,48 @@ async def locks(client: aetcd.Client, other: aetcd.Client) -> None:
     assert await waiting is True
 
 
+async def users(client: aetcd.Client, host: str, port: int) -> None:
+    """The library logs in, and leaves administration to its stub."""
+    auth = rpc.AuthStub(client.channel)
+    for name in ("root", "aio"):
+        await auth.UserAdd(rpc.AuthUserAddRequest(name=name, password=f"{name}'s"))
+        await auth.RoleAdd(rpc.AuthRoleAddRequest(name=name))
+        await auth.UserGrantRole(rpc.AuthUserGrantRoleRequest(user=name, role=name))
+    for key in (b"aioauth/", b"aioauth0"):
+        await client.put(key, b"0")
+    grant = rpc.AuthRoleGrantPermissionRequest(name="aio")
+    grant.perm.permType, grant.perm.key, grant.perm.range_end = 2, b"aioauth/", b"aioauth0"
+    await auth.RoleGrantPermission(grant)
+    await auth.AuthEnable(rpc.AuthEnableRequest())
+    await refused(client.get(b"aioauth/"), "user name is empty")
+    wrong = aetcd.Client(host, port, timeout=20, username="aio", password="no")
+    await refused(wrong.connect(), "authentication failed")
+    await wrong.close()
+    async with aetcd.Client(host, port, timeout=20, username="aio", password="aio's") as aio:
+        await aio.put(b"aioauth/a", b"1")
+        assert (await aio.get(b"aioauth/a")).value == b"1"
+        await refused(aio.put(b"aioauth0", b"1"), "permission denied")
+        await refused(aio.get(b"aioauth0"), "permission denied")
+    async with aetcd.Client(host, port, timeout=20, username="root", password="root's") as root:
+        assert (await root.get(b"aioauth0")).value == b"0"
+        disable = rpc.AuthStub(root.channel).AuthDisable
+        await disable(rpc.AuthDisableRequest(), metadata=root.metadata)
+    assert (await client.delete_prefix(b"aioauth")).deleted == 3
+    for name in ("root", "aio"):
+        await auth.UserDelete(rpc.AuthUserDeleteRequest(name=name))
+        await auth.RoleDelete(rpc.AuthRoleDeleteRequest(role=name))
+
+
+async def refused(call, text: str) -> None:  # type: ignore[no-untyped-def]
+    try:
+        await call
+    except aetcd.exceptions.ClientError as error:
+        found = str(error)
+    else:
+        raise AssertionError(f"not refused: {text}")
+    assert text in found, found
+
+
 async def main() -> None:
     host, port = sys.argv[1].split(":")
     async with (
@@ -90,6 +135,7 @@ async def main() -> None:
         await leases(client)
         await watches(client)
         await locks(client, other)
+        await users(client, host, int(port))
         assert (await client.status()).db_size > 0
         assert len([member async for member in client.members()]) == 3
     print("done")

@@ -1,8 +1,10 @@
-// A user of npm's etcd3: keys, transactions, leases, watches, locks, elections; prints "done".
+// A user of npm's etcd3: keys, transactions, leases, watches, locks, elections, auth; prints "done".
 // Run with HOST:PORT of the members.
 const assert = require("node:assert");
 const { once } = require("node:events");
-const { Etcd3, EtcdLockFailedError } = require("etcd3");
+const {
+  Etcd3, EtcdAuthenticationFailedError, EtcdLockFailedError, EtcdPermissionDeniedError,
+} = require("etcd3");
 
 async function keys(client) {
   await client.put("js/a").value("1");
@@ -80,6 +82,48 @@ async function elections(client) {
   assert.equal(await election.leader(), undefined);
 }
 
+// All on one member: another may hear a moment later that auth is enabled, as in etcd.
+async function users(client, hosts) {
+  const as = (username, password) => new Etcd3({ hosts, auth: { username, password } });
+  await client.put("jsauth/").value("0");
+  await client.put("jsauth0").value("0");
+  for (const name of ["root", "js"]) {
+    await client.user(name).create(`${name}'s`);
+    await client.role(name).create();
+    await client.user(name).addRole(name);
+  }
+  const range = client.range({ prefix: "jsauth/" });
+  await client.role("js").grant({ permission: "Readwrite", range });
+  const [told] = await client.role("js").permissions();
+  assert.deepEqual([told.permission, String(told.range.start), String(told.range.end)],
+    ["Readwrite", "jsauth/", "jsauth0"]);
+  await client.auth.authEnable();
+  await assert.rejects(client.get("jsauth/"), /user name is empty/);
+  const wrong = as("js", "no");
+  await assert.rejects(wrong.get("jsauth/"), EtcdAuthenticationFailedError);
+  wrong.close();
+  const js = as("js", "js's");
+  const watcher = await js.watch().prefix("jsauth/").create();
+  const put = once(watcher, "put");
+  await js.put("jsauth/a").value("1");
+  assert.equal(await js.get("jsauth/a").string(), "1");
+  assert.equal((await put)[0].value.toString(), "1");
+  await watcher.cancel();
+  await assert.rejects(js.put("jsauth0").value("1"), EtcdPermissionDeniedError);
+  await assert.rejects(js.get("jsauth0"), EtcdPermissionDeniedError);
+  js.close();
+  const root = as("root", "root's");
+  assert.equal(await root.get("jsauth0").string(), "0");
+  assert.deepEqual((await root.user("js").roles()).map((role) => role.name), ["js"]);
+  await root.auth.authDisable();
+  root.close();
+  assert.equal((await client.delete().prefix("jsauth")).deleted, "3");
+  for (const name of ["root", "js"]) {
+    await client.user(name).delete();
+    await client.role(name).delete();
+  }
+}
+
 async function main() {
   const hosts = process.argv.slice(2);
   const client = new Etcd3({ hosts });
@@ -90,6 +134,9 @@ async function main() {
   await watches(client);
   await locks(client, other);
   await elections(client);
+  const single = new Etcd3({ hosts: hosts[0] });
+  await users(single, hosts[0]);
+  single.close();
   client.close();
   other.close();
   console.log("done");

@@ -31,11 +31,15 @@ class ChosenLease:
 
 @dataclass(frozen=True)
 class Unary:
-    """A call of ``method`` ("KV/Put") at member ``member`` (modulo the store's size)."""
+    """A call of ``method`` ("KV/Put") at member ``member`` (modulo the store's size).
+
+    ``caller`` is the user whose newest login's token goes with it, "old NAME" that of the login
+    before; any other text goes as it is, "" for none."""
 
     method: str
     fields: Fields = field(default_factory=dict)
     member: int = 0
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,17 @@ class KeepAlive:
 
     leases: tuple[Any, ...]
     member: int = 0
+    caller: str = ""
+
+
+@dataclass(frozen=True)
+class WatchOnce:
+    """A stream of its own, for the answer to one create. A watcher that was made gets one event:
+    of a put, by whoever may, of the first key that it watches."""
+
+    fields: Fields = field(default_factory=dict)
+    member: int = 0
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,11 @@ class WatchProgress:
     pass
 
 
-Operation = Unary | Bytes | KeepAlive | WatchCreate | WatchCancel | WatchProgress
+Operation = Unary | Bytes | KeepAlive | WatchOnce | WatchCreate | WatchCancel | WatchProgress
+
+
+def is_auth(method: str) -> bool:
+    return method.startswith("Auth/")
 
 
 def resolve(value: Any, base: int, chosen: list[int]) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.differential.known_differences import expected
+from tests.differential.known_differences import expected, parts
 from tests.differential.operations import (
     Bytes,
     KeepAlive,
@@ -19,10 +19,13 @@ from tests.differential.operations import (
     Unary,
     WatchCancel,
     WatchCreate,
+    WatchOnce,
     WatchProgress,
+    is_auth,
     script,
 )
 from tests.differential.store import Outcome, Store
+from tests.differential.watch_once import watched_once
 from tests.differential.watching import FENCE_ID_FIRST, WAIT_SECONDS, Watching
 from tests.e2e.waiting import TimedOut
 
@@ -69,6 +72,10 @@ class Pair:
 
     def play(self, operations: list[Operation]) -> Found | None:
         self.align()
+        has_auth = any(isinstance(each, Unary) and is_auth(each.method) for each in operations)
+        if has_auth:
+            for store in self.stores:
+                store.logins.begin()
         example = _Example(self)
         try:
             for operation in operations:
@@ -79,9 +86,14 @@ class Pair:
                     found = Found(operation, str(silence), "an answer, or the same silence")
                 if found is not None:
                     return found
+                if example.has_parted:
+                    break
             return example.end()
         finally:
             example.close()
+            if has_auth:
+                for store in self.stores:
+                    store.logins.end()
 
     def align(self) -> None:
         """Both at one revision, compacted at it, with nothing but the key that was put there."""
@@ -115,6 +127,8 @@ class _Example:
         self._watching: list[Watching] = []
         self._fences = 0
         self._compacted = 0
+        self.has_parted = False
+        """The stores did different things, for a known reason: what follows cannot be compared."""
 
     def step(self, operation: Operation) -> Found | None:
         if isinstance(operation, Unary | Bytes | KeepAlive):
@@ -129,7 +143,11 @@ class _Example:
             )
             if _compacts(operation) and theirs.code == "OK" and isinstance(operation, Unary):
                 self._compacted = self._pair.theirs.resolved(operation.fields["revision"])
+            self.has_parted = parts(operation, ours, theirs)
             return self._pair.judged(operation, ours, theirs)
+        if isinstance(operation, WatchOnce):
+            told = [watched_once(store, operation) for store in self._pair.stores]
+            return self._pair.judged(operation, *told)
         if isinstance(operation, WatchCreate):
             return self._create(operation)
         if not self._watching:

@@ -17,7 +17,11 @@ from tests.differential.strategies import REQUEST_BYTES_MAX, TXN_OPS_MAX
 from tests.e2e.cluster import Cluster
 from tests.e2e.program import ETCD_3_5, RAFTKV
 
-FLAGS = (f"--max-txn-ops={TXN_OPS_MAX}", f"--max-request-bytes={REQUEST_BYTES_MAX}")
+FLAGS = (
+    f"--max-txn-ops={TXN_OPS_MAX}",
+    f"--max-request-bytes={REQUEST_BYTES_MAX}",
+    "--bcrypt-cost=4",
+)
 
 
 @contextmanager

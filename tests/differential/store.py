@@ -16,12 +16,16 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from raftkv.api import rpc_pb2 as pb
+from tests.differential.logins import Logins
 from tests.differential.operations import Bytes, KeepAlive, Unary, resolve
 from tests.e2e.cluster import Cluster
 
 CALL_SECONDS = 30
 TTL_SLACK_S = 10
 """How much less than granted a lease may have left, after an example's few seconds."""
+
+OPAQUE = (pb.StatusResponse, pb.MemberListResponse, pb.HashResponse, pb.HashKVResponse)
+"""Answers that tell of the store rather than of its state: that there is one is compared."""
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -57,6 +61,7 @@ class Store:
         ]
         self.chosen: list[int] = []
         self.base = 0
+        self.logins = Logins(self, only_enabled=cluster.program.is_etcd)
 
     def close(self) -> None:
         for channel in self.channels:
@@ -77,14 +82,18 @@ class Store:
             ids = self.resolved(operation.leases)
             asked = [pb.LeaseKeepAliveRequest(ID=lease).SerializeToString() for lease in ids]
             path = "/etcdserverpb.Lease/LeaseKeepAlive"
-            return channel.stream_stream(path)(iter(asked), timeout=CALL_SECONDS)
+            return channel.stream_stream(path)(
+                iter(asked), timeout=CALL_SECONDS, metadata=self.logins.metadata(operation.caller)
+            )
         payload = (
             operation.payload
             if isinstance(operation, Bytes)
             else self.request(operation).SerializeToString()
         )
-        path = f"/etcdserverpb.{operation.method}"
-        return channel.unary_unary(path).future(payload, timeout=CALL_SECONDS)
+        caller = "" if isinstance(operation, Bytes) else operation.caller
+        return channel.unary_unary(f"/etcdserverpb.{operation.method}").future(
+            payload, timeout=CALL_SECONDS, metadata=self.logins.metadata(caller)
+        )
 
     def finish(self, operation: Unary | Bytes | KeepAlive, call: Any) -> Outcome:
         try:
@@ -98,23 +107,25 @@ class Store:
         if isinstance(answer, pb.LeaseGrantResponse) and self._chose(operation):
             assert answer.ID > 0, f"{self.name} chose the lease id {answer.ID}"
             self.chosen.append(answer.ID)
+        if isinstance(operation, Unary):
+            self.logins.succeeded(operation.method, operation.fields, answer)
         return Outcome(self.plain(answer))
 
-    def call(self, method: str, **fields: Any) -> Any:
+    def call(self, method: str, *, token: str = "", **fields: Any) -> Any:
         """A call that must succeed: for what happens between the examples."""
         request, response = messages(method)
-        path = f"/etcdserverpb.{method}"
+        call = self.channels[0].unary_unary(f"/etcdserverpb.{method}")
         payload = request(**fields).SerializeToString()
-        return response.FromString(self.channels[0].unary_unary(path)(payload, timeout=20))
+        metadata = (("token", token),) if token else ()
+        return response.FromString(call(payload, timeout=CALL_SECONDS, metadata=metadata))
 
     def revision(self) -> int:
         return int(self.call("KV/Range", key=b"\0").header.revision)
 
     def catch_up(self, member: int) -> None:
         """Until the member has applied all that was answered by another."""
-        asked = pb.RangeRequest(key=b"\0", count_only=True).SerializeToString()
         channel = self.channels[member % len(self.channels)]
-        channel.unary_unary("/etcdserverpb.KV/Range")(asked, timeout=CALL_SECONDS)
+        channel.unary_unary("/etcdserverpb.Auth/AuthStatus")(b"", timeout=CALL_SECONDS)
 
     def _chose(self, operation: Unary | Bytes) -> bool:
         if isinstance(operation, Bytes):
@@ -137,7 +148,9 @@ class Store:
             elif name in ("ID", "lease") and value in self.chosen:
                 found[name] = f"chosen {self.chosen.index(value)}"
             else:
-                found[name] = value
+                found[name] = self.logins.plain(name, value)
+        if isinstance(message, OPAQUE):
+            return {"header": found.get("header", {})}
         if isinstance(message, pb.LeaseTimeToLiveResponse):
             if 0 <= message.grantedTTL - message.TTL <= TTL_SLACK_S:
                 found["TTL"] = message.grantedTTL

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.differential.auth_strategies import auth_sequences
 from tests.differential.json_store import JsonStore
 from tests.differential.operations import Operation
 from tests.differential.player import Pair
@@ -79,3 +80,19 @@ def test_watches_of_every_member_see_alike(cluster_pair: Pair, operations: list[
 def test_the_json_gateway_answers_alike(json_pair: Pair, operations: list[Operation]) -> None:
     """HTTP's status, gRPC's code and text, and the body's names and types."""
     json_pair.check(operations)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=40)
+@given(operations=auth_sequences)
+def test_one_member_judges_callers_alike(pair: Pair, operations: list[Operation]) -> None:
+    """Users, roles, logins, and every kind of call by whoever may and whoever may not."""
+    pair.check(operations)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=12)
+@given(operations=auth_sequences)
+def test_every_member_judges_callers_alike(cluster_pair: Pair, operations: list[Operation]) -> None:
+    """The same by leader and followers: a token holds on every member."""
+    cluster_pair.check(operations)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from tests.differential.auth_strategies import auth_sequences
 from tests.differential.json_store import JsonStore
 from tests.differential.operations import Operation
 from tests.differential.player import Difference, Pair
@@ -56,6 +57,8 @@ def test_new_seeds(tmp_path: Path) -> None:
             (three, unary_sequences),
             (three, watch_sequences),
             (by_json, json_sequences),
+            (one, auth_sequences),
+            (three, auth_sequences),
         ]
         for number, (pair, sequences) in enumerate(cycle(kinds), start=first):
             if time.monotonic() >= end:

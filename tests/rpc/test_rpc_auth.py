@@ -86,6 +86,37 @@ def test_who_may_call_what(member: GuardedMember) -> None:
         assert root not in (DENIED, NOBODY, BAD_TOKEN), (method, root)
 
 
+def test_nobody_is_refused_by_the_newest_state(member: GuardedMember) -> None:
+    """A member that has not heard that auth was disabled: who has may write without a token."""
+    calls = []
+    for still_enabled in (True, False):
+        member.hold = True
+        call = start(member.services["KV"], "Put", put(b"k"), FakeCall({}))
+        member.applier.auth.switch(enabled=still_enabled)
+        member.hold = False
+        member.release()
+        calls.append(call.answer)
+    assert calls[0] == NOBODY
+    assert isinstance(calls[1], bytes), calls[1]
+
+
+def test_nobody_asks_for_the_user_without_a_name(member: GuardedMember) -> None:
+    """As in etcd: that one is the caller's own, and there is none. All others are refused."""
+    found = member.ask("Auth/UserGet", api.AuthUserGetRequest())
+    assert found == Status(9, "etcdserver: user name not found")
+    assert member.ask("Auth/UserGet", api.AuthUserGetRequest(name=ANN)) == NOBODY
+    assert member.ask("Auth/RoleGet", api.AuthRoleGetRequest()) == NOBODY
+
+
+def test_a_token_is_judged_before_a_ttl(member: GuardedMember) -> None:
+    """A grant for longer than there is: only a user hears that it is too long."""
+    request = api.LeaseGrantRequest(TTL=9_000_000_001)
+    method = "Lease/LeaseGrant"
+    assert member.call(method, request, "madeup.1") == BAD_TOKEN
+    assert member.ask(method, request) == NOBODY
+    assert member.ask(method, request, ANN) == Status(11, "etcdserver: too large lease TTL")
+
+
 def test_the_lists_name_methods_that_exist(member: GuardedMember) -> None:
     """A renamed method does not slip out of its list."""
     assert set(methods(member)) > OPEN_TO_ALL | FOR_USERS | BY_KEY
