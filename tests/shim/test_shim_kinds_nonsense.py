@@ -27,7 +27,8 @@ SHAPES = Shapes(DEFINITIONS)
 KINDS = [
     each
     for each in Catalogue()
-    if each.kind
+    if not each.stored_as
+    and each.kind
     in (
         "ConfigMap",
         "CronJob",

@@ -113,7 +113,7 @@ def test_a_kubeconfig_carries_all_it_needs(tmp_path: Path) -> None:
         (["--insecure-bind-address", "10.1.2.3", "--insecure-port", "8080"], "loopback only"),
         (["--tls-cert-file", __file__], "go together"),
         (["--authorization-mode", "AlwaysAllow"], "--no-anonymous-auth"),
-        (["--etcd-servers", "https://x:1"], "does not speak TLS"),
+        (["--etcd-certfile", __file__], "--etcd-keyfile go together"),
         (["--service-cluster-ip-range", "10.0.0.0/99"], "--service-cluster-ip-range"),
         (["--token-auth-file", __file__], "line 1"),
     ],
