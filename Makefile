@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-apiserver images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -52,6 +52,9 @@ protobuf-fields: $(STAMP) ## read Kubernetes' message fields from the Go module 
 
 bench: $(STAMP) tools ## raftkv beside etcd on the same work (WORK=put ROUNDS=3 for a part of it)
 	@$(BIN)/python -m benchmarks $(if $(WORK),--work $(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench-apiserver: $(STAMP) ## the Kubernetes API beside the same work straight on the store
+	@$(BIN)/python -m benchmarks.apiserver $(ARGS)
 
 simulate: $(STAMP) ## 2,000 seeds of simulated clusters on all cores (SEEDS=50000 FIRST=100000)
 	@$(BIN)/python -m jepsen_like simulate --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)
