@@ -1,4 +1,4 @@
-"""``python -m benchmarks.apiserver``: the Kubernetes API beside the same work straight on the store.
+"""``python -m benchmarks.apiserver``: the Kubernetes API beside the same work on the store.
 
 Owns: creates a second, a list of all pods, and how soon 1,000 watchers hear of one change, each by
 way of one raftkv-apiserver and by raftkv.client, on one 3-member cluster, in turn. Must never do:
