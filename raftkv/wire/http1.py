@@ -64,8 +64,10 @@ class Http1Protocol(asyncio.Protocol):
             self._advance()
             return
         self._pipelined_bytes += len(data)
-        if self._pipelined_bytes > self._limits.http_unread_bytes_max:
+        if self._pipelined_bytes > self._limits.http_unread_bytes_max and not self._draining:
+            # Nor is it seen now whether anybody is still there: that has a limit, too.
             self._transport.pause_reading()
+            self.wake_at = self._hub.loop.time() + self._limits.http_request_seconds_max
 
     def eof_received(self) -> bool:
         if self._lingering:
@@ -242,8 +244,8 @@ class Http1Protocol(asyncio.Protocol):
     # --- the hub's side ------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """A request did not arrive in time, the connection was idle too long, or a client that
-        has ended its side waits for what takes too long."""
+        """A request did not arrive in time, the connection was idle too long, or what a client
+        that may have gone waits for took too long."""
         self.wake_at = _NEVER
         if self._lingering or self._write_paused:
             self._transport.abort()

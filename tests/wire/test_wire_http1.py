@@ -109,7 +109,7 @@ async def test_half_closed_client_gets_its_answer(listener: Listener) -> None:
     assert (await exchange(listener, get(), half_close=True)).endswith(b"GET /x 0\n")
 
 
-@pytest.mark.parametrize("goes", ["ends its side", "closes"])
+@pytest.mark.parametrize("goes", ["ends its side", "closes", "closes behind much"])
 async def test_waiting_for_a_client_that_has_gone_is_given_up(goes: str) -> None:
     """A handler that may wait for ever, as a lock's does, is cancelled; what was pipelined behind
     it does not hide that nobody is there."""
@@ -122,14 +122,16 @@ async def test_waiting_for_a_client_that_has_gone_is_given_up(goes: str) -> None
         finally:
             given_up.set()
 
-    limits = WireLimits(http_half_closed_seconds_max=0.1)
+    limits = WireLimits(http_half_closed_seconds_max=0.1, http_request_seconds_max=1)
     listener = await listen([], wait, ("127.0.0.1", 0), limits)
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(get() + get())
     async with asyncio.timeout(SECONDS):
         await waits.wait()
         writer.write(get())
-        if goes == "closes":
+        if goes == "closes behind much":
+            writer.write(get() * 20_000)
+        if goes.startswith("closes"):
             writer.close()
         else:
             writer.write_eof()
