@@ -48,7 +48,8 @@ class Container:
         self.ready = False
         self.started = False
         self.restarts = 0
-        self.state: Object = {"waiting": {"reason": "PodInitializing"}}
+        creating = "PodInitializing" if pod["spec"].get("initContainers") else "ContainerCreating"
+        self.state: Object = {"waiting": {"reason": creating}}
         self.last_state: Object = {}
         self.log: ContainerLog | None = None
         self.previous_log: ContainerLog | None = None
