@@ -17,7 +17,9 @@ import dns.message
 import dns.query
 import pytest
 
+from apiserver_shim.cli.control_plane.plan import HOLLOW_TAINT, plan
 from tests.e2e.etcdctl import Etcdctl
+from tests.e2e.member_process import reserve_ports
 from tests.e2e.program import ROOT
 from tests.e2e.waiting import wait_until
 from tests.shim.kubectl import NAMES, Kubectl, programs
@@ -168,8 +170,10 @@ def test_web_example_end_to_end(plane: Up) -> None:
     url = f"https://127.0.0.1:{plane.kubelet_port}/pods"
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(url, timeout=5, context=context)
-    assert f"serving on http://{POD_RANGE}.0." in plane.kubectl("logs", victim)
-    assert "serving on" in plane.kubectl("logs", victim, "--previous")
+    for more in ((), ("--previous",)):
+        log = plane.kubectl("logs", victim, *more)
+        assert f"serving on http://{POD_RANGE}.0." in log
+        assert "Traceback" not in log
     groups = [pid_of(each) for each in plane.pods()]
     plane.kubectl("delete", "deployment,service", "web", "--wait=true")
     wait_until(lambda: not plane.pods(), "all pods are gone", seconds=60)
@@ -272,6 +276,27 @@ def test_requests_are_shown_to_administrators_only(plane: Up) -> None:
     other = str(plane.data / "pki" / "kube-proxy.conf")
     with pytest.raises(AssertionError, match="Forbidden"):
         plane.kubectl("get", "--raw", "/debug/requests", "--kubeconfig", other)
+
+
+@pytest.mark.parametrize(("nodes", "tainted"), [(0, False), (1, True)])
+def test_hollow_nodes_take_no_pods_from_real_ones(
+    nodes: int, tainted: bool, tmp_path: Path
+) -> None:
+    """They are tainted where there is a real one, and only there."""
+    first = reserve_ports(20)[0]
+    made = plan(
+        members=1,
+        nodes=nodes,
+        hollow_nodes=3,
+        data_dir=tmp_path,
+        port=first,
+        store_port=first + 5,
+        kubelet_port=first + 1,
+        dns_port=first + 2,
+    )
+    (hollow,) = (each for each in made.parts if each.name == "hollow-kubelets")
+    assert (HOLLOW_TAINT in hollow.command) == tainted
+    assert HOLLOW_TAINT.startswith("raftkv.dev/hollow")
 
 
 @pytest.mark.parametrize("option", ["pod-range", "service-cluster-ip-range"])

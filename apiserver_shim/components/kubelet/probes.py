@@ -20,6 +20,7 @@ from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.process_groups import ProcessGroups, signal_group
 
 OUTPUT_BYTES_MAX = 1024
+BODY_BYTES_MAX = 10 * 1024
 FIRST_AFTER_S = 1.0
 """The shortest period there is. A real kubelet asks first within a period of the start; at once
 would only be a warning about a program that is still starting."""
@@ -139,6 +140,8 @@ async def _http(spec: Object, target: ProbeTarget, http: aiohttp.ClientSession) 
     try:
         # Certificates are not checked, as in a real kubelet.
         async with http.get(url, headers=headers, allow_redirects=False, ssl=False) as reply:
+            # Unread, it would make the end of the connection a reset, which programs complain of.
+            await reply.content.read(BODY_BYTES_MAX)
             good = 200 <= reply.status < 400
             return Checked(good, f"HTTP probe failed with statuscode: {reply.status}")
     except aiohttp.ClientConnectorError as e:
