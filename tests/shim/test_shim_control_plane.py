@@ -24,7 +24,7 @@ from tests.e2e.program import ROOT
 from tests.e2e.waiting import wait_until
 from tests.shim.kubectl import NAMES, Kubectl, programs
 from tests.shim.kubectl_script_up import POD, UP_SCENES
-from tests.shim.kubectl_step import play
+from tests.shim.kubectl_step import play_by_each
 from tests.shim.running_kubelet import children_in, is_alive, pid_of
 from tests.shim.up_process import ENVIRONMENT, POD_RANGE, PROGRAM, SERVICE_RANGE, Up, up
 
@@ -196,9 +196,10 @@ def admin(request: pytest.FixtureRequest, plane: Up, tmp_path: Path) -> Kubectl:
 
 
 @pytest.mark.parametrize("scene", UP_SCENES)
-def test_kubectl_does_what_it_is_told(admin: Kubectl, scene: str) -> None:
+def test_both_kubectls_do_what_they_are_told(plane: Up, tmp_path: Path, scene: str) -> None:
     """Every step of the scene, in order, by its exit status and its words."""
-    play(admin, UP_SCENES[scene], f"{scene}-{admin.age}")
+    kubectls = [plane.kubectl_of(each, tmp_path / each.name) for each in programs().values()]
+    play_by_each({f"{scene}-{each.age}": each for each in kubectls}, UP_SCENES[scene])
 
 
 LATE = """

@@ -83,6 +83,7 @@ class Up:
 
     def kubectl_of(self, program: Path, directory: Path) -> Kubectl:
         """With a kubeconfig of its own, a copy of the administrator's."""
+        directory.mkdir(exist_ok=True)
         config = directory / "kubeconfig"
         config.write_bytes(Path(self.kubeconfig).read_bytes())
         return Kubectl(program, config)
