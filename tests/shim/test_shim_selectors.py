@@ -137,7 +137,7 @@ SOUP = st.lists(PIECES, max_size=9).map("".join) | nearly_selectors()
 
 def is_selector(text: str) -> bool:
     """Whether the grammar takes it, and every key, value and number in it."""
-    between_words = re.sub(r"(?<=[^=!<>(), ]) +(?=[^=!<>(), ])", "\x00", text)
+    between_words = re.sub(r"(?<=[^=!<>(), ]) +(?=[^=!<>(), ])|(?<=[=!]) +(?==)", "\x00", text)
     squeezed = re.sub(r"(?<=\x00in) *(?=\()|(?<=\x00notin) *(?=\()", "", between_words)
     squeezed = squeezed.replace(" ", "")
     if not GRAMMAR.fullmatch(squeezed):
@@ -157,6 +157,8 @@ def is_selector(text: str) -> bool:
 @example("in in (in)")
 @example("a in(1,,)")
 @example("a=1,")
+@example("a= =1")
+@example("a! =1")
 def test_what_the_grammar_takes_is_taken_and_nothing_else(text: str) -> None:
     """Marks and words in any order: 400 for all that is none, never another error."""
     refused = refusal(lambda: parse_labels(text))
