@@ -98,16 +98,10 @@ class WatchHub:
         """A revision was applied: tell the watchers in step."""
         revision = happened.revision
         assert revision > self._published, (revision, self._published)
-        self._published = revision
-        if not len(self._synced):
-            return
-        if len(happened.events) == 1:
-            event = happened.events[0]
-            for watcher in self._synced.match(event.key):
-                self._deliver(watcher, revision, revision, (event,))
-            return
         for watcher, events in _group(self._synced, (happened,)).items():
             self._deliver(watcher, revision, revision, events)
+        # Not before: a watcher that another's delivery has paused still needs this revision.
+        self._published = revision
 
     def _deliver(self, watcher: Watcher, header: int, upto: int, events: Sequence[Event]) -> None:
         """``events`` end with revision ``upto``, which is then behind the watcher."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -36,7 +36,8 @@ def covers(spec: WatchSpec, key: bytes) -> bool:
 class Seen:
     """What one watcher got, as a client would decode it."""
 
-    def __init__(self) -> None:
+    def __init__(self, overflow: Callable[[], None] = lambda: None) -> None:
+        self.overflow = overflow
         self.events: list[EventMessage] = []
         self.responses: list[tuple[int, list[int]]] = []
         self.compacted_at: int | None = None
@@ -46,6 +47,7 @@ class Seen:
         assert events, "a response without events"
         self.events += events
         self.responses.append((revision, [e.kv.mod_revision for e in events]))
+        self.overflow()
 
     def compacted(self, watcher: Watcher, compact_revision: int) -> None:
         self.compacted_at = compact_revision
@@ -216,6 +218,30 @@ def test_events_as_protobuf_has_them(
     assert (decoded.type == EventMessage.DELETE) is is_delete
     assert decoded.kv.SerializeToString() == kv
     assert decoded.HasField("prev_kv") is (with_prev and previous is not None)
+
+
+def test_who_is_paused_before_its_turn_has_missed_nothing(tmp_path: Path) -> None:
+    """The first of two gets an event, and its reader turns out slow: both are paused, and the
+    second has not had it."""
+    store = Store(LmdbBackend(str(tmp_path / "db")))
+    hub = WatchHub(store)
+    watchers: list[Watcher] = []
+
+    def pause_all() -> None:
+        for watcher in watchers:
+            hub.pause(watcher)
+
+    seen = [Seen(pause_all), Seen(pause_all)]
+    watchers += [hub.watch(WatchSpec(b"a"), each) for each in seen]
+    txn = store.begin()
+    txn.put(b"a", b"v", 0)
+    txn.end()
+    assert [len(each.events) for each in seen] == [1, 0]
+    for _ in range(3):
+        for watcher in watchers:
+            hub.resume(watcher)
+        hub.catch_up(10)
+    assert [len(each.events) for each in seen] == [1, 1]
 
 
 def test_without_watchers_writes_make_no_events(tmp_path: Path) -> None:
