@@ -37,10 +37,10 @@ KEYSPACE = (
         (
             Change(
                 "raftkv.mvcc.history",
-                "            group.append(self._event(main, sub, record, compact_revision))\n",
+                "            group.append(self._event(main, sub, record, prev_from))\n",
                 "            if record.is_tombstone and self.get(record.previous) is None:\n"
                 "                continue\n"
-                "            group.append(self._event(main, sub, record, compact_revision))\n",
+                "            group.append(self._event(main, sub, record, prev_from))\n",
             ),
         ),
         frozenset(("watch",)),

@@ -52,9 +52,7 @@ WATCHES = (
                 _HUB,
                 "            self._note_position(watcher)\n"
                 "            if watcher.next_revision <= current:\n",
-                "            watcher.next_revision = min(watcher.next_revision, "
-                "self._published + 1)\n"
-                "            self._note_position(watcher)\n"
+                "            watcher.next_revision = self._published + 1\n"
                 "            if watcher.next_revision <= current:\n",
             ),
         ),
@@ -69,9 +67,10 @@ WATCHES = (
         (
             Change(
                 _HUB,
-                "                self.cancel(watcher)\n"
-                "                watcher.sink.compacted(watcher, compacted)\n",
-                "                watcher.next_revision = compacted\n",
+                "                for watcher in list(cohort.watchers):\n"
+                "                    self.cancel(watcher)\n"
+                "                    watcher.sink.compacted(watcher, compacted)\n",
+                "                cohort.advance(compacted)\n",
             ),
         ),
         frozenset(("watch",)),
@@ -89,7 +88,7 @@ WATCHES = (
                 "            self._begin_catch_up(watcher)\n        return watcher\n",
                 "        elif watcher.next_revision == self._store.compact_revision:\n"
                 "            watcher.next_revision = current + 1\n"
-                "            self._synced.add(watcher)\n"
+                "            self._follow(watcher)\n"
                 "        else:\n"
                 "            self._begin_catch_up(watcher)\n        return watcher\n",
             ),
@@ -126,9 +125,9 @@ WATCHES = (
             Change(
                 _HUB,
                 "            if watcher.next_revision > self._store.current_revision:\n"
-                "                watcher.state = WatchState.SYNCED\n",
+                "                self._follow(watcher)\n",
                 "            if watcher.next_revision > 0:\n"
-                "                watcher.state = WatchState.SYNCED\n",
+                "                self._follow(watcher)\n",
             ),
         ),
         frozenset(("watch",)),

@@ -6,7 +6,7 @@ member notices as a backlog. Must never do: resume; a client that goes on opens 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
@@ -51,6 +51,10 @@ class _Outlet:
         self._free_at = max(self._free_at, self._world.now()) + self._delay_s()
         delay = self._free_at - self._world.now()
         self._world.call_later(delay, partial(self._deliver, message))
+
+    def send_each(self, head: bytes, middles: Sequence[bytes], tail: bytes) -> None:
+        for middle in middles:
+            self.send(head + middle + tail)
 
     def when_drained(self, proceed: Callable[[], None]) -> None:
         self._proceed = proceed

@@ -36,6 +36,7 @@ from raftkv.wire.service import (
     HttpRequest,
     HttpResponse,
     HttpStreamHandler,
+    SendsEach,
     Service,
     Status,
     StreamMethod,
@@ -101,7 +102,7 @@ class _BadRequest(Exception):
     """What the client sent is no request; ``str`` says why."""
 
 
-class _Conversation:
+class _Conversation(SendsEach):
     """Implements ``service.Stream`` over an exchange."""
 
     deadline: float | None = None

@@ -104,10 +104,11 @@ class History:
             yield decode_position(place), decode_record(data)
 
     def events(
-        self, start: int, end: int, revisions_max: int, bytes_max: int, compact_revision: int
+        self, start: int, end: int, revisions_max: int, bytes_max: int, prev_from: int
     ) -> list[RevisionEvents]:
         """The events of at most ``revisions_max`` revisions of [start, end), oldest first; fewer
-        once they hold ``bytes_max``."""
+        once they hold ``bytes_max``. What was there before is given where it was readable at
+        ``prev_from`` or later."""
         found: list[RevisionEvents] = []
         group: list[Event] = []
         current = size = 0
@@ -118,18 +119,18 @@ class History:
                     if len(found) == revisions_max or size >= bytes_max:
                         return found
                 group, current = [], main
-            group.append(self._event(main, sub, record, compact_revision))
+            group.append(self._event(main, sub, record, prev_from))
             size += len(record.key_value)
         if group:
             found.append(RevisionEvents(current, tuple(group)))
         return found
 
-    def _event(self, main: int, sub: int, record: Record, compact_revision: int) -> Event:
+    def _event(self, main: int, sub: int, record: Record, prev_from: int) -> Event:
         key = key_of(record.key_value)
         key_value = encode_deletion(key, main) if record.is_tombstone else record.key_value
         previous = None
         # etcd reads it at main - 1, which a compaction at main has taken away.
-        if record.previous != NOWHERE and main - 1 >= compact_revision:
+        if record.previous != NOWHERE and main - 1 >= prev_from:
             before = self.get(record.previous)
             if before is not None and not before.is_tombstone:
                 previous = before.key_value

@@ -98,3 +98,8 @@ class RevisionEvents:
 
     revision: int
     events: tuple[Event, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of keys and values, old and new."""
+        return sum([len(event.kv) + len(event.prev_kv or b"") for event in self.events])

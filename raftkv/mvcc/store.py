@@ -79,14 +79,21 @@ class Store:
         return self._reader.read(query, revision, current)
 
     def events_since(
-        self, revision: int, revisions_max: int, *, bytes_max: int = EVENTS_BYTES_MAX
+        self,
+        revision: int,
+        revisions_max: int,
+        *,
+        bytes_max: int = EVENTS_BYTES_MAX,
+        with_prev: bool = True,
     ) -> list[RevisionEvents]:
         """What happened from ``revision`` on: at most ``revisions_max`` revisions, and no further
-        one after ``bytes_max``. Raises Compacted."""
+        one after ``bytes_max``; without ``with_prev``, what was there before is not looked up.
+        Raises Compacted."""
         if revision < self.compact_revision:
             raise Compacted(self.compact_revision)
         end = self.current_revision + 1
-        return self.history.events(revision, end, revisions_max, bytes_max, self.compact_revision)
+        prev_from = self.compact_revision if with_prev else end
+        return self.history.events(revision, end, revisions_max, bytes_max, prev_from)
 
     def hash_kv(self, revision: int) -> HashResult:
         """A checksum of all that is readable up to ``revision`` (0: the current one), equal on

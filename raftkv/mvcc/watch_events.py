@@ -1,15 +1,33 @@
 """Events as the bytes of a WatchResponse, encoded once for all who get them.
 
-Owns: the ``events`` field (number 11) of one event, with and without prev_kv. Must never do:
-encode the same event twice: the result stays in the event's own slots.
+Owns: the ``events`` field (number 11) of one event, with and without prev_kv, and batches of them.
+Must never do: encode the same event twice: the result stays in the event's own slots.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftkv.mvcc.codec import encode_varint
 from raftkv.mvcc.query import Event
 
-_TYPE_DELETE = b"\x08\x01"
+_KV = b"\x12"
+_DELETED_KV = b"\x08\x01\x12"  # the type DELETE comes before it; PUT is 0, so absent
+
+
+class EventBatch:
+    """The events of one response, for everybody who gets just these.
+
+    ``fields`` are their encoded ``events`` fields, in order, and ``body`` is all of them joined.
+    ``revision`` is the one that the response's header names: no later event is at or below it.
+    """
+
+    __slots__ = ("body", "fields", "revision")
+
+    def __init__(self, revision: int, fields: Sequence[bytes]) -> None:
+        self.revision = revision
+        self.fields = fields
+        self.body = fields[0] if len(fields) == 1 else b"".join(fields)
 
 
 def event_field(event: Event, *, with_prev: bool) -> bytes:
@@ -23,9 +41,9 @@ def event_field(event: Event, *, with_prev: bool) -> bytes:
 
 
 def _encode(event: Event, prev_kv: bytes | None) -> bytes:
-    parts = [_TYPE_DELETE] if event.is_delete else []
-    parts += b"\x12", encode_varint(len(event.kv)), event.kv
+    kv = event.kv
+    tag = _DELETED_KV if event.is_delete else _KV
+    body = tag + encode_varint(len(kv)) + kv
     if prev_kv is not None:
-        parts += b"\x1a", encode_varint(len(prev_kv)), prev_kv
-    body = b"".join(parts)
+        body += b"\x1a" + encode_varint(len(prev_kv)) + prev_kv
     return b"\x5a" + encode_varint(len(body)) + body

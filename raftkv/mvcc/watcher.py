@@ -5,12 +5,15 @@ Owns: WatchSpec, Watcher and the WatchSink protocol. Must never do: read history
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from raftkv.mvcc.query import Event
+from raftkv.mvcc.watch_events import EventBatch
+
+if TYPE_CHECKING:
+    from raftkv.mvcc.cohort import Cohort
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,18 @@ class WatchSpec:
     prev_kv: bool = False
     no_put: bool = False
     no_delete: bool = False
+
+    @property
+    def view(self) -> View:
+        return View(self.prev_kv, self.no_put, self.no_delete)
+
+
+class View(NamedTuple):
+    """What of the events of its keys a watcher wants to see."""
+
+    prev_kv: bool
+    no_put: bool
+    no_delete: bool
 
     def wants(self, event: Event) -> bool:
         """Whether the filters let ``event`` through; the key is matched elsewhere."""
@@ -37,24 +52,24 @@ class WatchState(Enum):
 
 
 class Watcher:
-    """Everything below ``next_revision`` was delivered or is of no interest to it. For a synced
-    watcher that is at most the next revision to be published."""
+    """Everything below ``next_revision`` was delivered or is of no interest to it, and so is what
+    is below its cohort's while it has one."""
 
-    __slots__ = ("next_revision", "sink", "spec", "state")
+    __slots__ = ("cohort", "next_revision", "sink", "spec", "state")
 
     def __init__(self, spec: WatchSpec, sink: WatchSink, next_revision: int) -> None:
         self.spec = spec
         self.sink = sink
         self.next_revision = next_revision
         self.state = WatchState.SYNCED
+        self.cohort: Cohort | None = None
 
 
 class WatchSink(Protocol):
-    """Takes what a watcher gets. May pause or cancel watchers of the hub from within."""
+    """Takes what watchers get. May pause or cancel watchers of the hub from within."""
 
-    def deliver(self, watcher: Watcher, revision: int, fields: Sequence[bytes]) -> None:
-        """Encoded ``events`` fields of a WatchResponse, in order. ``revision`` is the one that
-        the response's header names: no later event of the watcher is at or below it."""
+    def deliver(self, cohort: Cohort, batch: EventBatch) -> None:
+        """To each of the cohort's watchers."""
 
     def compacted(self, watcher: Watcher, compact_revision: int) -> None:
         """The watcher needs revisions that are gone; it has ended."""

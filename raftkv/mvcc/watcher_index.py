@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+from raftkv.mvcc.cohort import Audience, Cohort
 from raftkv.mvcc.watcher import Watcher
 
 FROM_KEY = b"\0"
@@ -19,67 +20,69 @@ Range = tuple[bytes, bytes]
 
 class WatcherIndex:
     def __init__(self) -> None:
-        self._keys: dict[bytes, dict[Watcher, None]] = {}
-        self._ranges: dict[Range, dict[Watcher, None]] = {}
+        self._keys: dict[bytes, Audience] = {}
+        self._ranges: dict[Range, Audience] = {}
         self._bounds: list[bytes] = [b""]  # where each segment begins
         self._uses: dict[bytes, int] = {b"": 1}
-        self._covering: list[list[dict[Watcher, None]]] = [[]]
+        self._covering: list[list[Audience]] = [[]]
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, watcher: Watcher) -> None:
+    def add(self, watcher: Watcher, first_revision: int) -> None:
+        """``first_revision`` as in ``Audience.add``."""
         key, end = watcher.spec.key, watcher.spec.range_end
         if not end:
-            group = self._keys.setdefault(key, {})
+            audience = self._keys.get(key)
+            if audience is None:
+                audience = self._keys[key] = Audience(key, b"")
         else:
-            if (key, end) not in self._ranges:
-                self._add_range((key, end))
-            group = self._ranges[key, end]
-        assert watcher not in group, (key, end)
-        group[watcher] = None
+            audience = self._ranges.get((key, end)) or self._add_range((key, end))
+        audience.add(watcher, first_revision)
         self._count += 1
 
     def remove(self, watcher: Watcher) -> None:
-        key, end = watcher.spec.key, watcher.spec.range_end
-        group = self._ranges[key, end] if end else self._keys[key]
-        del group[watcher]
+        """What its cohort alone knows of its position is lost."""
+        cohort = watcher.cohort
+        assert cohort is not None, watcher.spec
+        cohort.remove(watcher)
         self._count -= 1
-        if not group and end:
-            self._remove_range((key, end))
-        elif not group:
-            del self._keys[key]
+        audience = cohort.audience
+        if not audience.cohorts and audience.range_end:
+            self._remove_range((audience.key, audience.range_end))
+        elif not audience.cohorts:
+            del self._keys[audience.key]
 
-    def match(self, key: bytes) -> list[Watcher]:
-        """The watchers whose key or range ``key`` is in: a new list, safe against changes."""
-        found: list[Watcher] = []
+    def match(self, key: bytes) -> list[Audience]:
+        """Whose key or range ``key`` is in: a new list, safe against changes."""
+        found: list[Audience] = []
         exact = self._keys.get(key)
         if exact is not None:
-            found.extend(exact)
+            found.append(exact)
         if self._ranges:
-            for group in self._covering[bisect_right(self._bounds, key) - 1]:
-                found.extend(group)
+            found += self._covering[bisect_right(self._bounds, key) - 1]
         return found
 
-    def watchers(self) -> list[Watcher]:
-        groups = [*self._keys.values(), *self._ranges.values()]
-        return [watcher for group in groups for watcher in group]
+    def cohorts(self) -> list[Cohort]:
+        audiences = [*self._keys.values(), *self._ranges.values()]
+        return [cohort for audience in audiences for cohort in audience.cohorts.values()]
 
-    def _add_range(self, range_: Range) -> None:
-        group: dict[Watcher, None] = {}
-        self._ranges[range_] = group
+    def watchers(self) -> list[Watcher]:
+        return [watcher for cohort in self.cohorts() for watcher in cohort.watchers]
+
+    def _add_range(self, range_: Range) -> Audience:
+        audience = self._ranges[range_] = Audience(*range_)
         first, last = self._segments(range_, cut=True)
         for segment in range(first, last):
-            self._covering[segment].append(group)
+            self._covering[segment].append(audience)
+        return audience
 
     def _remove_range(self, range_: Range) -> None:
-        group = self._ranges.pop(range_)
+        audience = self._ranges.pop(range_)
         first, last = self._segments(range_, cut=False)
         for segment in range(first, last):
-            covering = self._covering[segment]
-            at = next(i for i, other in enumerate(covering) if other is group)
-            del covering[at]
+            self._covering[segment].remove(audience)
         for bound in _bounds_of(range_):
             self._forget_bound(bound)
 

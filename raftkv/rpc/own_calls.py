@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from raftkv.api import rpc_pb2 as api
 from raftkv.errors import RaftKVError
 from raftkv.rpc.errors import status_of
-from raftkv.wire.service import Call, Service, Status
+from raftkv.wire.service import Call, SendsEach, Service, Status
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
@@ -152,7 +152,7 @@ class _OwnCall(_OnBehalf):
             self.outcome.set_result(status)
 
 
-class _OwnStream(_OnBehalf):
+class _OwnStream(_OnBehalf, SendsEach):
     """``Stream`` of requests that are there from the start; its reader drains what is sent."""
 
     def __init__(self, call: Call, requests: Sequence[bytes]) -> None:

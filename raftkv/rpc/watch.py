@@ -78,6 +78,7 @@ class _StreamOutlet:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.send = stream.send
+        self.send_each = stream.send_each
         self._draining: asyncio.Task[None] | None = None
 
     @property

@@ -8,15 +8,22 @@ history again when the stream has drained. One slow stream delays no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from raftkv.mvcc.codec import encode_varint
+from raftkv.mvcc.cohort import Cohort
+from raftkv.mvcc.watch_events import EventBatch
 from raftkv.mvcc.watcher import Watcher, WatchSpec
 from raftkv.rpc.header import Headers
 from raftkv.rpc.member import WatchMember
 from raftkv.scheduler import Timer
 
 FRAGMENT_OVERHEAD_BYTES = 512 * 1024
+SHARED_BYTES_MAX = 16_384
+"""Responses made in one go for watchers of one stream: with gRPC's prefixes a DATA frame at most.
+Then the stream's backlog is looked at again."""
+RESPONSE_PREFIX_BYTES = 5
 ALL_WATCHERS = -1
 PROGRESS_JITTER = 0.1
 PROGRESS_S_MIN = 0.1
@@ -41,11 +48,30 @@ class _Watch:
         self.watcher: Watcher | None = None
 
 
+class _Plan:
+    """How a cohort's watchers are told: their id fields, those of one length together, so that
+    all their responses differ in nothing else. ``watches`` are in the same order."""
+
+    __slots__ = ("fragment", "ids", "notified", "watches")
+
+    def __init__(self, watches: Sequence[_Watch]) -> None:
+        self.watches = sorted(watches, key=lambda watch: len(watch.id_field))
+        self.ids = [
+            [watch.id_field for watch in group]
+            for _, group in groupby(self.watches, lambda watch: len(watch.id_field))
+        ]
+        self.notified = [watch for watch in watches if watch.progress_notify]
+        self.fragment = any(watch.fragment for watch in watches)
+
+
 class Outlet(Protocol):
     """Where responses leave, in order."""
 
     def send(self, message: bytes) -> None:
         """Never blocks."""
+
+    def send_each(self, head: bytes, middles: Sequence[bytes], tail: bytes) -> None:
+        """One message ``head + middle + tail`` for each of the middles, which are of one length."""
 
     @property
     def backlog(self) -> int:
@@ -133,22 +159,54 @@ class WatchStream:
 
     # --- the hub's sink ---------------------------------------------------------------------------
 
-    def deliver(self, watcher: Watcher, revision: int, fields: Sequence[bytes]) -> None:
-        watch = self._by_watcher[watcher]
-        watch.had_events = True
-        header = self._headers.encoder.field(revision) + watch.id_field
-        parts = [fields]
-        if watch.fragment and len(header) + sum(map(len, fields)) >= self._fragment_bytes:
-            parts = _split(fields, self._fragment_bytes - len(header) - len(_FRAGMENT))
+    def deliver(self, cohort: Cohort, batch: EventBatch) -> None:
+        plan: _Plan | None = cohort.plan
+        if plan is None:
+            plan = cohort.plan = _Plan([self._by_watcher[each] for each in cohort.watchers])
+        for watch in plan.notified:
+            watch.had_events = True
+        head = self._headers.encoder.field(batch.revision)
+        told = 0
+        for ids in plan.ids:
+            size = len(head) + len(ids[0]) + len(batch.body)
+            at_once = SHARED_BYTES_MAX // (size + RESPONSE_PREFIX_BYTES) or 1
+            for at in range(0, len(ids), at_once):
+                some = ids[at : at + at_once]
+                if plan.fragment and size >= self._fragment_bytes:
+                    self._deliver_big(head, plan.watches[told], batch)
+                elif len(some) == 1:
+                    self._outlet.send(b"".join((head, some[0], batch.body)))
+                else:
+                    self._outlet.send_each(head, some, batch.body)
+                told += len(some)
+                if self._is_behind():
+                    self._fall_back(plan.watches[:told], batch.revision)
+                    return
+
+    def _deliver_big(self, head: bytes, watch: _Watch, batch: EventBatch) -> None:
+        """To one watcher, in fragments if it asked for them."""
+        head += watch.id_field
+        parts = [batch.fields]
+        if watch.fragment:
+            parts = _split(batch.fields, self._fragment_bytes - len(head) - len(_FRAGMENT))
         for part in parts[:-1]:
-            self._outlet.send(b"".join((header, _FRAGMENT, *part)))
-        self._outlet.send(b"".join((header, *parts[-1])))
+            self._outlet.send(b"".join((head, _FRAGMENT, *part)))
+        self._outlet.send(b"".join((head, *parts[-1])))
+
+    def _is_behind(self) -> bool:
         backlog = self._outlet.backlog
-        if backlog > self._backlog_bytes_min and not self._draining and backlog > self._share():
-            self._draining = True
-            self._outlet.when_drained(self._drained)
-            for slow in self._by_watcher:
-                self._hub.pause(slow)
+        return backlog > self._backlog_bytes_min and backlog > self._share() and not self._draining
+
+    def _fall_back(self, told: Sequence[_Watch], revision: int) -> None:
+        """The reader is slow: all watchers of the stream leave the hub's round until it drains.
+        Those of ``told`` have got ``revision``, which is being handed round."""
+        self._draining = True
+        self._outlet.when_drained(self._drained)
+        for watch in told:
+            if watch.watcher is not None:
+                self._hub.pause(watch.watcher, seen=revision)
+        for slow in self._by_watcher:
+            self._hub.pause(slow)
 
     def compacted(self, watcher: Watcher, compact_revision: int) -> None:
         watch = self._by_watcher.pop(watcher)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from raftkv.apply.applier import Applier
 from raftkv.apply.batch import decode_batch
+from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.message import Entry, EntryType
 from raftkv.server.proposals import Proposals
 
@@ -30,12 +31,14 @@ class ApplyQueue:
         *,
         applier: Applier,
         proposals: Proposals,
+        hub: WatchHub,
         applied_index: int,
         applied_term: int,
         on_conf_change: Callable[[Entry], None],
     ) -> None:
         self._applier = applier
         self._proposals = proposals
+        self._hub = hub
         self._on_conf_change = on_conf_change
         self._entries: deque[Entry] = deque()
         self.applied_index = applied_index
@@ -59,9 +62,10 @@ class ApplyQueue:
 
     def step(self) -> int:
         """Apply what one turn may; return the bytes of log that it was. 0 when there is none."""
-        if not self.is_open:
+        if not self.is_open or not self._entries:
             return 0
         done = 0
+        self._hub.hold()  # watchers hear of all entries of a turn at once
         while self._entries and done < STEP_BYTES_MAX:
             entry = self._entries.popleft()
             if self.clock is None:
@@ -69,6 +73,7 @@ class ApplyQueue:
             else:
                 self._apply_timed(entry, self.clock)
             done += len(entry.data) + 1
+        self._hub.release()
         return done
 
     def reset(self, index: int, term: int) -> None:

@@ -137,6 +137,7 @@ class Engine:
         self.queue = ApplyQueue(
             applier=self.applier,
             proposals=self.proposals,
+            hub=self.hub,
             applied_index=applied.index,
             applied_term=applied.term,
             on_conf_change=lambda entry: self.reconfiguration.apply(entry),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raftkv.wire import frames
@@ -18,6 +19,7 @@ from raftkv.wire.grpc import (
     RESOURCE_EXHAUSTED,
     STATUS_OK,
     CallFailure,
+    like_messages,
 )
 from raftkv.wire.headers import Field, block_of
 from raftkv.wire.routes import Head
@@ -100,6 +102,12 @@ class StreamCall(TaskCall):
         if not self.done:
             self.head.counts.stream_messages_sent += 1
             self.connection.output.send(self, message)
+
+    def send_each(self, head: bytes, middles: Sequence[bytes], tail: bytes) -> None:
+        if not self.done:
+            self.head.counts.stream_messages_sent += len(middles)
+            data = like_messages(head, middles, tail)
+            self.connection.output.send_messages(self, (data,), len(data), len(middles))
 
     @property
     def backlog(self) -> int:

@@ -8,6 +8,7 @@ Must never do: know streams or connections.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 from raftkv.wire.headers import Field, block_of
@@ -99,6 +100,20 @@ def trailers_only_block(status: Status, http_status: int = 200) -> bytes:
     """One block that is a whole response: its headers and its trailers."""
     head = [(b":status", b"%d" % http_status), (b"content-type", CONTENT_TYPE)]
     return block_of(head + _status_fields(status))
+
+
+def like_messages(head: bytes, middles: Sequence[bytes], tail: bytes) -> bytes:
+    """The messages ``head + middle + tail`` for middles of one length, each with its prefix: by
+    one join, since nothing else differs."""
+    length = len(head) + len(middles[0]) + len(tail)
+    begin = bytes(1) + length.to_bytes(4, "big") + head
+    pieces = list(middles)
+    pieces[0] = begin + pieces[0]
+    pieces[-1] += tail
+    data = (tail + begin).join(pieces)
+    expected = len(middles) * (PREFIX_BYTES + length)
+    assert len(data) == expected, f"middles of other lengths: {len(data)} bytes, not {expected}"
+    return data
 
 
 class MessageReader:

@@ -38,7 +38,6 @@ _OK_BLOCK = trailers_block(STATUS_OK)
 _OK_TRAILERS = Struct(f">IBI{len(_OK_BLOCK)}s")
 _OK_TRAILERS_HEAD = len(_OK_BLOCK) << 8 | frames.HEADERS
 _ENDS = frames.END_HEADERS | frames.END_STREAM
-_MESSAGE = Struct(">IBIBI")  # DATA frame head and gRPC prefix
 _PREFIX = Struct(">BI")
 _TABLE_BYTES_DEFAULT = 4_096
 _TABLE_SIZE_UPDATE = b"\x20"  # to 0
@@ -131,19 +130,21 @@ class Output:
         """``reply`` with a message that nobody joined."""
         self.answers += 1
         self.headers(stream, RESPONSE_BLOCK)
-        self._enqueue(stream, _PREFIX.pack(0, sum(map(len, pieces))))
-        for piece in pieces:
-            self._enqueue(stream, piece)
+        self._enqueue(stream, _PREFIX.pack(0, sum(map(len, pieces))), *pieces)
         self.finish(stream, STATUS_OK)
 
     def send(self, stream: StreamState, message: bytes) -> None:
         """One message of a response."""
-        self.answers += 1
-        stream_id = stream.stream_id
+        size = len(message) + PREFIX_BYTES
+        self.send_messages(stream, (_PREFIX.pack(0, len(message)), message), size, 1)
+
+    def send_messages(
+        self, stream: StreamState, pieces: Sequence[bytes], size: int, count: int
+    ) -> None:
+        """``count`` messages of a response with their prefixes, ``size`` bytes in all."""
+        self.answers += count
         if not stream.headers_sent:
             self.headers(stream, RESPONSE_BLOCK)
-        length = len(message)
-        size = length + PREFIX_BYTES
         if (
             stream.queue is None
             and size <= self.frame_bytes_max
@@ -153,10 +154,9 @@ class Output:
         ):
             self.window -= size
             stream.send_credit -= size
-            self.chunks += (_MESSAGE.pack(size << 8, 0, stream_id, 0, length), message)
+            self.chunks += (frames.HEAD.pack(size << 8, 0, stream.stream_id), *pieces)
         else:
-            self._enqueue(stream, _PREFIX.pack(0, length))
-            self._enqueue(stream, message)
+            self._enqueue(stream, *pieces)
         if not self.dirty:
             self._wake()
 
@@ -305,14 +305,14 @@ class Output:
         assert self.window >= 0, f"connection window {self.window} overdrawn"
         stream.drained()
 
-    def _enqueue(self, stream: StreamState, piece: bytes) -> None:
-        if not piece:
-            return
+    def _enqueue(self, stream: StreamState, *pieces: bytes) -> None:
+        """At least one of the pieces is not empty."""
         if stream.queue is None:
             stream.queue = deque()
-        stream.queue.append(piece)
-        stream.queued += len(piece)
-        self.backlog += len(piece)
+        size = sum(map(len, pieces))
+        stream.queue += filter(None, pieces)
+        stream.queued += size
+        self.backlog += size
         self._ready[stream] = None
 
     def _close(self, stream: StreamState, last_frame: bytes) -> None:

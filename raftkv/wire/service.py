@@ -73,12 +73,26 @@ class Stream(Call, Protocol):
     def send(self, message: bytes) -> None:
         """Queue one message. Never blocks; watch ``backlog`` to stay bounded."""
 
+    def send_each(self, head: bytes, middles: Sequence[bytes], tail: bytes) -> None:
+        """Queue the message ``head + middle + tail`` for each of the middles, of which there is at
+        least one, and which are of one length."""
+
     @property
     def backlog(self) -> int:
         """Bytes queued here that flow control or the socket has not let out yet."""
 
     async def drain(self) -> None:
         """Return once ``backlog`` is below the low-water mark of the connection's limits."""
+
+
+class SendsEach(Protocol):
+    """A Stream's ``send_each`` where nothing is gained by making many messages at once."""
+
+    def send(self, message: bytes) -> None: ...
+
+    def send_each(self, head: bytes, middles: Sequence[bytes], tail: bytes) -> None:
+        for middle in middles:
+            self.send(head + middle + tail)
 
 
 UnaryMethod = Callable[[bytes, UnaryCall], None]

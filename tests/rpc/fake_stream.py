@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf.message import Message
 
-from raftkv.wire.service import Service, Status
+from raftkv.wire.service import SendsEach, Service, Status
 
 
-class FakeStream:
+class FakeStream(SendsEach):
     """``drained`` runs whenever the handler waits for its reader, who then takes all.
     ``stays`` keeps the client's side open after its last request."""
 

@@ -22,7 +22,7 @@ from raftkv.rpc.maintenance import maintenance_service
 from raftkv.rpc.watch import watch_service
 from raftkv.server.authority import AuthSettings
 from raftkv.server.leasing import TimeLeft
-from raftkv.wire.service import Service, Status
+from raftkv.wire.service import SendsEach, Service, Status
 
 ROOT, ANN, BOB = "root", "ann", "bob"
 """ann may do everything from a/ to a0, bob from b/ to b0."""
@@ -50,7 +50,7 @@ class Desk:
 SECONDS = 10.0
 
 
-class ScriptedStream:
+class ScriptedStream(SendsEach):
     """A stream whose client has sent ``requests`` and then waits for ``answers`` answers."""
 
     def __init__(self, token: str, requests: list[bytes], answers: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from random import Random
 
@@ -19,7 +20,12 @@ from raftkv.api.rpc_pb2 import (
 from raftkv.errors import MalformedRequest
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.rpc.watch import take_request
-from raftkv.rpc.watch_stream import FRAGMENT_OVERHEAD_BYTES, PROGRESS_S_MIN, WatchStream
+from raftkv.rpc.watch_stream import (
+    FRAGMENT_OVERHEAD_BYTES,
+    PROGRESS_S_MIN,
+    SHARED_BYTES_MAX,
+    WatchStream,
+)
 from raftkv.server.config import Limits, ServerConfig
 
 REQUEST_BYTES = 1_000
@@ -32,8 +38,9 @@ def allow(key: bytes, range_end: bytes) -> None:
 class Watches:
     """One stream of a member of its own; ``take`` returns what it has sent since."""
 
-    def __init__(self, path: Path, progress_s: float = 600.0) -> None:
-        self.member = FakeMember(path / "db", Limits(request_bytes_max=REQUEST_BYTES))
+    def __init__(self, path: Path, progress_s: float = 600.0, backlog_bytes: int = 1 << 20) -> None:
+        limits = Limits(request_bytes_max=REQUEST_BYTES, watch_backlog_bytes_max=backlog_bytes)
+        self.member = FakeMember(path / "db", limits)
         self.member.config = ServerConfig(
             limits=self.member.config.limits, watch_progress_notify_interval_s=progress_s
         )
@@ -43,16 +50,42 @@ class Watches:
         self.member.scheduler = self  # type: ignore[attr-defined]
         self.member.random = Random(1)  # type: ignore[attr-defined]
         self.backlog = 0
+        self.takes = True
+        """Whether its reader takes what is sent; if not, ``backlog`` grows."""
+        self.drained: Callable[[], None] | None = None
         self._sent: list[bytes] = []
         self.stream = WatchStream(self.member, self)  # type: ignore[arg-type]
+
+    def another_stream(self) -> Watches:
+        """Of the same member."""
+        other = copy(self)
+        other._sent = []
+        other.stream = WatchStream(other.member, other)  # type: ignore[arg-type]
+        return other
 
     # --- what the stream asks of its surroundings ---
 
     def send(self, message: bytes) -> None:
         self._sent.append(message)
+        if not self.takes:
+            self.backlog += len(message)
+
+    def send_each(self, head: bytes, middles: Sequence[bytes], tail: bytes) -> None:
+        assert len({len(middle) for middle in middles}) == 1, middles
+        for middle in middles:
+            self.send(head + middle + tail)
 
     def when_drained(self, proceed: Callable[[], None]) -> None:
-        raise AssertionError("nobody is slow here")
+        assert not self.takes, "nobody is slow here"
+        assert self.drained is None, "waits already"
+        self.drained = proceed
+
+    def drain(self) -> None:
+        """The reader takes all that it has left lying."""
+        self.backlog, self.takes = 0, True
+        proceed, self.drained = self.drained, None
+        if proceed is not None:
+            proceed()
 
     def call_later(self, seconds: float, job: Callable[[], None]) -> Watches:
         self.timers.append((seconds, job))
@@ -256,3 +289,82 @@ def test_without_the_flag_it_comes_whole(watches: Watches) -> None:
     responses = watches.put(b"k1", b"k2", value=value)
     assert sorted((each.watch_id, len(each.events)) for each in responses) == [(1, 2), (2, 1)]
     assert not any(each.fragment for each in responses)
+
+
+@pytest.mark.parametrize("value_bytes", [1, 3_000, 20_000])
+def test_watchers_of_one_stream_get_the_same_under_their_own_ids(
+    watches: Watches, value_bytes: int
+) -> None:
+    """However long their ids are, and however many responses make a frame. One that leaves and one
+    that comes change nothing for the others."""
+    ids = [1, 127, 128, 129, 16_383, 16_384, -1, -7, *range(300, 340)]
+    for watch_id in ids:
+        watches.create(key=b"k", watch_id=watch_id)
+    ids += [watches.create(key=b"k").watch_id]
+    assert ids[-1] == 0
+    value = b"v" * value_bytes
+    for watch_id in (310, None, 128):
+        if watch_id:
+            watches.cancel_watch(watch_id)
+            ids.remove(watch_id)
+        responses = watches.put(b"k", value=value)
+        assert sorted(each.watch_id for each in responses) == sorted(ids)
+        revision = watches.member.store.current_revision
+        for each in responses:
+            (event,) = each.events
+            assert (each.header.revision, event.kv.mod_revision) == (revision, revision)
+            assert (event.kv.value, each.fragment) == (value, False)
+        watches.create(key=b"k", watch_id=1_000_000 + revision)
+        ids.append(1_000_000 + revision)
+
+
+def test_like_watchers_are_cut_only_if_they_asked_for_it(watches: Watches) -> None:
+    """A response over the threshold: in fragments for those with the flag, whole for the others."""
+    for watch_id in range(1, 5):
+        watches.create(key=b"k", range_end=b"l", watch_id=watch_id, fragment=watch_id % 2 == 0)
+    half = b"v" * (FRAGMENT_OVERHEAD_BYTES // 2 + REQUEST_BYTES)
+    parts = watches.put(b"k1", b"k2", value=half)
+    told = [(each.watch_id, each.fragment, len(each.events)) for each in parts]
+    whole, cut = [(1, False, 2), (3, False, 2)], [(2, True, 1), (2, False, 1)]
+    assert sorted(told) == sorted([*whole, *cut, *[(4, more, 1) for _, more, _ in cut]])
+    assert [more for watch_id, more, _ in told if watch_id == 2] == [True, False]
+
+
+@pytest.mark.parametrize("value_bytes", [100, 9_000, 40_000])
+@pytest.mark.parametrize("room", [0, 1, 37])
+def test_a_reader_that_slows_in_the_middle_misses_and_repeats_nothing(
+    tmp_path: Path, value_bytes: int, room: int
+) -> None:
+    """Some of a stream's like watchers have an event already, the others read it later; another
+    stream's watcher gets it at once, and no more than the bound and one step are ever queued."""
+    watches = Watches(tmp_path, backlog_bytes=room * value_bytes)
+    quick = watches.another_stream()
+    ids = [*range(100, 160), 1, 2]
+    for watch_id in ids:
+        watches.create(key=b"k", watch_id=watch_id)
+    quick.create(key=b"k")
+    got: dict[int, list[int]] = {watch_id: [] for watch_id in ids}
+    watches.takes = False
+    most = 0
+    for _ in range(3):
+        for _ in range(2):
+            for each in watches.put(b"k", value=b"v" * value_bytes):
+                got[each.watch_id] += [event.kv.mod_revision for event in each.events]
+            most = max(most, watches.backlog)
+        assert sum(len(each.events) for each in quick.take()) == 2
+        assert watches.drained is not None
+        watches.drain()
+        watches.takes = False
+        while not watches.hub.catch_up(1):
+            most = max(most, watches.backlog)
+            watches.drain()
+            watches.takes = False
+        for each in watches.take():
+            got[each.watch_id] += [event.kv.mod_revision for event in each.events]
+        watches.drain()
+        for each in watches.catch_up():
+            got[each.watch_id] += [event.kv.mod_revision for event in each.events]
+        watches.takes = False
+    assert got == {watch_id: [2, 3, 4, 5, 6, 7] for watch_id in ids}
+    step = max(SHARED_BYTES_MAX, 2 * value_bytes) + 1_000
+    assert most <= room * value_bytes + step, most

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from raftkv.wire.service import Service, Status, StreamMethod, UnaryMethod
+from raftkv.wire.service import SendsEach, Service, Status, StreamMethod, UnaryMethod
 
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -70,7 +70,7 @@ class _Unary(_Call):
             self.outcome.set_result(status)
 
 
-class _Stream(_Call):
+class _Stream(_Call, SendsEach):
     def __init__(self, requests: AsyncIterator[bytes], context: Any) -> None:
         super().__init__(context)
         self._requests = requests

@@ -78,6 +78,15 @@ async def burst(stream: Stream) -> None:
         return
 
 
+async def alike(stream: Stream) -> None:
+    """``n head tail``: n messages that differ in four bytes, after ``head`` others and before
+    ``tail``; made at once."""
+    async for request in stream:
+        number, head, tail = map(int, request.split())
+        middles = [index.to_bytes(4, "big") for index in range(number)]
+        stream.send_each(b"h" * head, middles, b"t" * tail)
+
+
 async def break_off(stream: Stream) -> None:
     async for message in stream:
         stream.send(message)
@@ -117,7 +126,8 @@ def make_service(held: Held | None = None) -> Service:
         "Metadata": metadata,
         "Deadline": deadline,
     }
-    streams = {"Bidi": bidi, "Count": count, "Burst": burst, "BreakOff": break_off}
+    streams = {"Bidi": bidi, "Count": count, "Burst": burst, "Alike": alike}
+    streams["BreakOff"] = break_off
     if held is not None:
         unary["Hold"] = held.hold
         streams["HoldStream"] = held.hold_stream

@@ -44,6 +44,7 @@ STREAMS: list[tuple[str, list[bytes]]] = [
     ("Count", [b"a" * 1000] * 20),
     ("Burst", [b"50 20000"]),
     ("Burst", [b"0 0"]),
+    ("Alike", [b"1 0 0", b"2 0 7", b"300 7 0", b"1 300000 9", b"90 9000 9"]),
     ("BreakOff", [b"first", b"second"]),
     ("BreakOff", []),
 ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raftkv.wire import frames
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.service import Service, UnaryCall
-from tests.wire.raw import RawClient, call_fields, message
+from tests.wire.raw import Answer, RawClient, call_fields, message
 from tests.wire.services import ODD_TEXT, make_service, status_of
 from tests.wire.waiting import until
 
@@ -186,3 +186,34 @@ def test_streams_get_every_byte(sizes: list[int], piece: int) -> None:
         return client.answers[1].data
 
     assert asyncio.run(run()) == b"".join(message(b"m" * size) for size in sizes)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 400), st.integers(0, 400)), max_size=5),
+    st.integers(1, 3000),
+)
+@settings(max_examples=40, deadline=None)
+def test_like_messages_get_through_as_any_others(
+    batches: list[tuple[int, int, int]], window: int
+) -> None:
+    """Made at once, whole in a frame or cut by the window: each comes with a prefix of its own."""
+
+    async def run() -> bytes:
+        client = RawClient(make_service())
+        client.send(frames.settings({frames.Setting.INITIAL_WINDOW_SIZE: window}))
+        client.send(frames.window_update(0, 1 << 20), client.headers(1, call_fields("Alike")))
+        for batch in batches:
+            client.send(client.data(1, message(b"%d %d %d" % batch)))
+            await asyncio.sleep(0)
+            assert len(client.read().answers.get(1, Answer()).data) <= window
+        client.send(client.data(1, b"", flags=1))
+        client.send(frames.window_update(1, 1 << 20))
+        await until(lambda: client.read().answers and client.answers[1].ended)
+        assert client.answers[1].code == 0
+        return client.answers[1].data
+
+    assert asyncio.run(run()) == b"".join(
+        message(b"h" * head + index.to_bytes(4, "big") + b"t" * tail)
+        for number, head, tail in batches
+        for index in range(number)
+    )
