@@ -7,7 +7,7 @@ history again when the stream has drained. One slow stream delays no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from raftkv.rpc.member import WatchMember
 from raftkv.scheduler import Timer
 
 FRAGMENT_OVERHEAD_BYTES = 512 * 1024
+"""A response is cut from this far above the largest request on: never one below a frame."""
 SHARED_BYTES_MAX = 16_384
 """Responses made in one go for watchers of one stream: with gRPC's prefixes a DATA frame at most.
 Then the stream's backlog is looked at again."""
@@ -52,7 +53,7 @@ class _Plan:
     """How a cohort's watchers are told: their id fields, those of one length together, so that
     all their responses differ in nothing else. ``watches`` are in the same order."""
 
-    __slots__ = ("fragment", "ids", "notified", "watches")
+    __slots__ = ("ids", "notified", "watches")
 
     def __init__(self, watches: Sequence[_Watch]) -> None:
         self.watches = sorted(watches, key=lambda watch: len(watch.id_field))
@@ -61,7 +62,6 @@ class _Plan:
             for _, group in groupby(self.watches, lambda watch: len(watch.id_field))
         ]
         self.notified = [watch for watch in watches if watch.progress_notify]
-        self.fragment = any(watch.fragment for watch in watches)
 
 
 class Outlet(Protocol):
@@ -166,36 +166,41 @@ class WatchStream:
         for watch in plan.notified:
             watch.had_events = True
         head = self._headers.encoder.field(batch.revision)
+        is_alone = len(plan.watches) == 1 or len(batch.body) > SHARED_BYTES_MAX
+        respond = self._respond_one_by_one if is_alone else self._respond_at_once
+        for told in respond(plan, head, batch):
+            if self._outlet.backlog > self._backlog_bytes_min and self._is_behind():
+                self._fall_back(plan.watches[:told], batch.revision)
+                return
+
+    def _respond_at_once(self, plan: _Plan, head: bytes, batch: EventBatch) -> Iterator[int]:
+        """Responses that differ in the id alone; after each step, how many watches are told."""
         told = 0
         for ids in plan.ids:
-            size = len(head) + len(ids[0]) + len(batch.body)
-            at_once = SHARED_BYTES_MAX // (size + RESPONSE_PREFIX_BYTES) or 1
+            size = RESPONSE_PREFIX_BYTES + len(head) + len(ids[0]) + len(batch.body)
+            at_once = SHARED_BYTES_MAX // size or 1
             for at in range(0, len(ids), at_once):
                 some = ids[at : at + at_once]
-                if plan.fragment and size >= self._fragment_bytes:
-                    self._deliver_big(head, plan.watches[told], batch)
-                elif len(some) == 1:
-                    self._outlet.send(b"".join((head, some[0], batch.body)))
-                else:
-                    self._outlet.send_each(head, some, batch.body)
+                self._outlet.send_each(head, some, batch.body)
                 told += len(some)
-                if self._is_behind():
-                    self._fall_back(plan.watches[:told], batch.revision)
-                    return
+                yield told
 
-    def _deliver_big(self, head: bytes, watch: _Watch, batch: EventBatch) -> None:
-        """To one watcher, in fragments if it asked for them."""
-        head += watch.id_field
-        parts = [batch.fields]
-        if watch.fragment:
-            parts = _split(batch.fields, self._fragment_bytes - len(head) - len(_FRAGMENT))
-        for part in parts[:-1]:
-            self._outlet.send(b"".join((head, _FRAGMENT, *part)))
-        self._outlet.send(b"".join((head, *parts[-1])))
+    def _respond_one_by_one(self, plan: _Plan, head: bytes, batch: EventBatch) -> Iterator[int]:
+        """As ``_respond_at_once``, in fragments for who asked for them."""
+        for told, watch in enumerate(plan.watches, 1):
+            begin = head + watch.id_field
+            if watch.fragment and len(begin) + len(batch.body) >= self._fragment_bytes:
+                bytes_max = self._fragment_bytes - len(begin) - len(_FRAGMENT)
+                *parts, last = _split(batch.fields, bytes_max)
+                for part in parts:
+                    self._outlet.send(b"".join((begin, _FRAGMENT, *part)))
+                self._outlet.send(b"".join((begin, *last)))
+            else:
+                self._outlet.send(begin + batch.body)
+            yield told
 
     def _is_behind(self) -> bool:
-        backlog = self._outlet.backlog
-        return backlog > self._backlog_bytes_min and backlog > self._share() and not self._draining
+        return self._outlet.backlog > self._share() and not self._draining
 
     def _fall_back(self, told: Sequence[_Watch], revision: int) -> None:
         """The reader is slow: all watchers of the stream leave the hub's round until it drains.
