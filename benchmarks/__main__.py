@@ -20,12 +20,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from benchmarks import chart, report, result
 from benchmarks.ceiling import check_generators
 from benchmarks.contest import Contest, Contestant, Guest
-from benchmarks.plan import further_rounds, whole_plan
+from benchmarks.no_sync_guest import NoSyncGuest
+from benchmarks.plan import KEYS, SECONDS, further_rounds, whole_plan
 from benchmarks.pysyncobj_guest import PySyncObjGuest
 from tests.e2e.program import ETCD, RAFTKV, ROOT, Program
 
 # Of a file or a pipe, which has no width of its own.
 OUTPUT_COLUMNS = 150
+CHECK_LOAD_SECONDS = 0.5
+CHECK_SECONDS = 15.0
+"""Of the check of all generators, about, their responders' starts included."""
 CHART = ROOT / "docs" / "benchmarks.svg"
 GROUPS = sorted(whole_plan().groups)
 EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -40,8 +44,8 @@ EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.IntRange(1),
     help="Of the works with a target; of the others fewer.",
 )
-@click.option("--seconds", default=2.0, show_default=True, help="Of each load, about.")
-@click.option("--keys", default=100_000, show_default=True, help="Of the group recovery.")
+@click.option("--seconds", default=SECONDS, show_default=True, help="Of each load, about.")
+@click.option("--keys", default=KEYS, show_default=True, help="Of the group recovery.")
 @click.option(
     "--data-dir",
     default=ROOT / "data",
@@ -70,14 +74,14 @@ def main(
     """Run raftkv and etcd in turn on the same work and print their figures and ratios.
 
     Both get three members on loopback, a fresh data directory in every round, and their default
-    settings. The ratio is above 1 where raftkv is ahead. A run of all groups draws
-    docs/benchmarks.svg.
+    settings. The ratio is above 1 where raftkv is ahead. A run of all groups begins with a check
+    of the load generators and draws docs/benchmarks.svg.
     """
     console = Console()
     if not console.is_terminal:
         console = Console(width=OUTPUT_COLUMNS)
     if check_generator:
-        console.print(check_generators(seconds))
+        console.print(report.generators_table(check_generators(seconds)))
         return
     if charted:
         document = result.read(charted)
@@ -94,15 +98,21 @@ def main(
         Contestant("etcd", theirs),
         plan.only(groups) if groups else plan,
         data_dir,
-        _guests(groups, rounds, seconds),
+        _guests(groups, mine, rounds, seconds),
     )
     sys.exit(_Run(contest, console, seconds, save=save, whole=not groups).go())
 
 
-def _guests(groups: tuple[str, ...], rounds: int, seconds: float) -> list[Guest]:
-    if groups and not {"put", "get"} & set(groups):
-        return []
-    return [PySyncObjGuest(seconds, further_rounds(rounds))]
+def _guests(groups: tuple[str, ...], mine: Program, rounds: int, seconds: float) -> list[Guest]:
+    """Those with figures of the chosen groups."""
+    chosen = set(groups or GROUPS)
+    rounds = further_rounds(rounds)
+    guests: list[Guest] = []
+    if chosen & {"put", "get"}:
+        guests.append(PySyncObjGuest(seconds, rounds))
+    if "put" in chosen:
+        guests.append(NoSyncGuest(mine, seconds, rounds))
+    return guests
 
 
 class _Run:
@@ -123,10 +133,13 @@ class _Run:
         """The exit status: 0 when every work of every round has its figures."""
         console, contest = self._console, self._contest
         console.print(report.plan_table(contest.plan))
-        console.print(f"about {contest.seconds / 60:.0f} minutes on an idle machine")
+        check = CHECK_SECONDS if self._whole else 0.0
+        console.print(f"about {(contest.seconds + check) / 60:.1f} minutes on an idle machine")
         interrupted = True
         signal.signal(signal.SIGTERM, _interrupt)
         try:
+            if self._whole:
+                self._check_generators()
             self._with_progress()
             interrupted = False
         except KeyboardInterrupt:
@@ -134,6 +147,13 @@ class _Run:
         finally:
             self._finish(interrupted=interrupted)
         return 1 if interrupted or contest.failures else 0
+
+    def _check_generators(self) -> None:
+        """How much load there could be, before there is any: part of a whole run's result."""
+        with self._console.status("generators against a server that answers ready bytes"):
+            found = check_generators(CHECK_LOAD_SECONDS)
+        self._document["generators"] = found
+        self._console.print(report.generators_table(found))
 
     def _with_progress(self) -> None:
         columns = (
@@ -169,6 +189,7 @@ class _Run:
     def _finish(self, *, interrupted: bool) -> None:
         document = self._save(partial=interrupted or bool(self._contest.failures))
         self._console.print(report.table(document))
+        self._console.print(report.busiest(document))
         for failure in self._contest.failures:
             self._console.print(
                 f"[red]failed:[/] {failure.program}, round {failure.round}, {failure.work}: ",

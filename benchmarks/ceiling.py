@@ -1,6 +1,7 @@
 """How much load each generator could drive: the same generators on a server that does nothing.
 
-Owns: ``python -m benchmarks --check-generator``. Must never do: measure a store.
+Owns: the check that a whole run begins with, and ``python -m benchmarks --check-generator``. Must
+never do: measure a store.
 
 Two figures of each: what went through together with the responder, which is Python and shares the
 processors, and what one core could generate at most, by the generator's own CPU time per call. That
@@ -14,13 +15,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from rich.table import Table
+from typing import Any
 
 from benchmarks import h2load
 from benchmarks.lease_work import TTL_SECONDS, KeepAlives
 from benchmarks.load import Load
-from benchmarks.report import number
 from benchmarks.responder import LIST_BYTES, LIST_PATH
 from benchmarks.scripts import KeySequence, PutScript, UpdateScript
 from benchmarks.unary_client import PUT, RANGE, ClosedLoop
@@ -73,20 +72,18 @@ def ceilings(seconds: float) -> list[Ceiling]:
     return measured
 
 
-def check_generators(seconds: float) -> Table:
-    """The figures of all generators as a table."""
-    result = Table(title="generators against a server that answers ready bytes")
-    for title in ("generator", "unit", "together with it", "generator busy", "one core could"):
-        result.add_column(title, justify="left" if title in ("generator", "unit") else "right")
-    for one in ceilings(seconds):
-        result.add_row(
-            one.generator,
-            one.unit,
-            number(one.load.per_second),
-            f"{one.load.busy:.0%}",
-            number(one.per_core),
-        )
-    return result
+def check_generators(seconds: float) -> list[dict[str, Any]]:
+    """The figures of all generators, as a result's document has them."""
+    return [
+        {
+            "generator": one.generator,
+            "unit": one.unit,
+            "with_responder": one.load.per_second,
+            "busy": round(one.load.busy, 3),
+            "per_core": one.per_core,
+        }
+        for one in ceilings(seconds)
+    ]
 
 
 Drive = Callable[[str], Load]

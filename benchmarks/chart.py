@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benchmarks.report import heading, number
+from benchmarks.report import busiest, heading, number
 from benchmarks.result import Document
 
 WIDTH, LEFT, RIGHT = 960, 350, 170
@@ -108,9 +108,13 @@ def _p99(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _legend(document: Document) -> list[str]:
     machine = document["machine"]
-    about = (
-        f"{machine['cpus']} cores shared by members and load, load average before "
-        f"{machine['load_average']:.1f}, fdatasync {machine['fdatasync_ms']} ms"
+    about = "; ".join(
+        [
+            f"{machine['cpus']} cores shared by members and load",
+            f"load average before {machine['load_average']:.1f}",
+            f"fdatasync {machine['fdatasync_ms']} ms",
+            *filter(None, [busiest(document)]),
+        ]
     )
     return [
         f'<text class="title" x="12" y="22">raftkv beside etcd; {escape(heading(document))}</text>',

@@ -1,6 +1,7 @@
-"""A result's document as a table: for a terminal, and in Markdown for the docs.
+"""A result's document as tables: for a terminal, and in Markdown for the docs.
 
-Owns: both tables, the plan's. Must never do: show a figure that the document does not have.
+Owns: the tables of figures, of the plan and of the generators, and the sentence on how busy the
+generators were. Must never do: show a figure that the document does not have.
 """
 
 from __future__ import annotations
@@ -28,6 +29,38 @@ def plan_table(plan: Plan) -> Table:
     return result
 
 
+BUSY_MAX = 0.9
+"""Of one core: a generator above it may have been what was measured."""
+GENERATOR_TITLES = ("generator", "unit", "with a bare responder", "busy", "one core could")
+
+
+def generators_table(found: Sequence[dict[str, Any]]) -> Table:
+    """What each generator did against the responder that answers ready bytes."""
+    result = Table(title="generators, without a store", title_justify="left")
+    for title in GENERATOR_TITLES:
+        result.add_column(title, justify="left" if title in ("generator", "unit") else "right")
+    for one in found:
+        result.add_row(*_generator_cells(one))
+    return result
+
+
+def busiest(document: Document) -> str:
+    """How busy the generator was at most, and which works it may have held up; empty for a
+    document that does not say."""
+    used = [
+        (max(one["generator_busy"] for one in rounds), title, work)
+        for title, works in document.get("facts", {}).items()
+        for work, rounds in works.items()
+        if all("generator_busy" in one for one in rounds)
+    ]
+    if not used:
+        return ""
+    share, title, work = max(used)
+    told = f"load generator: at most {share:.0%} of one core ({work}, {title})"
+    limited = sorted({work for share, _, work in used if share > BUSY_MAX})
+    return f"{told}; above {BUSY_MAX:.0%}: {', '.join(limited)}" if limited else told
+
+
 def table(document: Document) -> Table:
     """Medians of all rounds; a ratio above 1 says that the left one is ahead."""
     rows = document["rows"]
@@ -35,7 +68,7 @@ def table(document: Document) -> Table:
     result = Table(title=heading(document), title_justify="left")
     result.add_column("work")
     result.add_column("figure", no_wrap=True)
-    titles = [*document["programs"], "ratio", "of rounds", "target", *others]
+    titles = [*document["programs"], "ratio", "rounds", "target", *others]
     for title in titles:
         result.add_column(title, justify="right", no_wrap=True)
     previous = ""
@@ -51,10 +84,10 @@ def table(document: Document) -> Table:
 
 
 def markdown(document: Document) -> str:
-    """The same table for docs/benchmarks.md; bold where a target is reached."""
+    """The same for docs/benchmarks.md, and the generators; bold where a target is reached."""
     rows = document["rows"]
     others = other_titles(rows)
-    titles = ["work", "figure", *document["programs"], "ratio", "of rounds", "target", *others]
+    titles = ["work", "figure", *document["programs"], "ratio", "rounds", "target", *others]
     lines = [_line(titles), _line(["---"] * len(titles))]
     previous = ""
     for row in rows:
@@ -64,6 +97,11 @@ def markdown(document: Document) -> str:
         work = row["work"] if row["work"] != previous else ""
         lines.append(_line([work, *_cells(row, ratio, others)]))
         previous = row["work"]
+    if note := busiest(document):
+        lines += ["", f"{note[0].upper()}{note[1:]}."]
+    if found := document.get("generators"):
+        lines += ["", _line(GENERATOR_TITLES), _line(["---"] * len(GENERATOR_TITLES))]
+        lines += [_line(_generator_cells(one)) for one in found]
     return "\n".join(lines) + "\n"
 
 
@@ -95,9 +133,19 @@ def _cells(row: dict[str, Any], ratio: str, others: Sequence[str]) -> list[str]:
         number(row["raftkv"]),
         number(row["etcd"]),
         ratio,
-        f"{min(rounds):.2f}-{max(rounds):.2f}" if rounds else "",
+        f"{min(rounds):.2f}-{max(rounds):.2f} of {len(rounds)}" if rounds else "",
         "" if row["target"] is None else f">= {row['target']:g}x",
         *[number(told[title]["median"]) if title in told else "" for title in others],
+    ]
+
+
+def _generator_cells(one: dict[str, Any]) -> list[str]:
+    return [
+        one["generator"],
+        one["unit"],
+        number(one["with_responder"]),
+        f"{one['busy']:.0%}",
+        number(one["per_core"]),
     ]
 
 

@@ -14,6 +14,7 @@ from benchmarks.lease_work import KeepAliveWork
 from benchmarks.list_work import GrpcioListWork, H2loadListWork, OldListWork, PagedListWork
 from benchmarks.measurement import NotProven, Work
 from benchmarks.mix_work import MixWork
+from benchmarks.no_sync_guest import NoSyncGuest
 from benchmarks.pysyncobj_guest import PySyncObjGuest
 from benchmarks.rows import Rows
 from benchmarks.scripts import UpdateScript, numbered
@@ -99,3 +100,11 @@ def test_pysyncobj_does_the_same_work(tmp_path: Path) -> None:
     assert PutWork(1, MOMENT).name in measured
     for number in range(3):
         assert (tmp_path / str(number) / "journal").stat().st_size > 0
+
+
+def test_raftkv_without_fsync_does_the_same_work(tmp_path: Path) -> None:
+    """Its rows are those of the puts that PySyncObj has, too."""
+    guest = NoSyncGuest(RAFTKV, MOMENT, 1, members=1)
+    measured = guest.measure(tmp_path)
+    assert list(measured) == list(guest.works)
+    assert set(guest.works) <= set(PySyncObjGuest(MOMENT, 1).works)

@@ -176,18 +176,19 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path) -> None:
 def test_tables_show_every_row_and_what_is_behind(tmp_path: Path) -> None:
     """The terminal's table and the Markdown one have the figures, ratios, targets and guests."""
     document = document_of(contest_of(tmp_path, known()), partial=True)
-    console = Console(width=150, file=StringIO())
+    shown_on = StringIO()
+    console = Console(width=150, file=shown_on)
     console.print(report.table(document))
-    shown = console.file.getvalue()
+    shown = shown_on.getvalue()
     assert "a partial run" in shown
     assert "3.00x" in shown
     assert ">= 1.5x" in shown
     lines = report.markdown(document).splitlines()
-    assert lines[0] == "| work | figure | raftkv | etcd | ratio | of rounds | target | other |"
+    assert lines[0] == "| work | figure | raftkv | etcd | ratio | rounds | target | other |"
     assert lines[2] == (
-        "| put | throughput, 1/s | 30.0 | 10.0 | **3.00x** | 3.00-3.00 | >= 1.5x | 5.00 |"
+        "| put | throughput, 1/s | 30.0 | 10.0 | **3.00x** | 3.00-3.00 of 2 | >= 1.5x | 5.00 |"
     )
-    assert lines[3] == "|  | p99, ms | 2.00 | 6.00 | **3.00x** | 3.00-3.00 | >= 1x |  |"
+    assert lines[3] == "|  | p99, ms | 2.00 | 6.00 | **3.00x** | 3.00-3.00 of 2 | >= 1x |  |"
 
 
 def test_the_chart_is_a_picture_of_every_work(tmp_path: Path) -> None:
@@ -221,3 +222,37 @@ def test_results_of_several_runs_become_one(tmp_path: Path) -> None:
         result.save(document, path)
     ratios = {row["work"]: row["ratio"] for row in result.read(paths)["rows"]}
     assert ratios == {"put": 1.0, "get": 3.0}
+
+
+def test_how_busy_the_generators_were_is_told(tmp_path: Path) -> None:
+    """The most of all works and rounds; works above nine tenths of a core are named, since the
+    generator may be what was measured. Runs without the fact say nothing."""
+    facts = {"raftkv": {"put": [{"generator_busy": 0.3}, {"generator_busy": 0.5}]}, "etcd": {}}
+    told = report.busiest({"facts": facts})
+    assert told == "load generator: at most 50% of one core (put, raftkv)"
+    facts["etcd"] = {"watch": [{"generator_busy": 0.95}], "failover": [{}]}
+    assert report.busiest({"facts": facts}) == (
+        "load generator: at most 95% of one core (watch, etcd); above 90%: watch"
+    )
+    assert report.busiest({"facts": {"raftkv": {"put": [{"requests": 3}]}}}) == ""
+    document = document_of(contest_of(tmp_path, known()))
+    assert "Load generator" not in report.markdown(document)
+    document["facts"] = facts
+    assert "; above 90%: watch." in report.markdown(document)
+    assert "at most 95% of one core" in chart.svg(document)
+
+
+def test_what_generators_could_drive_is_part_of_the_result(tmp_path: Path) -> None:
+    """The check's figures follow the table, one line of each generator."""
+    document = document_of(contest_of(tmp_path, known()))
+    document["generators"] = [
+        {
+            "generator": "h2load, put, 1 client",
+            "unit": "calls/s",
+            "with_responder": 38_704.2,
+            "busy": 0.54,
+            "per_core": 71_685.0,
+        }
+    ]
+    lines = report.markdown(document).splitlines()
+    assert lines[-1] == "| h2load, put, 1 client | calls/s | 38,704 | 54% | 71,685 |"
