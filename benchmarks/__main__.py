@@ -30,7 +30,7 @@ OUTPUT_COLUMNS = 150
 CHECK_LOAD_SECONDS = 0.5
 CHECK_SECONDS = 15.0
 """Of the check of all generators, about, their responders' starts included."""
-CHART = ROOT / "docs" / "benchmarks.svg"
+CHART, PAGE = ROOT / "docs" / "benchmarks.svg", ROOT / "docs" / "benchmarks.md"
 GROUPS = sorted(whole_plan().groups)
 EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -57,7 +57,11 @@ EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--save/--no-save", default=True, help="Write benchmarks/results/DATE.json.")
 @click.option("--check-generator", is_flag=True, help="How much load there could be, and no more.")
 @click.option(
-    "--chart", "charted", multiple=True, type=EXISTING, help="Draw and tabulate results; no run."
+    "--chart",
+    "charted",
+    multiple=True,
+    type=EXISTING,
+    help="Write results into docs/benchmarks.md; no run.",
 )
 def main(
     groups: tuple[str, ...],
@@ -75,7 +79,7 @@ def main(
 
     Both get three members on loopback, a fresh data directory in every round, and their default
     settings. The ratio is above 1 where raftkv is ahead. A run of all groups begins with a check
-    of the load generators and draws docs/benchmarks.svg.
+    of the load generators and ends in docs/benchmarks.md and its chart.
     """
     console = Console()
     if not console.is_terminal:
@@ -84,9 +88,7 @@ def main(
         console.print(report.generators_table(check_generators(seconds)))
         return
     if charted:
-        document = result.read(charted)
-        CHART.write_text(chart.svg(document))
-        print(report.markdown(document))
+        _publish(result.read(charted), console)
         return
     plan = whole_plan(rounds=rounds, seconds=seconds, keys=keys)
     mine = Program(tuple(shlex.split(raftkv_command))) if raftkv_command else RAFTKV
@@ -200,8 +202,14 @@ class _Run:
             return
         self._console.print(f"written to {self._path.relative_to(ROOT)}")
         if self._whole and not document["partial"]:
-            CHART.write_text(chart.svg(document))
-            self._console.print(f"drawn in {CHART.relative_to(ROOT)}")
+            _publish(document, self._console)
+
+
+def _publish(document: result.Document, console: Console) -> None:
+    """The chart, and the figures in the page beside it."""
+    CHART.write_text(chart.svg(document))
+    PAGE.write_text(report.with_section(PAGE.read_text(), document))
+    console.print(f"drawn in {CHART.relative_to(ROOT)}, told in {PAGE.relative_to(ROOT)}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -29,6 +29,7 @@ def plan_table(plan: Plan) -> Table:
     return result
 
 
+BEGIN_MARK, END_MARK = "<!-- figures -->", "<!-- end of figures -->"
 BUSY_MAX = 0.9
 """Of one core: a generator above it may have been what was measured."""
 GENERATOR_TITLES = ("generator", "unit", "with a bare responder", "busy", "one core could")
@@ -103,6 +104,34 @@ def markdown(document: Document) -> str:
         lines += ["", _line(GENERATOR_TITLES), _line(["---"] * len(GENERATOR_TITLES))]
         lines += [_line(_generator_cells(one)) for one in found]
     return "\n".join(lines) + "\n"
+
+
+def section(document: Document) -> str:
+    """What docs/benchmarks.md says of a run: where it ran, the chart, the tables."""
+    machine = document["machine"]
+    about = [
+        f"{document['date'][:10]}, commit {document['commit']}",
+        f"{machine['cpus']} cores ({machine['processor']}), {machine['memory_gib']} GiB",
+        f"load average before {machine['load_average']}",
+        f"fdatasync of a small append {machine['fdatasync_ms']} ms",
+        f"CPython {machine['python']}",
+        *document["etcd"],
+    ]
+    told = (
+        'Medians of alternating rounds; "rounds" has the lowest and the highest ratio and how many '
+        "there were. In bold: at its target."
+    )
+    picture = "![raftkv beside etcd, work by work](benchmarks.svg)"
+    return "\n\n".join(["; ".join(about) + ".", told, picture, markdown(document)])
+
+
+def with_section(page: str, document: Document) -> str:
+    """``page`` with this run between the two marks; raises ValueError where they are missing."""
+    before, mark, rest = page.partition(BEGIN_MARK)
+    _, end, after = rest.partition(END_MARK)
+    if not (mark and end):
+        raise ValueError(f"the page has no {BEGIN_MARK} and {END_MARK} to write between")
+    return f"{before}{mark}\n{section(document)}{end}{after}"
 
 
 def heading(document: Document) -> str:

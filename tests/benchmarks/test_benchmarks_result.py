@@ -19,7 +19,7 @@ from benchmarks.contest import Contest, Contestant
 from benchmarks.measurement import Better, Measurement, Metric, NotProven
 from benchmarks.plan import Plan, Planned
 from tests.e2e.cluster import Cluster
-from tests.e2e.program import Program
+from tests.e2e.program import ROOT, Program
 
 THROUGHPUT = Metric("throughput", "1/s", Better.HIGHER, 1.5)
 P99 = Metric("p99", "ms", Better.LOWER, 1.0)
@@ -256,3 +256,24 @@ def test_what_generators_could_drive_is_part_of_the_result(tmp_path: Path) -> No
     ]
     lines = report.markdown(document).splitlines()
     assert lines[-1] == "| h2load, put, 1 client | calls/s | 38,704 | 54% | 71,685 |"
+
+
+def test_a_run_replaces_the_figures_of_the_page(tmp_path: Path) -> None:
+    """What stands around the marks stays; a page without them is refused."""
+    document = document_of(contest_of(tmp_path, known()))
+    page = "above\n<!-- figures -->\nold figures\n<!-- end of figures -->\nbelow\n"
+    written = report.with_section(page, document)
+    assert written.startswith("above\n<!-- figures -->\n2026-11-21, commit ")
+    assert written.endswith("<!-- end of figures -->\nbelow\n")
+    assert "](benchmarks.svg)" in written
+    assert "**3.00x**" in written
+    assert "old figures" not in written
+    assert report.with_section(written, document) == written
+    with pytest.raises(ValueError, match="has no <!-- figures -->"):
+        report.with_section("a page", document)
+
+
+def test_the_page_has_its_marks() -> None:
+    """The real one, so that a run of a quarter of an hour does not end in an error."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert page.count(report.BEGIN_MARK) == page.count(report.END_MARK) == 1
