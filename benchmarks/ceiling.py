@@ -64,12 +64,11 @@ def responder() -> Iterator[str]:
 
 
 def ceilings(seconds: float) -> list[Ceiling]:
-    """Every generator that a work uses, each on a responder of its own."""
-    measured = []
-    for generator, unit, drive in _drives(seconds):
-        with responder() as endpoint:
-            measured.append(Ceiling(generator, unit, drive(endpoint)))
-    return measured
+    """Every generator that a work uses, one after another."""
+    with responder() as endpoint:
+        return [
+            Ceiling(generator, unit, drive(endpoint)) for generator, unit, drive in _drives(seconds)
+        ]
 
 
 def check_generators(seconds: float) -> list[dict[str, Any]]:

@@ -37,12 +37,12 @@ FURTHER_SHARE = 0.4
 RARE_SHARE = 0.2
 START_SECONDS = 4.0
 """Of three members, until all serve."""
-CALIBRATION_SECONDS = 0.7
+CALIBRATION_SECONDS = 0.4
 REPEATED_SHARE = 0.2
 """Of loads that were over too soon and are done again."""
-FILL_SECONDS = 1.0
+FILL_SECONDS = 0.7
 PROGRAMS = 2
-SECONDS = 1.5
+SECONDS = 2.0
 """Of one load: what the default plan has time for."""
 KEYS = 100_000
 
@@ -96,11 +96,11 @@ def whole_plan(*, rounds: int = 5, seconds: float = SECONDS, keys: int = KEYS) -
             *_unary(rounds, seconds),
             *_lists(rounds, short),
             *_watches(rounds, short),
-            *_each([KeepAliveWork(seconds)], further, seconds + FILL_SECONDS),
+            *_each([KeepAliveWork(seconds)], further, seconds + 2 * FILL_SECONDS),
             *_each(large, further, _load_seconds(seconds)),
-            *_each([H2loadListWork(rows=LONG_LIST, seconds=seconds)], rare, seconds + 12),
-            *_each([CatchUpWork(1)], rare, 20.0),
-            *_each([CatchUpWork(10)], rare, 10.0),
+            *_each([H2loadListWork(rows=LONG_LIST, seconds=seconds)], rare, seconds + 10),
+            *_each([CatchUpWork(1)], rare, 10.0),
+            *_each([CatchUpWork(10)], rare, 4.0),
             *_each([FailoverWork(repeats=2)], rounds, 8.0),
             *_each([RecoveryWork(keys)], rare, 6.0 + keys / 10_000),
         ]
