@@ -19,9 +19,9 @@ from benchmarks.report import busiest, heading, number
 from benchmarks.result import Document
 
 WIDTH, LEFT, RIGHT = 960, 350, 170
-ROW, GAP, TOP, BOTTOM = 20, 12, 84, 34
+ROW, GAP, TOP, BOTTOM = 20, 12, 102, 34
 BAR = 10
-TICKS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+TICKS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 WORK_CHARACTERS = 52
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -35,7 +35,7 @@ STYLE = """
   .ahead { fill: #1f7a4d }
   .behind { fill: #c4570c }
   .rounds { stroke: #24292f; stroke-width: 1.2 }
-  .p99 { fill: none; stroke: #0969da; stroke-width: 2 }
+  .p99 { fill: #ffffff; stroke: #0969da; stroke-width: 2 }
   .target { stroke: #8250df; stroke-width: 2.5 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
@@ -44,7 +44,7 @@ STYLE = """
     .even, .rounds { stroke: #e6edf3 }
     .ahead { fill: #3fb27f }
     .behind { fill: #f0883e }
-    .p99 { stroke: #58a6ff }
+    .p99 { fill: #0d1117; stroke: #58a6ff }
     .target { stroke: #bc8cff }
   }
 """
@@ -108,19 +108,22 @@ def _p99(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _legend(document: Document) -> list[str]:
     machine = document["machine"]
-    about = "; ".join(
-        [
-            f"{machine['cpus']} cores shared by members and load",
-            f"load average before {machine['load_average']:.1f}",
-            f"fdatasync {machine['fdatasync_ms']} ms",
-            *filter(None, [busiest(document)]),
-        ]
+    about = (
+        f"{machine['cpus']} cores shared by members and load; load average before "
+        f"{machine['load_average']:.1f}; fdatasync {machine['fdatasync_ms']} ms"
     )
+    notes = [
+        about,
+        *filter(None, [busiest(document)]),
+        "To the right of 1x raftkv is ahead. Bar: throughput, or time at p50. Ring: p99. "
+        "Thin line: all rounds. Mark: target. Right: raftkv / etcd.",
+    ]
     return [
         f'<text class="title" x="12" y="22">raftkv beside etcd; {escape(heading(document))}</text>',
-        f'<text class="note" x="12" y="40">{escape(about)}</text>',
-        '<text class="note" x="12" y="58">To the right of 1x raftkv is ahead. Bar: throughput, or '
-        "time at p50. Ring: p99. Thin line: all rounds. Mark: target. Right: raftkv / etcd.</text>",
+        *[
+            f'<text class="note" x="12" y="{40 + 18 * line}">{escape(note)}</text>'
+            for line, note in enumerate(notes)
+        ],
     ]
 
 

@@ -99,8 +99,8 @@ def whole_plan(*, rounds: int = 5, seconds: float = SECONDS, keys: int = KEYS) -
             *_each([KeepAliveWork(seconds)], further, seconds + 2 * FILL_SECONDS),
             *_each(large, further, _load_seconds(seconds)),
             *_each([H2loadListWork(rows=LONG_LIST, seconds=seconds)], rare, seconds + 10),
-            *_each([CatchUpWork(1)], rare, 10.0),
-            *_each([CatchUpWork(10)], rare, 4.0),
+            *_each([CatchUpWork(1)], rare, 18.0),
+            *_each([CatchUpWork(10)], rare, 13.0),
             *_each([FailoverWork(repeats=2)], rounds, 8.0),
             *_each([RecoveryWork(keys)], rare, 6.0 + keys / 10_000),
         ]
