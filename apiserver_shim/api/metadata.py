@@ -21,9 +21,9 @@ NAME_BYTES_MAX = 253
 GENERATED_BASE_MAX = 63 - SUFFIX_LENGTH
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
-_DNS_LABEL = re.compile(rf"^{_LABEL}$")
-_DNS_LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_SUBDOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*\Z")
+_DNS_LABEL = re.compile(rf"^{_LABEL}\Z")
+_DNS_LABEL_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 _LOOSE = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
 """Their names may be any path segment: system:node, say."""
 _LABELLED = ("namespaces",)

@@ -6,9 +6,12 @@ the server does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from apiserver_shim.components.api_client import Object
+
+_INTEGER = re.compile("[+-]?[0-9]+")
 
 
 def selects(selector: Object | None, labels: Mapping[str, str] | None) -> bool:
@@ -44,8 +47,8 @@ def holds(expression: Object, labels: Mapping[str, str]) -> bool:
 
 
 def _compares(value: str | None, values: Iterable[str], operator: str) -> bool:
-    try:
-        there, here = int(value or ""), int(next(iter(values)))
-    except (ValueError, StopIteration):
+    told = [value or "", next(iter(values), "")]
+    if not all(_INTEGER.fullmatch(each) for each in told):
         return False
+    there, here = map(int, told)
     return there > here if operator == "Gt" else there < here

@@ -19,7 +19,7 @@ from apiserver_shim.kinds.quantity import WORDS, parse
 Object = dict[str, Any]
 DATA_BYTES_MAX = 1024 * 1024
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
+_KEY = re.compile(r"^[-._a-zA-Z0-9]+\Z")
 _KEY_WORDS = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', "
     " or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"

@@ -5,44 +5,15 @@ Owns: what metadata may hold. Must never do: check names; ``api.metadata`` does,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from apiserver_shim.api.label_syntax import key_complaint, value_complaint
 from apiserver_shim.api.status import Cause
 from apiserver_shim.kinds.causes import forbidden, wrong
 
 Object = dict[str, Any]
 ANNOTATION_BYTES_MAX = 256 * 1024
-_PREFIX = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_NAME = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$")
-_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$")
-_NAME_WORDS = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-    "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
-    "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-_VALUE_WORDS = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
-    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  "
-    "or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-
-
-def key_complaint(key: str) -> str:
-    """What is wrong with a qualified name such as example.com/name; empty for nothing."""
-    prefix, slash, name = key.rpartition("/")
-    if slash and not prefix:
-        return "prefix part must be non-empty"
-    if slash and (len(prefix) > 253 or not _PREFIX.match(prefix)):
-        return (
-            "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric "
-            "characters, '-' or '.', and must start and end with an alphanumeric character"
-        )
-    if len(name) > 63:
-        return "name part must be no more than 63 bytes"
-    return "" if _NAME.match(name) else _NAME_WORDS
 
 
 def metadata_violations(new: Object, old: Object | None) -> Iterator[Cause]:
@@ -51,10 +22,8 @@ def metadata_violations(new: Object, old: Object | None) -> Iterator[Cause]:
     for key, value in (metadata.get("labels") or {}).items():
         if complaint := key_complaint(key):
             yield wrong("metadata.labels", key, complaint)
-        if len(value) > 63:
-            yield wrong("metadata.labels", value, "must be no more than 63 bytes")
-        elif not _VALUE.match(value):
-            yield wrong("metadata.labels", value, _VALUE_WORDS)
+        if complaint := value_complaint(value):
+            yield wrong("metadata.labels", value, complaint)
     total = 0
     for key, value in (metadata.get("annotations") or {}).items():
         total += len(key) + len(value.encode())

@@ -25,7 +25,7 @@ from apiserver_shim.kinds.quantity import WORDS, parse
 
 Object = dict[str, Any]
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
-DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 LABEL_WORDS = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
     "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used "

@@ -177,10 +177,12 @@ def _strategy_violations(kind: str, spec: Object) -> Iterator[Cause]:
     rolling = strategy.get("rollingUpdate")
     where = f"spec.{name}.rollingUpdate"
     if strategy.get("type") != "RollingUpdate":
-        if rolling:
+        if rolling and kind == "Deployment":
             words = f"may not be specified when strategy `type` is '{strategy.get('type')}'"
             yield forbidden(where, words)
-        return
+        if rolling and kind == "StatefulSet":
+            yield wrong(where, rolling, "only allowed for updateStrategy 'RollingUpdate'")
+        return  # a DaemonSet may keep its numbers
     for each in ("maxUnavailable", "maxSurge"):
         value = (rolling or {}).get(each)
         if isinstance(value, str) and not re.match(r"^[0-9]+%$", value):

@@ -22,7 +22,7 @@ from apiserver_shim.patches.field_set import (
     Shapes,
     difference,
     fields_of,
-    with_parents,
+    named_parents,
     words_of,
 )
 from apiserver_shim.patches.managed_fields import (
@@ -86,8 +86,9 @@ def apply(
     merged: dict[str, Any] = merge(base, config, schema, shapes)
     claims = {**owners, me: Entry(wanted, resource.api_version, request.now)}
     if last is not None:
-        kept = with_parents(path for entry in claims.values() for path in entry.fields)
-        merged = without(merged, last.fields - kept, schema, shapes, drop=not resource.is_custom)
+        claimed = frozenset(path for entry in claims.values() for path in entry.fields)
+        gone = last.fields - claimed - named_parents(claimed, schema, shapes)
+        merged = without(merged, gone, schema, shapes, None if resource.is_custom else claimed)
     changes = difference(base, merged, schema, shapes, built_in=not resource.is_custom)
     changed = changes.added | changes.modified
     conflicts = {
@@ -194,8 +195,16 @@ def _order(there: list[str], wanted: list[str]) -> list[str]:
     return [*found, *left]
 
 
-def without(value: Any, gone: Iterable[Path], schema: Schema, shapes: Shapes, *, drop: bool) -> Any:
-    """``value`` without these fields. ``drop``: what is emptied by that goes too."""
+def without(
+    value: Any,
+    gone: Iterable[Path],
+    schema: Schema,
+    shapes: Shapes,
+    claimed: Fields | None,
+    here: Path = (),
+) -> Any:
+    """``value`` without these fields. What is emptied by that goes too, if it is not ``claimed``;
+    with None it stays."""
     paths = set(gone)
     children = shapes.children(value, schema)
     if not paths or children is None:
@@ -205,8 +214,10 @@ def without(value: Any, gone: Iterable[Path], schema: Schema, shapes: Shapes, *,
         if (element,) in paths:
             continue
         deeper = {path[1:] for path in paths if path[0] == element and len(path) > 1}
-        new = without(each, deeper, below, shapes, drop=drop) if deeper else each
-        if drop and new is not each and not new and each:
+        place = (*here, element)
+        new = without(each, deeper, below, shapes, claimed, place) if deeper else each
+        is_emptied = new is not each and not new and each
+        if is_emptied and claimed is not None and place not in claimed:
             continue
         kept[element] = new
     if isinstance(value, dict):

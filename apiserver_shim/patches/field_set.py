@@ -60,6 +60,14 @@ class Shapes:
         properties = self._definitions.resolved(schema).get("properties", {})
         return element[:2] == "f:" and element[2:] in properties
 
+    def at(self, schema: Schema, element: str) -> Schema:
+        """Of what is at a path element of a value of that schema."""
+        schema = self._definitions.resolved(schema)
+        if element[:2] == "f:":
+            return self.below(schema, element[2:])
+        items = schema.get("items")
+        return items if isinstance(items, dict) else {}
+
     def below(self, schema: Schema, name: str) -> Schema:
         found = schema.get("properties", {}).get(name)
         if found is None:
@@ -226,5 +234,14 @@ def words_of(path: Path) -> str:
     return "".join(words)
 
 
-def with_parents(fields: Iterable[Path]) -> Fields:
-    return frozenset(path[:end] for path in fields for end in range(1, len(path) + 1))
+def named_parents(fields: Iterable[Path], schema: Schema, shapes: Shapes) -> Fields:
+    """The structures that hold these fields, as far as the schema names them: who owns a field of
+    an item of a list, or of an entry of a map, does not own that item or entry."""
+    found = set[Path]()
+    for path in fields:
+        below = schema
+        for depth, element in enumerate(path[:-1], 1):
+            if shapes.is_named(below, element):
+                found.add(path[:depth])
+            below = shapes.at(below, element)
+    return frozenset(found)

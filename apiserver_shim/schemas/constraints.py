@@ -42,9 +42,9 @@ CONSTRAINING = frozenset(
 """Words of a schema without which there is nothing to check here."""
 MATCHED_CHARACTERS_MAX = 64 * 1024
 """Of a string that is held against a pattern: patterns are the users' own."""
-_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
-_HOST = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$")
-_DURATION = re.compile(r"^([+-]?(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h|d|w))+$|^0$")
+_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\Z")
+_HOST = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?\Z")
+_DURATION = re.compile(r"^([+-]?(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h|d|w))+\Z|^0\Z")
 
 
 def constraints(node: Any, schema: Schema, path: str) -> Iterator[Cause]:

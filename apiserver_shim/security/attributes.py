@@ -6,13 +6,13 @@ decide. The attributes and texts are a real apiserver's.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from apiserver_shim.api.request import ApiRequest, Target
 from apiserver_shim.api.selectors import parse_fields
 from apiserver_shim.api.status import ApiError
 from apiserver_shim.api.user import User
+from apiserver_shim.resources.resource import Resource
 
 _METHODS = {
     "GET": "get",
@@ -64,9 +64,7 @@ def of_target(user: User, target: Target, request: ApiRequest | None = None) -> 
     if target.resource.plural == "namespaces" and not target.resource.group:
         namespace = name
     if not name and request is not None and target.verb in ("list", "watch", "deletecollection"):
-        name = _selected_name(
-            request.query.get("fieldSelector", ""), target.resource.field_selectors
-        )
+        name = _selected_name(request.query.get("fieldSelector", ""), target.resource)
     return Attributes(
         user,
         target.verb,
@@ -98,9 +96,9 @@ def refused(asked: Attributes, why: str = "") -> ApiError:
     return ApiError(403, "Forbidden", text, name=asked.name, group=asked.group, kind=asked.resource)
 
 
-def _selected_name(selector: str, supported: Collection[str]) -> str:
+def _selected_name(selector: str, resource: Resource) -> str:
     """The one name that the selector leaves possible, by the parser that the verbs use too."""
     try:
-        return parse_fields(selector, supported).name
+        return parse_fields(selector, resource).name
     except ApiError:
         return ""  # the verb will say what is wrong, to who may use it

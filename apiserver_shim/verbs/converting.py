@@ -67,7 +67,7 @@ def _with_selectors(request: ApiRequest, served: Resource) -> ApiRequest:
     names = conversion_of(served).selectors
     if not selector or not names:
         return request
-    parse_fields(selector, served.field_selectors)  # raises 400 for what this version has not
+    parse_fields(selector, served)  # raises 400 for what this version has not
     told = ",".join(_renamed(term, names) for term in selector.split(","))
     return replace(request, query={**request.query, "fieldSelector": told})
 

@@ -54,7 +54,7 @@ def parsed(body: bytes, complaint: str, *, is_yaml: bool = False) -> Any:
     except (orjson.JSONDecodeError, yaml.YAMLError, RecursionError, ValueError) as e:
         raise bad_request(f"{complaint}: {e}") from None
     if is_yaml or body.count(b"{") + body.count(b"[") > NESTING_MAX:
-        _check_nesting(found)
+        check_nesting(found)
     return found
 
 
@@ -73,7 +73,8 @@ _JsonLikeLoader.yaml_implicit_resolvers = {
 }
 
 
-def _check_nesting(found: Any) -> None:
+def check_nesting(found: Any) -> None:
+    """Raises 400 for what is deeper than those who walk through it can go."""
     level, depth = [found], 0
     while level:
         depth += 1

@@ -21,7 +21,13 @@ from apiserver_shim.parts import Parts
 from apiserver_shim.patches.merge import json_patch, merge_patch
 from apiserver_shim.patches.strategic import strategic_merge
 from apiserver_shim.verbs.applying import apply_patch
-from apiserver_shim.verbs.decoding import BODY_BYTES_MAX, check_kind, check_schema, parsed
+from apiserver_shim.verbs.decoding import (
+    BODY_BYTES_MAX,
+    check_kind,
+    check_nesting,
+    check_schema,
+    parsed,
+)
 from apiserver_shim.verbs.write_options import PATCH, check_options
 from apiserver_shim.verbs.writing import change_object
 
@@ -68,7 +74,9 @@ def _patched(
     parts: Parts, target: Target, old: dict[str, Any], wanted: Any, media_type: str
 ) -> dict[str, Any]:
     if media_type == JSON_PATCH:
-        return json_patch(old, wanted)
+        found = json_patch(old, wanted)
+        check_nesting(found)  # each operation adds to the depth
+        return found
     if not isinstance(wanted, dict):
         raise bad_request("a merge patch is an object")
     if media_type == MERGE_PATCH:

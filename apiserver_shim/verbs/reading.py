@@ -34,7 +34,7 @@ async def list_objects(parts: Parts, request: ApiRequest, target: Target) -> Lis
     store, which keeps them until it is compacted."""
     prefix = target.resource.collection(target.namespace)
     options = list_options(request, target.resource, prefix)
-    if options.page is not None or options.match == "Exact":
+    if options.page is not None or options.is_exact:
         return await _page(parts, target, options, prefix)
     if options.limit and options.revision != 0:
         return await _page(parts, target, options, prefix)
@@ -61,7 +61,7 @@ async def _page(parts: Parts, target: Target, options: ListOptions, prefix: str)
     start, revision = prefix, 0
     if options.page is not None:
         start, revision = options.page.start, max(options.page.revision, 0)
-    elif options.match == "Exact":
+    elif options.is_exact:
         revision = options.revision or 0
     plain = not options.labels and not options.fields
     found: list[StoredObject] = []
@@ -92,9 +92,8 @@ async def _read(
         return await parts.registry.page(prefix, start, limit, revision)
     except Compacted:
         if options.page is not None:
-            now = await parts.registry.revision()
-            raise gone_token(options.page, prefix, now) from None
-        raise expired(f"The resourceVersion for the provided list is too old: {revision}") from None
+            raise gone_token(options.page, prefix) from None
+        raise expired("The resourceVersion for the provided list is too old.") from None
     except FutureRevision:
         now = await parts.registry.revision()
         raise too_large_revision(revision, now) from None

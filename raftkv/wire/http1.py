@@ -1,8 +1,9 @@
 """HTTP/1.1 on the same port: /health, /version, /metrics and the JSON gateway come this way.
 
 Owns: one connection's request/response cycle over ``h11``, one request at a time; a pipelined
-request waits in h11's buffer, and reading stops while a handler runs or the peer does not take
-its answer, so that both buffers are bounded.
+request waits in h11's buffer. Reading goes on while a handler runs, so that a client's going is
+seen, and stops where too much is pipelined or the peer does not take its answer: both buffers are
+bounded.
 Must never do: know any path; the listener's HttpHandler does.
 """
 
@@ -40,6 +41,7 @@ class Http1Protocol(asyncio.Protocol):
         self._request: h11.Request | None = None
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
+        self._pipelined_bytes = 0
         self._draining = False
         # The last answer is out; what still comes is read and forgotten, so that no TCP reset
         # overtakes it.
@@ -58,7 +60,14 @@ class Http1Protocol(asyncio.Protocol):
         if self._lingering:
             return
         self._h11.receive_data(data)
-        self._advance()
+        if self._task is None:
+            self._advance()
+            return
+        self._pipelined_bytes += len(data)
+        if self._pipelined_bytes > self._limits.http_unread_bytes_max and not self._draining:
+            # Nor is it seen now whether anybody is still there: that has a limit, too.
+            self._transport.pause_reading()
+            self.wake_at = self._hub.loop.time() + self._limits.http_request_seconds_max
 
     def eof_received(self) -> bool:
         if self._lingering:
@@ -67,8 +76,11 @@ class Http1Protocol(asyncio.Protocol):
         if self._task is None:
             self._advance()
             return False
+        # The answer may still be read, but for what waits (a lock, a campaign) nobody does: Go's
+        # server, and so etcd, gives a call up here.
         self._draining = True
-        return True  # the answer may still be read
+        self.wake_at = self._hub.loop.time() + self._limits.http_half_closed_seconds_max
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._task is not None:
@@ -124,7 +136,7 @@ class Http1Protocol(asyncio.Protocol):
                 return
             self._body += event.data
         elif isinstance(event, h11.EndOfMessage):
-            self._transport.pause_reading()
+            self._pipelined_bytes = 0
             self.wake_at = _NEVER
             self._task = self._hub.loop.create_task(self._serve(self._whole_request()))
 
@@ -232,10 +244,14 @@ class Http1Protocol(asyncio.Protocol):
     # --- the hub's side ------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """A request did not arrive in time, or the connection was idle too long."""
+        """A request did not arrive in time, the connection was idle too long, or what a client
+        that may have gone waits for took too long."""
         self.wake_at = _NEVER
         if self._lingering or self._write_paused:
             self._transport.abort()
+        elif self._task is not None:
+            self._task.cancel()
+            self._close()
         elif self._h11.our_state is h11.SEND_RESPONSE:
             self._refuse(408, "request not received in time\n")
         else:

@@ -79,8 +79,11 @@ class WireLimits:
     # --- HTTP/1.1 --------------------------------------------------------------------------------
     http_head_bytes_max: int = 65_536
     http_body_bytes_max: int = 1_572_864 + 524_288
-    # Of a body that is a stream: past it, nothing is read until the handler has taken some.
+    # Of a body that is a stream, or of requests behind the one that is served: past it, nothing is
+    # read until the handler has taken some.
     http_unread_bytes_max: int = 65_536
+    # For the answer to a client that has ended its side of the connection.
+    http_half_closed_seconds_max: float = 5.0
     # Silence on a stream before TCP asks whether the client is still there.
     http_keepalive_seconds: float = 30.0
 

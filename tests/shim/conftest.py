@@ -39,13 +39,24 @@ async def running(plane: ControlPlane) -> ControlPlane:
 
 
 @pytest.fixture(scope="session")
-def served_shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedShim]:
-    """For all tests that keep to a ``namespace`` of their own."""
+def served_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One member, below the shims that tests share."""
     directory = tmp_path_factory.mktemp("served-shim")
-    with (
-        Cluster(program_under_test(), directory, members=1) as cluster,
-        ServedShim(cluster.endpoints[0]) as shim,
-    ):
+    with Cluster(program_under_test(), directory, members=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def served_shim(served_store: Cluster) -> Iterator[ServedShim]:
+    """For all tests that keep to a ``namespace`` of their own."""
+    with ServedShim(served_store.endpoints[0]) as shim:
+        yield shim
+
+
+@pytest.fixture(scope="session")
+def second_shim(served_store: Cluster, served_shim: ServedShim) -> Iterator[ServedShim]:
+    """Another one on the store of ``served_shim``."""
+    with ServedShim(served_store.endpoints[0]) as shim:
         yield shim
 
 

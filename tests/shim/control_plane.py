@@ -70,6 +70,7 @@ class ControlPlane:
         await self._runner.cleanup()
         self._tasks[0].cancel()
         await asyncio.gather(*self._tasks[:1], return_exceptions=True)
+        await self._shim.close()
         await self._store.__aexit__(None, None, None)
         failed = [each for each in results if isinstance(each, Exception)]
         if failed and error is None:

@@ -13,12 +13,15 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.program import ROOT
 
 TIMEOUT_S = 60
+NAMES = ("kubectl", "kubectl-1.20")
+_FILES = count(1)
 OLD = ROOT / ".tools" / "kubectl-1.20"
 
 
@@ -54,10 +57,15 @@ class Kubectl:
         )
         return Said(done.returncode, done.stdout, done.stderr)
 
+    @property
+    def age(self) -> str:
+        """new, or old: 1.20."""
+        return "old" if self.program.name == OLD.name else "new"
+
     @contextmanager
     def running(self, command: str) -> Iterator[Callable[[], str]]:
         """For what does not end by itself: what it has said so far. It ends with the block."""
-        said = self.config.with_name("said")
+        said = self.config.with_name(f"said-{next(_FILES)}")
         with said.open("w") as out:
             process = subprocess.Popen(
                 self.command(command),

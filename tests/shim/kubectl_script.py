@@ -3,6 +3,7 @@ of its own, and its steps follow one another."""
 
 from __future__ import annotations
 
+from tests.shim.kubectl_kinds import EVERY_KIND, KINDS_COUNT
 from tests.shim.kubectl_step import Step
 
 CONFIG = """
@@ -31,6 +32,12 @@ spec:
   selector: {app: site}
   ports: [{port: 80, targetPort: 8080}]
 """
+PRUNED = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: one, labels: {tier: pruned}}
+"""
+PRUNE = "apply -f - --prune -l tier=pruned --prune-"
 HELD = """
 apiVersion: v1
 kind: ConfigMap
@@ -47,10 +54,18 @@ CREATE = (
         "create secret docker-registry d --docker-username=u --docker-password=p",
         "secret/d created",
     ),
+    Step("create secret generic f --from-file=k=/dev/stdin", "secret/f created", stdin="v"),
+    Step("get secret f -o jsonpath={.data.k}", "^dg==$"),
+    Step("create secret tls t --cert=tls.pem --key=tls-key.pem", "secret/t created"),
+    Step("get secret t -o jsonpath={.type}", "^kubernetes.io/tls$"),
+    Step("create configmap env --from-env-file=/dev/stdin", "env created", stdin="A=b\nC=d\n"),
+    Step("get configmap env -o jsonpath={.data.A}{.data.C}", "^bd$"),
     Step("create deployment web --image=web:1 --replicas=3", "deployment.apps/web created"),
     Step("get deploy web -o jsonpath={.spec.replicas}", "^3$"),
     Step("create service clusterip c --tcp=80:8080", "service/c created"),
     Step("create service nodeport n --tcp=80:8080", "service/n created"),
+    Step("create service loadbalancer l --tcp=80:8080", "service/l created"),
+    Step("get svc l", r"l +LoadBalancer +\S+ +<pending> +80:3\d{4}/TCP"),
     Step("create service externalname e --external-name=example.com", "service/e created"),
     Step("get svc c -o jsonpath={.spec.ports[0].targetPort}", "^8080$"),
     Step("create serviceaccount bob", "serviceaccount/bob created"),
@@ -84,6 +99,27 @@ CREATE = (
     Step("create configmap dry --dry-run=client -o yaml", "kind: ConfigMap"),
     Step("get configmap dry", code=1, complains='NotFound.+configmaps "dry" not found'),
     Step("create -f -", "configmap/applied created", stdin=CONFIG),
+)
+EACH_KIND = (
+    Step("create -f -", rf"\A(\S+ created\n){{{KINDS_COUNT}}}\Z", stdin=EVERY_KIND),
+    Step("get -f - -o name", rf"\A(\S+\n){{{KINDS_COUNT}}}\Z", stdin=EVERY_KIND),
+    # 1.20 asks for EndpointSlices of v1beta1, which no server has had since 1.25.
+    Step("describe -f -", r"Name: +\S+", stdin=EVERY_KIND, only="new"),
+    Step("label -f - seen=yes", rf"\A(\S+ labeled\n){{{KINDS_COUNT}}}\Z", stdin=EVERY_KIND),
+    Step("apply -f -", rf"\A(\S+ configured\n){{{KINDS_COUNT}}}\Z", stdin=EVERY_KIND),
+    Step("diff -f -", silent=".", stdin=EVERY_KIND),
+    Step(
+        "replace -f -",
+        rf"\A(\S+ replaced\n){{{KINDS_COUNT - 2}}}\Z",
+        code=1,  # a pod's account and a job's selector are not in the file, and may not change
+        complains=r'(?s)Pod "x" is invalid.+Job.batch "x" is invalid.+spec.selector',
+        stdin=EVERY_KIND,
+    ),
+    Step(
+        "delete -f - --wait=false",
+        rf"\A(.+ deleted.*\n){{{KINDS_COUNT}}}\Z",
+        stdin=EVERY_KIND,
+    ),
 )
 READ = (
     Step("create -f -", "deployment.apps/site created\nservice/site created", stdin=WEB),
@@ -122,13 +158,17 @@ READ = (
     Step("describe deploy site", r"(?s)Selector: +app=site.+Replicas: +2 desired.+Image: +site:1"),
     Step("describe svc site", r"(?s)Selector: +app=site.+TargetPort: +8080/"),
     Step("describe ns {ns}", r"Name: +{ns}"),
+    Step("describe deploy,svc -l app=site", r"Name: +site"),
     Step("get events", complains="No resources found"),
     Step("events", complains="No events found", only="new"),
     Step("explain pod.spec.containers", r"containers <\[\]"),
     Step("explain deployment.spec.strategy.rollingUpdate", "maxSurge"),
     Step("explain pdb.spec --recursive", "minAvailable"),
+    Step("explain deploy --api-version=apps/v1", r"(?s)VERSION: +.*v1.+\bstatus\b"),
+    Step("explain pod.spec.nothing", code=1, complains='field "nothing" does not exist'),
     Step("api-resources", r"configmaps +cm +v1 +true +ConfigMap"),
     Step("api-resources --api-group=apps -o name", "^controllerrevisions.apps\n"),
+    Step("api-resources -o wide", r"deployments +deploy +apps/v1 +true +Deployment +\[?create"),
     Step("api-resources --verbs=create --namespaced=false", "namespaces"),
     Step("api-versions", "(?s)apps/v1\n.+\nv1$"),
     Step("version", "(?i)server version.+v1.37"),
@@ -176,12 +216,41 @@ CHANGE = (
         code=1,
         complains="The request is invalid",
     ),
+    Step(
+        'patch deploy site -p \'{"spec":{"template":{"spec":{"containers":'
+        '[{"name":"more","image":"m"}]}}}}\'',
+        "site patched",
+    ),
+    Step("get deploy site -o jsonpath={..containers[*].name}", "site more|more site"),
+    Step(
+        'patch deploy site -p \'{"spec":{"template":{"spec":{"containers":'
+        '[{"name":"more","$patch":"delete"}]}}}}\'',
+        "site patched",
+    ),
+    Step("get deploy site -o jsonpath={..containers[*].name}", "^site$"),
+    Step(
+        'patch deploy site --subresource=status --type=merge -p \'{"status":{"replicas":7}}\'',
+        "patched",
+        only="new",
+    ),
+    Step("get deploy site -o jsonpath={.status.replicas}", "^7$", only="new"),
+    Step(
+        'patch deploy site --subresource=scale --type=merge -p \'{"spec":{"replicas":4}}\'',
+        "patched",
+        only="new",
+    ),
+    Step("get deploy site -o jsonpath={.spec.replicas}", "^4$", only="new"),
     Step("label cm applied tier=back", code=1, complains="already has a value"),
     Step("label cm applied tier=back --overwrite new=yes", "applied labeled"),
     Step("label cm applied new-", "configmap/applied (unlabeled|labeled)"),
     Step("get cm applied -o jsonpath={.metadata.labels}", '"tier":"back"', silent="new"),
+    Step("label cm --all all=yes", "applied labeled"),
+    Step("label cm applied --list", "all=yes"),
     Step("annotate cm applied note='two words'", "applied annotated"),
     Step("get cm applied -o jsonpath={.metadata.annotations.note}", "^two words$"),
+    Step("annotate cm applied note=x", code=1, complains="overwrite is false but found"),
+    Step("annotate cm applied note-", "applied (un)?annotated"),
+    Step("get cm applied -o jsonpath={.metadata.annotations.note}", silent="."),
     Step("set image deploy/site site=site:3", "image updated"),
     Step("set env deploy/site A=b", "env updated"),
     Step("set env deploy/site --list", "A=b"),
@@ -190,8 +259,25 @@ CHANGE = (
     Step("set selector svc/site app=other", "selector updated"),
     Step("edit cm applied", "applied edited", editor="sed -i s/pink/white/"),
     Step("get cm applied -o jsonpath={.data.colour}", "^white$"),
+    Step("edit deploy site --save-config", "site edited", editor="sed -i s/site:3/site:4/"),
+    Step("apply view-last-applied deploy/site", "site:4"),
+    Step("edit cm applied", code=1, complains="Invalid|invalid", editor="sed -i s/white/[/"),
     Step("edit cm applied", complains="(?i)cancelled|no changes", editor="true"),
     Step("wait cm/applied --for=jsonpath={.data.colour}=white", "condition met", only="new"),
+    Step(f"{PRUNE}allowlist=core/v1/ConfigMap", "one created", stdin=PRUNED, only="new"),
+    Step(f"{PRUNE}whitelist=core/v1/ConfigMap", "one created", stdin=PRUNED, only="old"),
+    Step(
+        f"{PRUNE}allowlist=core/v1/ConfigMap",
+        "(?s)two created.+one pruned",
+        stdin=PRUNED.replace("one", "two"),
+        only="new",
+    ),
+    Step(
+        f"{PRUNE}whitelist=core/v1/ConfigMap",
+        "(?s)two created.+one pruned",
+        stdin=PRUNED.replace("one", "two"),
+        only="old",
+    ),
     Step("wait cm/applied --for=condition=Ready --timeout=1s", code=1, complains="timed out"),
 )
 DELETE = (
@@ -220,11 +306,16 @@ DELETE = (
     Step("create cm z --from-literal=a=b", "created"),
     Step("delete cm --all --dry-run=server", '"z" deleted'),
     Step("get cm z -o name", "configmap/z"),
+    Step("delete cm z --dry-run=client", '"z" deleted'),
+    Step("delete cm --field-selector metadata.name=z", '"z" deleted'),
+    Step("create cm z --from-literal=a=b", "created"),
     Step("delete --raw /api/v1/namespaces/{ns}/configmaps/z", '"Success"'),
     Step("run p --image=x", "pod/p created"),
     Step("delete pod p --now", 'pod "p" .*deleted'),
     Step("run p --image=x", "pod/p created"),
     Step("delete pod p --force --grace-period=0", 'pod "p" force deleted', complains="(?i)warning"),
+    Step("create -f -", "configmap/applied created", stdin=CONFIG),
+    Step("delete -f -", 'configmap "applied" deleted', stdin=CONFIG),
     Step("delete svc,cm --all", 'service "site" deleted'),
 )
 WIDGETS = """
@@ -239,7 +330,9 @@ spec:
   - name: v1
     served: true
     storage: true
-    subresources: {status: {}}
+    subresources:
+      status: {}
+      scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.size}
     additionalPrinterColumns:
     - {name: Size, type: integer, jsonPath: .spec.size}
     schema:
@@ -249,7 +342,12 @@ spec:
           spec:
             type: object
             required: [size]
-            properties: {size: {type: integer, minimum: 1, description: How big it is.}}
+            properties:
+              size: {type: integer, minimum: 1, description: How big it is.}
+              colour: {type: string, default: grey}
+          status:
+            type: object
+            properties: {size: {type: integer}}
 """
 WIDGET = """
 apiVersion: "{ns}.example.com/v1"
@@ -257,6 +355,7 @@ kind: Widget
 metadata: {name: w}
 spec: {size: 3}
 """
+NO_SIZE = WIDGET.replace("size: 3", "colour: red")
 APPLY = "apply -f - --server-side --field-manager="
 
 SERVER_SIDE_APPLY = (
@@ -294,7 +393,31 @@ CUSTOM_KINDS = (
     Step("create -f -", "widget.+/w created", stdin=WIDGET),
     Step("get wd", r"NAME +SIZE\nw +3"),
     Step("get widget w -o jsonpath={.spec.size}", "^3$"),
+    Step("get wd -o wide --show-labels", r"NAME +SIZE +LABELS\nw +3 +<none>"),
+    Step("get crd widgets.{ns}.example.com", "widgets.{ns}.example.com"),
+    Step("api-resources --api-group={ns}.example.com", r"widgets +wd +\S+/v1 +true +Widget"),
+    Step("api-versions", r"^{ns}\.example\.com/v1$"),
     Step("explain widget.spec", "How big it is"),
+    Step("describe widget w", r"(?s)Name: +w.+Colour: +grey.+Size: +3"),
+    Step("scale widget w --replicas=5", "w scaled"),
+    Step("get widget w -o jsonpath={.spec.size}{.spec.colour}", "^5grey$"),
+    Step("apply -f -", "w configured", stdin=WIDGET),
+    Step("apply -f -", "w unchanged", stdin=WIDGET),
+    Step("diff -f -", r"\+  size: 8", code=1, stdin=WIDGET.replace("3", "8")),
+    Step("label widget w big=no", "w labeled"),
+    Step("edit widget w", "w edited", editor="sed -i s/grey/red/"),
+    Step(
+        'patch widget w --type=json -p \'[{"op":"test","path":"/spec/colour","value":"red"}]\'',
+        "w patched",
+    ),
+    Step(
+        'patch widget w --subresource=status --type=merge -p \'{"status":{"size":3}}\'',
+        "w patched",
+        only="new",
+    ),
+    Step("wait widget/w --for=jsonpath={.status.size}=3", "condition met", only="new"),
+    Step(f"{APPLY}one", "w serverside-applied", stdin=WIDGET),
+    Step(f"{APPLY}two", code=1, complains="\\.spec\\.size", stdin=WIDGET.replace("3", "4")),
     Step(
         'patch widget w --type=merge -p \'{"spec":{"size":0}}\'',
         code=1,
@@ -305,64 +428,17 @@ CUSTOM_KINDS = (
         code=1,
         complains="(?i)not supported|unsupported",
     ),
-    Step("delete widget w", "deleted"),
+    Step("create -f -", code=1, complains="size: Required|missing.+size", stdin=NO_SIZE),
+    Step("delete widget --all", '"w" deleted'),
     Step("delete crd widgets.{ns}.example.com", "deleted"),
     Step("get wd", code=1, complains="doesn't have a resource type|not find"),
 )
 SCENES = {
     "create": CREATE,
+    "each kind": EACH_KIND,
     "read": READ,
     "change": CHANGE,
     "delete": DELETE,
     "server-side apply": SERVER_SIDE_APPLY,
     "custom kinds": CUSTOM_KINDS,
 }
-
-WORKLOADS = (
-    Step("apply -f -", "deployment.apps/site created", stdin=WEB),
-    Step("rollout status deploy/site --timeout=40s", "successfully rolled out"),
-    Step("get rs -l app=site", r"site-\S+ +2 +2 +2", eventually=True),
-    Step("get pods -l app=site", r"(site-\S+ +./1 +Running +0 .+\n){2}", eventually=True),
-    Step("get endpoints site", r"site +\S+:8080,\S+:8080", eventually=True),
-    Step("scale deploy/site --replicas=3", "deployment.apps/site scaled"),
-    Step("scale deploy/site --current-replicas=9 --replicas=1", code=1),
-    Step("get deploy site --subresource=scale -o name", "scale", only="new"),
-    Step("set image deploy/site site=site:2", "image updated"),
-    Step("rollout status deploy/site --timeout=40s", "successfully rolled out"),
-    Step("rollout history deploy/site", r"(?s)REVISION.+1 .+2 ", eventually=True),
-    Step("rollout history deploy/site --revision=1", "site:1"),
-    Step("rollout undo deploy/site", "deployment.apps/site rolled back"),
-    Step("get deploy site -o jsonpath={..image}", "site:1"),
-    Step("rollout pause deploy/site", "paused"),
-    Step("rollout resume deploy/site", "resumed"),
-    Step("rollout restart deploy/site", "restarted"),
-    Step("rollout status deploy/site --timeout=40s", "successfully rolled out"),
-    Step("get events", "ScalingReplicaSet", eventually=True),
-    Step("describe deploy site", "(?s)Events:.+ScalingReplicaSet", eventually=True),
-    Step("wait deploy/site --for=condition=Available --timeout=40s", "condition met"),
-    Step("delete deploy site --cascade=foreground", "deleted"),
-    Step("get rs -l app=site", complains="No resources found", eventually=True),
-)
-NODES = (
-    Step("get nodes", r"NAME +STATUS +ROLES +AGE +VERSION.*\nn1 +Ready"),
-    Step("create deployment busy --image=x --replicas=4", "created"),
-    Step("rollout status deploy/busy --timeout=40s", "successfully rolled out"),
-    Step("cordon n1", "n1 cordoned"),
-    Step("get nodes n1", "Ready,SchedulingDisabled"),
-    Step("drain n1 --ignore-daemonsets --timeout=40s", "(drained|evicted)"),
-    Step(
-        "get pods -l app=busy --field-selector spec.nodeName=n1 -o name",
-        silent="pod/busy",
-    ),
-    Step("rollout status deploy/busy --timeout=40s", "successfully rolled out"),
-    Step("uncordon n1", "n1 uncordoned"),
-    Step("taint node n1 a=b:NoSchedule", "n1 tainted"),
-    Step("describe node n1", "a=b:NoSchedule"),
-    Step("taint node n1 a-", "n1 (un)?tainted"),
-    Step("label node n1 disk=fast", "n1 labeled"),
-    Step("get nodes -l disk=fast -o name", "^node/n1$"),
-    Step("delete namespace {ns} --timeout=40s", 'namespace "{ns}" deleted'),
-    Step("get namespace {ns}", code=1, complains="not found"),
-)
-RUNNING_SCENES = {"workloads": WORKLOADS, "nodes": NODES}
-"""Those that need controllers, a scheduler and nodes."""

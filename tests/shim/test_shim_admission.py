@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from apiserver_shim.admission.quotas import concerns
+from apiserver_shim.resources.catalogue import Catalogue
 from tests.e2e.waiting import wait_until
 from tests.shim.served_shim import ServedShim
 
@@ -17,6 +19,11 @@ PRIORITIES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 def pod(name: str = "p", resources: Object | None = None, **spec: Any) -> Object:
     container = {"name": "c", "image": "i", "resources": resources or {}}
     return {"metadata": {"name": name}, "spec": {"containers": [container], **spec}}
+
+
+def classes(operator: str, values: list[str] | None = None) -> Object:
+    term = {"scopeName": "PriorityClass", "operator": operator, "values": values or []}
+    return {"matchExpressions": [term]}
 
 
 def name_of(namespace: str) -> str:
@@ -86,6 +93,10 @@ def test_a_pod_has_an_account_that_is_there(served_shim: ServedShim, namespace: 
         'pods "q" is forbidden: error looking up service account '
         f'{name_of(namespace)}/ghost: serviceaccount "ghost" not found'
     )
+    puller = {"metadata": {"name": "puller"}, "imagePullSecrets": [{"name": "s"}]}
+    assert served_shim.create(f"{namespace}/serviceaccounts", puller).code == 201
+    made = served_shim.create(f"{namespace}/pods", pod("r", serviceAccountName="puller"))
+    assert made.body["spec"]["imagePullSecrets"] == [{"name": "s"}]
 
 
 def test_a_priority_is_that_of_its_class(served_shim: ServedShim, namespace: str) -> None:
@@ -196,6 +207,36 @@ def test_a_quota_is_counted_live(served_shim: ServedShim, namespace: str) -> Non
     again = served_shim.create(f"{namespace}/configmaps", {"metadata": {"name": "2"}})
     assert again.code == 403
     assert "limited: count/configmaps=1" in again.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, ["rich", "poor", "brief"]),
+        ({"scopes": ["BestEffort"]}, ["poor", "brief"]),
+        ({"scopes": ["NotBestEffort"]}, ["rich"]),
+        ({"scopes": ["BestEffort", "NotTerminating"]}, ["poor"]),
+        ({"scopes": ["Terminating"]}, ["brief"]),
+        ({"scopeSelector": classes("In", ["high"])}, ["rich"]),
+        ({"scopeSelector": classes("NotIn", ["high"])}, ["poor", "brief"]),
+        ({"scopeSelector": classes("Exists")}, ["rich"]),
+        ({"scopeSelector": classes("DoesNotExist")}, ["poor", "brief"]),
+    ],
+)
+def test_a_quota_concerns_what_its_scopes_name(spec: Object, expected: list[str]) -> None:
+    """All of them together; a quota with scopes is about pods alone."""
+    pods = [
+        pod("rich", {"requests": {"cpu": "1"}}, priorityClassName="high"),
+        pod("poor"),
+        pod("brief", activeDeadlineSeconds=5),
+    ]
+    quota = {"spec": spec}
+    kinds = [Catalogue().find("", "v1", plural) for plural in ("pods", "secrets")]
+    assert kinds[0] is not None
+    assert kinds[1] is not None
+    found = [each["metadata"]["name"] for each in pods if concerns(quota, kinds[0], each)]
+    assert found == expected
+    assert concerns(quota, kinds[1], {"metadata": {"name": "s"}}) == (not spec)
 
 
 def test_what_a_quota_counts_goes_down_again(served_shim: ServedShim, namespace: str) -> None:

@@ -109,6 +109,15 @@ def test_a_container_of_two_owners_goes_with_the_last() -> None:
     assert containers(applied(less, wanted(replicas=1), "two")) == {"a": "1"}
 
 
+def test_a_container_goes_with_who_applied_it() -> None:
+    """Though somebody has set its image since: they own the image, and not the container."""
+    first = applied(None, wanted(images={"a": "1", "b": "2"}), "one")
+    edited = updated(first, {**first, **wanted(images={"a": "1", "b": "3"})}, "editor")
+    less = applied(edited, wanted(images={"a": "1"}), "one")
+    assert containers(less) == {"a": "1"}
+    assert "editor" not in owners(less)
+
+
 def test_a_conflict_names_owner_and_field() -> None:
     """One field, in the words that kubectl shows."""
     first = updated({"metadata": {}}, wanted(replicas=1), "kubectl-edit")

@@ -8,30 +8,28 @@ import re
 import signal
 import ssl
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import dns.message
 import dns.query
 import pytest
 
+from apiserver_shim.cli.control_plane.plan import HOLLOW_TAINT, plan
 from tests.e2e.etcdctl import Etcdctl
 from tests.e2e.member_process import reserve_ports
 from tests.e2e.program import ROOT
 from tests.e2e.waiting import wait_until
+from tests.shim.kubectl import NAMES, Kubectl, programs
+from tests.shim.kubectl_script_up import POD, UP_SCENES
+from tests.shim.kubectl_step import play_by_each
 from tests.shim.running_kubelet import children_in, is_alive, pid_of
+from tests.shim.up_process import ENVIRONMENT, POD_RANGE, PROGRAM, SERVICE_RANGE, Up, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-PROGRAM = (sys.executable, "-m", "apiserver_shim.cli.control_plane.main")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-POD_RANGE, SERVICE_RANGE = (f"127.{first + os.getpid() % 60}" for first in (1, 65))
-"""Each test process has its own, so that two on one machine do not take each other's addresses."""
 ADDRESS = f"{SERVICE_RANGE}.77.7"
 """Of the Service: said here, so that the test need not ask for it."""
 
@@ -60,98 +58,6 @@ WALK = (
     r"on node-1, Running",
 )
 """The steps that every introduction draws, in their order."""
-
-
-class Up:
-    """`up` as a process, its log, and kubectl on it."""
-
-    def __init__(self, directory: Path) -> None:
-        base = reserve_ports(40)[0]
-        self.store_port, self.dns_port, self.kubelet_port = base + 10, base + 3, base + 1
-        self.log = directory / "up.log"
-        self.data = directory / "data"
-        flags = {
-            "data-dir": str(self.data),
-            "port": str(base),
-            "store-port": str(self.store_port),
-            "kubelet-port": str(self.kubelet_port),
-            "dns-port": str(self.dns_port),
-            "pod-range": f"{POD_RANGE}.0.0/16",
-            "service-cluster-ip-range": f"{SERVICE_RANGE}.0.0/16",
-        }
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*PROGRAM, "up", *(f"--{name}={value}" for name, value in flags.items())],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=ENVIRONMENT,
-                start_new_session=True,
-            )
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text()
-
-    @property
-    def kubeconfig(self) -> str:
-        return str(self.data / "pki" / "admin.conf")
-
-    @property
-    def endpoints(self) -> list[str]:
-        return [f"127.0.0.1:{self.store_port + 10 * n}" for n in range(3)]
-
-    def wait_ready(self) -> None:
-        def ready() -> bool:
-            assert self.process.poll() is None, self.text
-            return "ready: the API is" in self.text
-
-        wait_until(ready, "all parts are ready", seconds=90)
-
-    def pid(self, part: str) -> int:
-        """Of its last start."""
-        return int(re.findall(rf"^{part}: \w+ \(pid (\d+)\)", self.text, re.MULTILINE)[-1])
-
-    def pids(self) -> list[int]:
-        return [int(each) for each in re.findall(r"\(pid (\d+)\)", self.text)]
-
-    def kubectl(self, *words: str, given: str = "") -> str:
-        ended = subprocess.run(
-            ["kubectl", "--kubeconfig", self.kubeconfig, *words],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env=ENVIRONMENT,
-        )
-        assert ended.returncode == 0, f"kubectl {words}: {ended.stderr}"
-        return ended.stdout
-
-    def pods(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
-        return found
-
-    def logs(self) -> str:
-        return "\n".join(
-            f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}"
-            for path in sorted((self.data / "logs").glob("*.log"))
-        )
-
-
-@contextmanager
-def up(directory: Path) -> Iterator[Up]:
-    started = Up(directory)
-    try:
-        yield started
-    except BaseException as error:
-        error.add_note(f"--- up\n{started.text}\n{started.logs()}")
-        raise
-    finally:
-        if started.process.poll() is None:
-            started.process.kill()  # its reaper ends the parts, and theirs the pods
-        started.process.wait()
-        wait_until(lambda: not any(map(is_alive, started.pids())), "no process is left behind")
 
 
 @pytest.fixture(scope="module")
@@ -264,8 +170,10 @@ def test_web_example_end_to_end(plane: Up) -> None:
     url = f"https://127.0.0.1:{plane.kubelet_port}/pods"
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(url, timeout=5, context=context)
-    assert f"serving on http://{POD_RANGE}.0." in plane.kubectl("logs", victim)
-    assert "serving on" in plane.kubectl("logs", victim, "--previous")
+    for more in ((), ("--previous",)):
+        log = plane.kubectl("logs", victim, *more)
+        assert f"serving on http://{POD_RANGE}.0." in log
+        assert "Traceback" not in log
     groups = [pid_of(each) for each in plane.pods()]
     plane.kubectl("delete", "deployment,service", "web", "--wait=true")
     wait_until(lambda: not plane.pods(), "all pods are gone", seconds=60)
@@ -279,6 +187,65 @@ def test_web_example_end_to_end(plane: Up) -> None:
         found = re.compile(step).search(walk, at)
         assert found, f"{step} is not in the rest of the walk:\n{walk}"
         at = found.start()
+
+
+@pytest.fixture(params=NAMES)
+def admin(request: pytest.FixtureRequest, plane: Up, tmp_path: Path) -> Kubectl:
+    """As whoever has the kubeconfig that `up` names, with a copy of it."""
+    return plane.kubectl_of(programs()[request.param], tmp_path)
+
+
+@pytest.mark.parametrize("scene", UP_SCENES)
+def test_both_kubectls_do_what_they_are_told(plane: Up, tmp_path: Path, scene: str) -> None:
+    """Every step of the scene, in order, by its exit status and its words."""
+    kubectls = [plane.kubectl_of(each, tmp_path / each.name) for each in programs().values()]
+    play_by_each({f"{scene}-{each.age}": each for each in kubectls}, UP_SCENES[scene])
+
+
+LATE = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: late}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: c
+        image: x
+        command: [sh, -c, "echo first; until test -e %s; do sleep 0.05; done; echo second"]
+"""
+
+
+def test_kubectl_follows_what_comes(admin: Kubectl, tmp_path: Path) -> None:
+    """`get -w` shows a pod come up and go, `logs -f` each line when it is written."""
+    go_on = tmp_path / "go-on"
+    with admin.running("get pods -w") as watched:
+        made = admin.run("create -f -", stdin=LATE % go_on)
+        assert made.code == 0, made
+        states = r"(?s)late-\S+ +0/1 +Pending .*late-\S+ +1/1 +Running "
+        wait_until(lambda: re.search(states, watched()), "the pod comes up", seconds=60)
+        with admin.running("logs -f job/late") as written:
+            wait_until(lambda: "first" in written(), "the first line is shown")
+            assert written() == "first\n"
+            go_on.touch()
+            wait_until(lambda: written() == "first\nsecond\n", "the second line is shown")
+        wait_until(lambda: "Completed" in watched(), "its end is shown")
+    assert admin.run("delete job late").code == 0
+
+
+def test_a_pod_deleted_by_force_leaves_no_process(admin: Kubectl, plane: Up) -> None:
+    """It is gone from the API at once, and its processes soon."""
+    assert admin.run("create -f -", stdin=POD).code == 0
+    ready = admin.run("wait pod/one --for=condition=Ready --timeout=50s")
+    assert ready.code == 0, ready
+    group = pid_of(json.loads(admin.run("get pod one -o json").out))
+    assert children_in(group)
+    gone = admin.run("delete pod one --grace-period=0 --force")
+    assert "force deleted" in gone.out, gone
+    assert "NotFound" in admin.run("get pod one").err
+    wait_until(lambda: not children_in(group), "its processes have ended")
 
 
 def test_parts_that_die_are_started_again(plane: Up) -> None:
@@ -310,6 +277,27 @@ def test_requests_are_shown_to_administrators_only(plane: Up) -> None:
     other = str(plane.data / "pki" / "kube-proxy.conf")
     with pytest.raises(AssertionError, match="Forbidden"):
         plane.kubectl("get", "--raw", "/debug/requests", "--kubeconfig", other)
+
+
+@pytest.mark.parametrize(("nodes", "tainted"), [(0, False), (1, True)])
+def test_hollow_nodes_take_no_pods_from_real_ones(
+    nodes: int, tainted: bool, tmp_path: Path
+) -> None:
+    """They are tainted where there is a real one, and only there."""
+    first = reserve_ports(20)[0]
+    made = plan(
+        members=1,
+        nodes=nodes,
+        hollow_nodes=3,
+        data_dir=tmp_path,
+        port=first,
+        store_port=first + 5,
+        kubelet_port=first + 1,
+        dns_port=first + 2,
+    )
+    (hollow,) = (each for each in made.parts if each.name == "hollow-kubelets")
+    assert (HOLLOW_TAINT in hollow.command) == tainted
+    assert HOLLOW_TAINT.startswith("raftkv.dev/hollow")
 
 
 @pytest.mark.parametrize("option", ["pod-range", "service-cluster-ip-range"])

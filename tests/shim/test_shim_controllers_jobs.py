@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,8 @@ from apiserver_shim.components.controllers.jobs.progress import (
     wanted_active,
 )
 from apiserver_shim.components.controllers.jobs.schedules import parse
-from apiserver_shim.components.kinds import CRON_JOBS, JOBS
+from apiserver_shim.components.kinds import CRON_JOBS, EVENTS, JOBS
+from apiserver_shim.components.ownership import reference_to
 from tests.shim.control_plane import ControlPlane
 from tests.shim.pod_examples import pod
 
@@ -236,3 +238,106 @@ async def test_a_cron_job_that_is_late_starts_once(running: ControlPlane) -> Non
     jobs = (await running.client.list(JOBS, namespace))["items"]
     assert [each["metadata"]["name"] for each in jobs] == [each["name"] for each in active]
     assert jobs[0]["metadata"]["ownerReferences"][0]["uid"] == created["metadata"]["uid"]
+
+
+@pytest.mark.e2e
+async def test_a_cron_job_keeps_its_deadline_its_clock_and_its_history(
+    running: ControlPlane,
+) -> None:
+    """Half past midnight in a zone far from ours has passed; it is too late for it by the deadline;
+    of two ended Jobs one is kept."""
+    running.kubelet.outcome = lambda pod: "Succeeded"
+    namespace = await running.namespace()
+    now = datetime.now(UTC)
+    there = now.astimezone(ZoneInfo("Pacific/Kiritimati")) - timedelta(minutes=30)
+    created = await running.client.create(
+        CRON_JOBS,
+        namespace,
+        {
+            "kind": "CronJob",
+            "apiVersion": "batch/v1",
+            "metadata": {"name": "tick"},
+            "spec": {
+                "schedule": f"{there.minute} {there.hour} * * *",
+                "timeZone": "Pacific/Kiritimati",
+                "startingDeadlineSeconds": 600,
+                "successfulJobsHistoryLimit": 1,
+                "suspend": True,
+                "jobTemplate": {"spec": job("x")["spec"]},
+            },
+        },
+    )
+    for name in ("old", "new"):
+        made = job(name)
+        made["metadata"]["ownerReferences"] = [reference_to(created)]
+        await running.client.create(JOBS, namespace, made)
+
+    async def cut() -> bool:
+        jobs = (await running.client.list(JOBS, namespace))["items"]
+        return len(jobs) == 1 and is_true(jobs[0], "Complete")
+
+    await running.until(cut, "one ended Job is kept")
+    before = (now - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = {"lastScheduleTime": before}
+    await running.client.merge(CRON_JOBS, namespace, "tick", {"status": status}, "status")
+    await running.change(CRON_JOBS, namespace, "tick", spec={"suspend": False})
+
+    async def missed() -> bool:
+        events = (await running.client.list(EVENTS, namespace))["items"]
+        return any(each["reason"] == "MissSchedule" for each in events)
+
+    await running.until(missed, "an event tells of the time that was missed")
+    assert await cut(), "no Job is made so late"
+    await running.change(CRON_JOBS, namespace, "tick", spec={"startingDeadlineSeconds": 7200})
+    minute = int(there.replace(second=0, microsecond=0).timestamp()) // 60
+
+    async def started() -> bool:
+        return await running.client.get(JOBS, namespace, f"tick-{minute}") is not None
+
+    await running.until(started, "with more time it is started, for its own time")
+
+
+@pytest.mark.e2e
+async def test_a_cron_job_whose_last_job_runs_still(running: ControlPlane) -> None:
+    """Forbid lets it run and says so; Replace puts another in its place."""
+    running.kubelet.outcome = lambda pod: "ready"
+    namespace = await running.namespace()
+    spec = {"schedule": "* * * * *", "jobTemplate": {"spec": job("x")["spec"]}}
+    made = {
+        "kind": "CronJob",
+        "apiVersion": "batch/v1",
+        "metadata": {"name": "tick"},
+        "spec": {**spec, "suspend": True, "concurrencyPolicy": "Forbid"},
+    }
+    created = await running.client.create(CRON_JOBS, namespace, made)
+    first = job("first")
+    first["metadata"]["ownerReferences"] = [reference_to(created)]
+    await running.client.create(JOBS, namespace, first)
+
+    async def listed() -> bool:
+        found = await running.client.get(CRON_JOBS, namespace, "tick") or {}
+        return bool(found.get("status", {}).get("active"))
+
+    await running.until(listed, "the first is listed as active")
+    late = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = {"lastScheduleTime": late}
+    await running.client.merge(CRON_JOBS, namespace, "tick", {"status": status}, "status")
+    await running.change(CRON_JOBS, namespace, "tick", spec={"suspend": False})
+
+    async def told() -> bool:
+        events = (await running.client.list(EVENTS, namespace))["items"]
+        return any(each["reason"] == "JobAlreadyActive" for each in events)
+
+    await running.until(told, "an event says that the first runs still")
+    jobs = (await running.client.list(JOBS, namespace))["items"]
+    assert [each["metadata"]["name"] for each in jobs] == ["first"]
+    await running.change(CRON_JOBS, namespace, "tick", spec={"concurrencyPolicy": "Replace"})
+
+    async def replaced() -> bool:
+        names = [
+            each["metadata"]["name"]
+            for each in (await running.client.list(JOBS, namespace))["items"]
+        ]
+        return len(names) == 1 and names[0].startswith("tick-")
+
+    await running.until(replaced, "another runs in its place")

@@ -16,6 +16,7 @@ from apiserver_shim.components.kinds import (
     DAEMON_SETS,
     LEASES,
     NODES,
+    PODS,
     REPLICA_SETS,
 )
 from apiserver_shim.components.ownership import controller_of, is_being_deleted, is_controlled_by
@@ -48,7 +49,8 @@ def daemon_set(image: str = "i", **spec: object) -> Object:
 
 async def test_a_daemon_on_every_node(running: ControlPlane) -> None:
     """Also on one that comes later and on a cordoned one; none where a taint forbids it; an update
-    replaces them one after another and keeps a record of both templates."""
+    replaces them one after another and keeps a record of both templates; with OnDelete it takes
+    those alone that somebody deletes."""
     namespace = await running.namespace()
     tainted = await running.kubelet.register("far")
     taint = {"key": "k", "value": "v", "effect": "NoSchedule"}
@@ -77,6 +79,17 @@ async def test_a_daemon_on_every_node(running: ControlPlane) -> None:
     await running.until(updated, "all three are updated")
     revisions = (await running.client.list(CONTROLLER_REVISIONS, namespace))["items"]
     assert sorted(each["revision"] for each in revisions) == [1, 2]
+    manual = {"updateStrategy": {"type": "OnDelete"}, "template": template("agent", "i3")}
+    await running.change(DAEMON_SETS, namespace, "agent", spec=manual)
+    deleted = (await running.pods(namespace))[0]["metadata"]["name"]
+    await running.client.delete(PODS, namespace, deleted)
+
+    async def images() -> bool:
+        pods = await running.pods(namespace)
+        found = Counter(each["spec"]["containers"][0]["image"] for each in pods)
+        return found == {"i2": 2, "i3": 1}
+
+    await running.until(images, "the one that was deleted is of the new template")
 
 
 async def test_an_orphaned_daemon_set_is_taken_up_again(running: ControlPlane) -> None:
@@ -93,6 +106,8 @@ async def test_an_orphaned_daemon_set_is_taken_up_again(running: ControlPlane) -
     await running.client.delete(DAEMON_SETS, namespace, "agent", {"propagationPolicy": "Orphan"})
 
     async def orphaned() -> bool:
+        if await running.client.get(DAEMON_SETS, namespace, "agent") is not None:
+            return False
         records = (await running.client.list(CONTROLLER_REVISIONS, namespace))["items"]
         return not any(map(controller_of, [*records, *await running.pods(namespace)]))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from apiserver_shim.components.api_client import Object
+from apiserver_shim.components.api_client import Kind, Object
+from apiserver_shim.components.conditions import condition
 from apiserver_shim.components.kinds import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
@@ -21,6 +22,7 @@ from tests.shim.control_plane import ControlPlane
 from tests.shim.workloads import deployment, rolled_out
 
 pytestmark = pytest.mark.e2e
+QUOTAS = Kind("", "v1", "resourcequotas", "ResourceQuota")
 REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -108,9 +110,10 @@ async def test_a_rollout_that_cannot_go_on_keeps_the_old_pods(running: ControlPl
 
 
 async def test_recreate_never_has_both(running: ControlPlane) -> None:
-    """The new ReplicaSet gets its pods only when no old pod is left."""
+    """The new ReplicaSet gets its pods only when no old pod is left. With a history of none the old
+    set goes."""
     namespace = await running.namespace()
-    made = deployment("web", 2, strategy={"type": "Recreate"})
+    made = deployment("web", 2, strategy={"type": "Recreate"}, revisionHistoryLimit=0)
     await running.client.create(DEPLOYMENTS, namespace, made)
     await rolled_out(running, namespace, "web")
     template = deployment("web", 2, "web:2")["spec"]["template"]
@@ -127,6 +130,29 @@ async def test_recreate_never_has_both(running: ControlPlane) -> None:
         if list(images.values()) == ["web:2"] * 2:
             break
     await rolled_out(running, namespace, "web")
+
+    async def alone() -> bool:
+        return await sets_of(running, namespace) == {"web:2": 2}
+
+    await running.until(alone, "the old set is gone")
+
+
+async def test_what_hinders_a_deployment_is_told(running: ControlPlane) -> None:
+    """A quota that leaves no room: ReplicaFailure on the set and the Deployment, until there is."""
+    namespace = await running.namespace()
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
+    await running.client.create(QUOTAS, namespace, quota)
+    await running.client.create(DEPLOYMENTS, namespace, deployment("web", 2))
+
+    async def hindered() -> Object | None:
+        found = await running.client.get(DEPLOYMENTS, namespace, "web") or {}
+        return condition(found, "ReplicaFailure")
+
+    told = await running.until(hindered, "the Deployment tells") or {}
+    assert (told["status"], told["reason"]) == ("True", "FailedCreate")
+    assert "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1" in told["message"]
+    await running.change(QUOTAS, namespace, "q", spec={"hard": {"pods": "2"}})
+    assert condition(await rolled_out(running, namespace, "web"), "ReplicaFailure") is None
 
 
 async def test_scaling_by_the_subresource(running: ControlPlane) -> None:

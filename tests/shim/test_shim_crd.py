@@ -150,6 +150,30 @@ def test_an_object_against_its_schema(spec: Object, field: str, words: str) -> N
     assert [each for each in found if each[0] == field and words in each[1]], found
 
 
+def test_an_object_in_an_object_has_what_every_object_has() -> None:
+    """x-kubernetes-embedded-resource: it says what it is, and nothing of its envelope is cut."""
+    inner: Object = {"type": "object", "properties": {"spec": {"type": "object"}}}
+    schema = {
+        "type": "object",
+        "properties": {"template": {**inner, "x-kubernetes-embedded-resource": True}},
+    }
+    whole = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}}
+    obj: Object = {"template": {**whole, "odd": 1}}
+    assert prune(obj, schema, DEFINITIONS) == ["template.odd"]
+    assert obj == {"template": whole}
+    assert not violations(obj, schema, DEFINITIONS)
+    nameless = violations({"template": {"spec": {}}}, schema, DEFINITIONS)
+    assert [each.field for each in nameless] == ["template.apiVersion", "template.kind"]
+
+
+def test_rules_in_cel_are_kept_and_not_enforced() -> None:
+    """As docs/apiserver.md says: a schema with them is taken, and they forbid nothing."""
+    rule = {"rule": "self.size > 100", "message": "too small"}
+    ruled = {**SCHEMA, "x-kubernetes-validations": [rule]}
+    assert not list(schema_violations(ruled, "s"))
+    assert not violations({"spec": {"size": 1}}, ruled, DEFINITIONS)
+
+
 def test_what_only_narrows_is_checked_too() -> None:
     """anyOf, oneOf, allOf and not."""
     schema = {

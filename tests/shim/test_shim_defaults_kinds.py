@@ -93,6 +93,22 @@ def test_a_job_selects_its_own_pods(served_shim: ServedShim, namespace: str) -> 
             "Invalid value: -1: must be greater than or equal to 0",
         ),
         (
+            "apps",
+            "deployments",
+            workload(strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}})["spec"],
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        ),
+        (
+            "apps",
+            "statefulsets",
+            workload(updateStrategy={"type": "OnDelete", "rollingUpdate": {"partition": 1}})[
+                "spec"
+            ],
+            "spec.updateStrategy.rollingUpdate",
+            "only allowed for updateStrategy 'RollingUpdate'",
+        ),
+        (
             "batch",
             "jobs",
             {"template": template()},

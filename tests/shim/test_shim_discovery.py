@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.program import ROOT
 from tests.shim.served_shim import ServedShim
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
@@ -84,3 +85,32 @@ def test_every_collection_that_is_named_answers(served_shim: ServedShim) -> None
                 listed = told(served_shim, f"{root}/{resource['name']}")
                 assert listed["kind"] == f"{resource['kind']}List", resource["name"]
                 assert listed["apiVersion"] == (f"{group}/{version}" if group else version)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "admissionregistration.k8s.io",
+        "apiregistration.k8s.io",
+        "certificates.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "metrics.k8s.io",
+        "resource.k8s.io",
+        "storagemigration.k8s.io",
+    ],
+)
+def test_groups_that_are_not_served_are_not_there(served_shim: ServedShim, group: str) -> None:
+    """404, which clients take for an older or smaller server; docs/apiserver.md names them."""
+    assert served_shim.get(f"/apis/{group}").code == 404
+    assert group not in {name for name, _ in plain(served_shim)}
+    assert group in (ROOT / "docs" / "apiserver.md").read_text()
+
+
+@pytest.mark.parametrize("path", ["pods/resize", "pods/proxy", "services/proxy", "nodes/proxy"])
+def test_subresources_that_are_not_served_are_not_there(served_shim: ServedShim, path: str) -> None:
+    """404 too, and no document names them."""
+    plural, name = path.split("/")
+    assert path not in plain(served_shim)["", "v1"]
+    scope = "" if plural == "nodes" else "/namespaces/default"
+    assert served_shim.get(f"/api/v1{scope}/{plural}/x/{name}").code == 404
+    assert f"{plural}/{{name}}/{name}" in (ROOT / "docs" / "apiserver.md").read_text()

@@ -38,8 +38,11 @@ SLICE = {
 ZONE = Zone(records_of([WEB, DB, ELSEWHERE], [SLICE]))
 
 
-def ask(name: str, kind: str, *, stream: bool = False, zone: Zone = ZONE) -> dns.message.Message:
-    query = dns.message.make_query(name, kind)
+def ask(
+    name: str, kind: str, *, stream: bool = False, zone: Zone = ZONE, payload: int | None = None
+) -> dns.message.Message:
+    """``payload``: the bytes of a datagram that EDNS offers."""
+    query = dns.message.make_query(name, kind, payload=payload)
     raw = answer(query.to_wire(), zone, stream=stream)
     assert raw is not None
     reply = dns.message.from_wire(raw)
@@ -109,11 +112,14 @@ def test_what_is_not_there(name: str, kind: str, code: dns.rcode.Rcode) -> None:
 
 
 def test_an_answer_beyond_a_datagram_is_cut_and_whole_by_tcp() -> None:
-    """The TC flag sends the client to TCP, where everything fits."""
+    """The TC flag sends the client to TCP, where everything fits. EDNS makes datagrams larger."""
     endpoints = [{"addresses": [f"127.64.{n // 250}.{n % 250 + 1}"]} for n in range(400)]
     zone = Zone(records_of([DB], [{**SLICE, "endpoints": endpoints}]))
     cut = ask("db.prod.svc.cluster.local", "A", zone=zone)
     assert cut.flags & dns.flags.TC
+    few = Zone(records_of([DB], [{**SLICE, "endpoints": endpoints[:60]}]))
+    assert ask("db.prod.svc.cluster.local", "A", zone=few).flags & dns.flags.TC
+    assert not ask("db.prod.svc.cluster.local", "A", zone=few, payload=1232).flags & dns.flags.TC
     whole = ask("db.prod.svc.cluster.local", "A", stream=True, zone=zone)
     assert len(told(whole)) == 400
     assert not whole.flags & dns.flags.TC

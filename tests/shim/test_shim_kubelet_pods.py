@@ -159,9 +159,13 @@ async def test_pod_runs_with_its_configuration(kubelet: RunningKubelet, pods: Po
     assert (await pods.log("p", query="&timestamps=true")).endswith(f"Z {expected}")
 
 
-async def test_deletion_is_graceful(kubelet: RunningKubelet, pods: Pods) -> None:
-    """SIGTERM, then the pod goes from the API; SIGKILL for who does not listen; the whole group."""
-    await pods.create(pod("polite", shell("trap 'exit 3' TERM; while :; do sleep 0.05; done")))
+async def test_deletion_is_graceful(kubelet: RunningKubelet, pods: Pods, tmp_path: Path) -> None:
+    """preStop, SIGTERM, then the pod goes from the API; SIGKILL for who does not listen; the whole
+    group."""
+    said = tmp_path / "said"
+    polite = shell("trap 'exit 3' TERM; while :; do sleep 0.05; done")
+    polite["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", f"echo bye > {said}"]}}}
+    await pods.create(pod("polite", polite))
     deaf = pod("deaf", shell("trap '' TERM; sleep 600 & while :; do sleep 0.05; done"))
     deaf["spec"]["terminationGracePeriodSeconds"] = 1
     await pods.create(deaf)
@@ -173,6 +177,7 @@ async def test_deletion_is_graceful(kubelet: RunningKubelet, pods: Pods) -> None
     for name, group in zip(("polite", "deaf"), groups, strict=True):
         await pods.until_gone(name)
         assert not children_in(group), name
+    assert said.read_text() == "bye\n"
 
 
 async def test_a_container_that_keeps_ending_backs_off(kubelet: RunningKubelet, pods: Pods) -> None:

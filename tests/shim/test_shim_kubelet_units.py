@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.request import urlopen
 
+import aiohttp
 import pytest
 
+from apiserver_shim.components.api_client import ApiClient
 from apiserver_shim.components.clocks import Clock
 from apiserver_shim.components.kubelet.addresses import AddressesExhausted, PodAddresses
 from apiserver_shim.components.kubelet.back_off import BackOff
@@ -25,7 +32,14 @@ from apiserver_shim.components.kubelet.environment import (
 from apiserver_shim.components.kubelet.images import Images, UnknownImage
 from apiserver_shim.components.kubelet.node import taint_of
 from apiserver_shim.components.kubelet.pod_status import qos_class
-from apiserver_shim.components.kubelet.probes import Checked, ProbeTimes, Tally, probe
+from apiserver_shim.components.kubelet.probes import (
+    Checked,
+    ProbeTarget,
+    ProbeTimes,
+    Tally,
+    check_of,
+    probe,
+)
 from apiserver_shim.components.kubelet.static_pods import (
     BadManifest,
     StaticPods,
@@ -33,6 +47,9 @@ from apiserver_shim.components.kubelet.static_pods import (
     mirrored,
     pods_of,
 )
+from apiserver_shim.components.kubelet.volumes import prepare
+from apiserver_shim.components.kubelet.web_image import WebServer
+from apiserver_shim.components.process_groups import ProcessGroups
 from tests.shim.virtual_clock import VirtualClock
 
 POD: dict[str, Any] = {
@@ -81,6 +98,85 @@ async def test_probes_keep_their_times() -> None:
             clock.advance(1)
         await asyncio.sleep(0)
     assert asked == [5, 12, 19, 26]
+
+
+async def test_probes_by_network_say_what_a_real_kubelet_says(tmp_path: Path) -> None:
+    """A port that listens is good for tcpSocket, by number or name; one that does not, and a name
+    that no port has, are told."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target = ProbeTarget("127.0.0.1", {"web": port}, {}, tmp_path, ProcessGroups())
+    async with aiohttp.ClientSession() as http:
+        for wanted in (port, "web", str(port)):
+            assert (await check_of({"tcpSocket": {"port": wanted}}, target, http)()).ok, wanted
+        unknown = Checked(False, "the container has no port named 'db'")
+        for kind in ("tcpSocket", "httpGet"):
+            assert await check_of({kind: {"port": "db"}}, target, http)() == unknown
+        server.close()
+        await server.wait_closed()
+        refused = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+        assert await check_of({"tcpSocket": {"port": port}}, target, http)() == Checked(
+            False, refused
+        )
+        asked = check_of({"httpGet": {"port": "web", "path": "/healthz"}}, target, http)
+        url = f"http://127.0.0.1:{port}/healthz"
+        assert await asked() == Checked(False, f'Get "{url}": {refused}')
+
+
+async def test_a_probe_leaves_in_peace(tmp_path: Path) -> None:
+    """It reads what it is told and closes its connection: nobody sees a reset."""
+    ends: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+        await writer.drain()
+        writer.write(b"ok\n")
+        try:
+            ends.set_result(await reader.read())
+        except ConnectionError as e:
+            ends.set_exception(e)
+        writer.close()
+
+    server = await asyncio.start_server(answered, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target = ProbeTarget("127.0.0.1", {}, {}, tmp_path, ProcessGroups())
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with server, aiohttp.ClientSession(connector=connector) as http:
+        assert (await check_of({"httpGet": {"port": port}}, target, http)()).ok
+        assert await ends == b""
+
+
+def test_the_web_image_says_nothing_of_clients_that_hang_up(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A reset in the middle of a request is no traceback, and the next one is served."""
+    server = WebServer(("127.0.0.1", 0))
+    server.daemon_threads = False  # its end waits for all requests
+    serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    with socket.create_connection(server.server_address[:2]) as client:
+        client.sendall(b"GET / HT")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with urlopen(f"http://127.0.0.1:{server.server_address[1]}/", timeout=30) as reply:
+        assert b"hello from" in reply.read()
+    server.shutdown()
+    serving.join()
+    server.server_close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_volumes_are_directories_by_name(tmp_path: Path) -> None:
+    """hostPath is the machine's own; what is not known here is an empty directory."""
+    volumes = [
+        {"name": "the-host", "hostPath": {"path": "/srv/data"}},
+        {"name": "claim", "persistentVolumeClaim": {"claimName": "c"}},
+    ]
+    made = {**POD, "spec": {"volumes": volumes}}
+    found = await prepare(ApiClient(""), made, tmp_path)
+    assert found["VOLUME_THE_HOST"] == "/srv/data"
+    assert found["VOLUME_CLAIM"] == str(tmp_path / "volumes" / "claim")
+    assert os.listdir(found["VOLUME_CLAIM"]) == []
 
 
 async def test_a_check_that_does_not_answer_fails() -> None:

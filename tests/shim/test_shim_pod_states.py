@@ -13,6 +13,7 @@ from apiserver_shim.components.controllers.endpoint_slices import contents_of
 from apiserver_shim.components.controllers.endpoints import subsets_of
 from apiserver_shim.components.controllers.failure_pauses import AGAIN_S_MAX, FailurePauses
 from apiserver_shim.components.controllers.nodes import seconds_tolerated, wanted_taints
+from apiserver_shim.components.controllers.pod_garbage import TERMINATED_MAX, too_many
 from apiserver_shim.components.controllers.service_backends import backends_of
 from apiserver_shim.components.label_selector import selects
 from apiserver_shim.components.pod_states import (
@@ -152,6 +153,32 @@ def test_backends_of_a_service() -> None:
         "10.0.0.3": (True, True, False),
         "10.0.0.5": (False, True, True),
     }
+
+
+def test_who_is_published_before_it_is_ready() -> None:
+    """publishNotReadyAddresses: every pod that has an address takes part."""
+    early = {**SERVICE, "spec": {**SERVICE["spec"], "publishNotReadyAddresses": True}}
+    (subset,) = subsets_of(backends_of(early, [backend("a", "10.0.0.1", ready=False)]))
+    assert [each["ip"] for each in subset["addresses"]] == ["10.0.0.1"]
+    assert "notReadyAddresses" not in subset
+
+
+def test_endpoints_hold_a_thousand() -> None:
+    """The rest is in the slices only."""
+    pods = [backend(f"p{i:04d}", f"10.0.{i // 250}.{i % 250}") for i in range(1003)]
+    (subset,) = subsets_of(backends_of(SERVICE, pods))
+    assert len(subset["addresses"]) == 1000
+    assert sum(len(e) for _, _, e in contents_of(backends_of(SERVICE, pods))) == 1003
+
+
+def test_only_very_many_finished_pods_are_too_many() -> None:
+    """The oldest go; those that still run are not counted."""
+    ended = [pod(f"p{n:05d}", phase="Failed", age_s=20_000 - n) for n in range(TERMINATED_MAX + 2)]
+    running = [pod(f"r{n}", phase="Running", age_s=90_000) for n in range(9)]
+    assert [each["metadata"]["name"] for each in too_many([*ended[::-1], *running])] == [
+        "p00000",
+        "p00001",
+    ]
 
 
 def test_slices_hold_a_hundred() -> None:

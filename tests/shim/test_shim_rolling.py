@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apiserver_shim.components.conditions import condition
+from apiserver_shim.components.controllers.deployments import statuses
 from apiserver_shim.components.controllers.deployments.rolling import (
     Counts,
     Limits,
@@ -18,6 +20,8 @@ from apiserver_shim.components.controllers.deployments.rolling import (
     proportions,
     share,
 )
+from tests.shim.virtual_clock import VirtualClock
+from tests.shim.workloads import deployment
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,20 @@ def test_proportions_give_what_is_allowed(sizes: list[int], allowed: int) -> Non
     assert sum(found) == allowed
     grows = allowed >= sum(sizes)
     assert all((new >= old) == grows or new == old for new, old in zip(found, sizes, strict=True))
+
+
+def test_a_deployment_that_stands_still_is_told() -> None:
+    """Progressing is False when progressDeadlineSeconds have passed without a step."""
+    time, made = VirtualClock(), deployment("web", 2, progressDeadlineSeconds=60)
+    fresh = {"metadata": {"name": "web-1"}, "spec": {"replicas": 2}, "status": {"replicas": 2}}
+    status = statuses.counts(made, [fresh], fresh)
+    for after, expected in (
+        (0, ("True", "ReplicaSetUpdated")),
+        (59, ("True", "ReplicaSetUpdated")),
+        (61, ("False", "ProgressDeadlineExceeded")),
+    ):
+        time.advance(after - time.seconds)
+        told = statuses.conditions(made, [fresh], fresh, status, Limits(1, 0), time.clock)
+        made["status"] = {**status, "conditions": told}
+        found = condition(made, "Progressing") or {}
+        assert (found["status"], found["reason"]) == expected

@@ -199,6 +199,11 @@ def test_affinity_to_pods() -> None:
     assert where(pod(affinity=near), nodes, pod("w", node="b", labels={"app": "web"}))[0] == ["b"]
     assert where(pod(affinity=near), nodes)[0] == []
     assert where(pod(affinity=near, labels={"app": "web"}), nodes)[0] == ["a", "b"]
+    far = pod("w", node="b", labels={"app": "web"})
+    far["metadata"]["namespace"] = "other"
+    assert where(pod(affinity=near), nodes, far)[0] == [], "a term is about its own namespace"
+    term["namespaceSelector"] = {}
+    assert where(pod(affinity=near), nodes, far)[0] == ["b"], "an empty selector is about all"
 
 
 def best_of(what: Object, nodes: list[Object], *there: Object) -> set[str]:
@@ -349,18 +354,23 @@ async def test_a_deleted_pod_makes_room(plane: ControlPlane) -> None:
 
 @pytest.mark.e2e
 async def test_the_first_binding_wins(plane: ControlPlane) -> None:
-    """A second one gets 409 and changes nothing; another scheduler's pod is left alone."""
+    """A second one gets 409 and changes nothing; another scheduler's pod is left alone, and so is
+    one that waits for its gates."""
     await plane.kubelet.register("n1", cpu="2")
     namespace = await plane.namespace()
     made = await make_pod(plane, namespace, "p", "1", schedulerName="mine")
+    await make_pod(plane, namespace, "gated", "100m", schedulingGates=[{"name": "a.io/wait"}])
     plane.start_scheduler()
     other = await make_pod(plane, namespace, "q", "1")
 
-    async def scheduled() -> bool:
-        return bool(node_of(await plane.client.get(PODS, namespace, "q") or {}))
+    async def scheduled(name: str) -> bool:
+        return bool(node_of(await plane.client.get(PODS, namespace, name) or {}))
 
-    await plane.until(scheduled, "the scheduler is at work")
-    assert not node_of(await plane.client.get(PODS, namespace, "p") or {})
+    await plane.until(lambda: scheduled("q"), "the scheduler is at work")
+    for name in ("p", "gated"):
+        assert not node_of(await plane.client.get(PODS, namespace, name) or {}), name
+    await plane.client.merge(PODS, namespace, "gated", {"spec": {"schedulingGates": None}})
+    await plane.until(lambda: scheduled("gated"), "it goes on when its gates are open")
     binding = {
         "kind": "Binding",
         "apiVersion": "v1",

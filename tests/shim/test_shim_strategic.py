@@ -100,14 +100,14 @@ def test_directives_delete_and_replace() -> None:
     assert names_of(merged(pod("a", "b"), only)) == ["z"]
     whole = {"spec": {"$patch": "replace", "hostname": "h"}}
     assert merged(pod("a"), whole) == {"spec": {"hostname": "h"}}
-    assert merged(pod("a"), {"spec": {"$patch": "delete"}}) == {}
+    assert merged(pod("a"), {"spec": {"$patch": "delete"}}) == {"spec": {}}
 
 
 def test_plain_lists_add_and_take_away() -> None:
     """finalizers are a set: a patch adds, $deleteFromPrimitiveList takes."""
     target = {"metadata": {"finalizers": ["a", "b"]}}
     patch = {"metadata": {"finalizers": ["c"], "$deleteFromPrimitiveList/finalizers": ["a"]}}
-    assert merged(target, patch)["metadata"]["finalizers"] == ["b", "c"]
+    assert merged(target, patch)["metadata"]["finalizers"] == ["c", "b"]
 
 
 def test_retained_keys_drop_the_others() -> None:

@@ -75,6 +75,11 @@ def test_a_budget_is_spent() -> None:
     unready = pod("p", phase="Running")
     free = budget(disruptionsAllowed=0)
     assert spent(free, unready, "now", resource) == free, "healthy enough without it"
+    short = budget(disruptionsAllowed=0, currentHealthy=1)
+    with pytest.raises(ApiError, match="disruption budget"):
+        spent(short, unready, "now", resource)
+    short["spec"]["unhealthyPodEvictionPolicy"] = "AlwaysAllow"
+    assert spent(short, unready, "now", resource) == short
 
 
 def test_a_budgets_selector() -> None:
@@ -162,3 +167,35 @@ async def test_many_who_evict_at_once_get_no_more_than_the_budget_gives(
     found = await plane.client.get(BUDGETS, namespace, "web") or {}
     assert found["status"]["disruptionsAllowed"] == 0
     assert len(found["status"]["disruptedPods"]) == 7
+
+
+@pytest.mark.e2e
+async def test_an_eviction_is_a_delete_with_its_options(plane: ControlPlane) -> None:
+    """Preconditions and dryRun hold; of two budgets for one pod none is asked."""
+    namespace = await plane.namespace()
+    selector = {"matchLabels": {"app": "web"}}
+    for name in ("one", "two"):
+        made: Object = {"metadata": {"name": name}, "spec": {"selector": selector}}
+        await plane.client.create(BUDGETS, namespace, made)
+    for name, phase in (("busy", "Running"), ("idle", "Pending")):
+        made = pod(name, node="n")
+        made["metadata"] = {"name": name, "labels": {"app": "web"}}
+        made.pop("status")
+        await plane.client.create(PODS, namespace, made)
+        await plane.client.merge(PODS, namespace, name, {"status": {"phase": phase}}, "status")
+
+    async def evict(name: str, **options: Any) -> None:
+        eviction = {"kind": "Eviction", "apiVersion": "policy/v1", "deleteOptions": options}
+        await plane.client.create(PODS, namespace, eviction, name, "eviction")
+
+    with pytest.raises(ApiFailure, match="more than one PodDisruptionBudget") as refused:
+        await evict("busy")
+    assert refused.value.code == 500
+    with pytest.raises(ApiFailure, match="UID in precondition") as refused:
+        await evict("idle", preconditions={"uid": "another"})
+    assert refused.value.code == 409
+    await evict("idle", dryRun=["All"])
+    kept = await plane.client.get(PODS, namespace, "idle") or {}
+    assert "deletionTimestamp" not in kept["metadata"]
+    await evict("idle", gracePeriodSeconds=0)
+    assert await plane.client.get(PODS, namespace, "idle") is None

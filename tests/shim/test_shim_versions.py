@@ -114,6 +114,17 @@ def test_a_patch_in_the_older_version_loses_nothing_of_the_newer(
     assert "annotations" not in found["metadata"]
 
 
+@pytest.mark.parametrize("resource", OTHER_VERSIONS, ids=lambda each: each.api_version)
+def test_an_apply_is_for_the_stored_version(
+    served_shim: ServedShim, namespace: str, resource: Any
+) -> None:
+    """415 elsewhere: ownership of fields is noted in one version only."""
+    path = elsewhere(namespace, resource.api_version, resource.plural)
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": "a"}}
+    reply = served_shim.apply(f"{path}/a", body, "tester")
+    assert reply.code == 415, reply
+
+
 def test_an_update_in_the_older_version_is_checked_as_any(
     served_shim: ServedShim, namespace: str
 ) -> None:

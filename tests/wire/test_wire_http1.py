@@ -10,6 +10,7 @@ import pytest
 from raftkv.wire.http1 import Http1Protocol
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
+from raftkv.wire.service import HttpRequest, HttpResponse
 from tests.wire.conftest import http_echo
 from tests.wire.waiting import speaking, until
 
@@ -106,6 +107,65 @@ async def test_head_and_http_1_0(listener: Listener) -> None:
 async def test_half_closed_client_gets_its_answer(listener: Listener) -> None:
     """A client that ends its side after the request still hears the answer."""
     assert (await exchange(listener, get(), half_close=True)).endswith(b"GET /x 0\n")
+
+
+@pytest.mark.parametrize("goes", ["ends its side", "closes", "closes behind much"])
+async def test_waiting_for_a_client_that_has_gone_is_given_up(goes: str) -> None:
+    """A handler that may wait for ever, as a lock's does, is cancelled; what was pipelined behind
+    it does not hide that nobody is there."""
+    waits, given_up = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: HttpRequest) -> HttpResponse:
+        waits.set()
+        try:
+            return await asyncio.Future[HttpResponse]()
+        finally:
+            given_up.set()
+
+    limits = WireLimits(http_half_closed_seconds_max=0.1, http_request_seconds_max=1)
+    listener = await listen([], wait, ("127.0.0.1", 0), limits)
+    _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(get() + get())
+    async with asyncio.timeout(SECONDS):
+        await waits.wait()
+        writer.write(get())
+        if goes == "closes behind much":
+            writer.write(get() * 20_000)
+        if goes.startswith("closes"):
+            writer.close()
+        else:
+            writer.write_eof()
+        await given_up.wait()
+    await until(lambda: listener.connections == 0)
+    writer.close()
+    await listener.close(0)
+
+
+async def test_what_is_pipelined_behind_a_slow_request_is_bounded() -> None:
+    """Past the limit nothing is read; the answers come all the same, in order."""
+    go = asyncio.Event()
+
+    async def slow(request: HttpRequest) -> HttpResponse:
+        await go.wait()
+        return HttpResponse(200, b"%d;" % len(request.body))
+
+    limits = WireLimits(http_unread_bytes_max=1_000)
+    listener = await listen([], slow, ("127.0.0.1", 0), limits)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
+    writer.write(get())
+    http1 = await speaking(listener, Http1Protocol)
+    await until(lambda: http1._task is not None)
+    writer.write(post * 100)
+    await until(lambda: not http1._transport.is_reading())
+    assert http1._pipelined_bytes < 1_000_000
+    go.set()
+    async with asyncio.timeout(SECONDS):
+        await reader.readuntil(b"0;")
+        for _ in range(100):
+            await reader.readuntil(b"50000;")
+    writer.close()
+    await listener.close(0)
 
 
 async def test_big_answer(listener: Listener) -> None:

@@ -27,7 +27,7 @@ class RunningPart:
         self, part: Part, log_path: Path, groups: ProcessGroups, note: Callable[[str], None]
     ) -> None:
         self.part = part
-        self.state = "waiting"
+        self.state, self._has_served = "waiting", False
         self.restarts = 0
         self._log_path = log_path
         self._groups = groups
@@ -75,7 +75,9 @@ class RunningPart:
         except (aiohttp.ClientError, TimeoutError):
             serves = False
         if self.pid is not None:
-            self.state = "serving" if serves else "starting"
+            self._has_served = self._has_served or serves
+            unready = "not ready" if self._has_served else "starting"
+            self.state = "serving" if serves else unready
         return serves
 
     async def stop(self) -> None:
@@ -106,7 +108,7 @@ class RunningPart:
                 start_new_session=True,  # Ctrl-C reaches us alone: we stop the parts in order
             )
         self._process = process
-        self.state = "starting"
+        self.state, self._has_served = "starting", False
         await self._groups.add(process.pid)
         code = await process.wait()
         await self._groups.forget(process.pid)

@@ -6,7 +6,7 @@ decides about those.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.controllers.surroundings import (
@@ -58,9 +58,7 @@ class PodGarbageController(Controller):
         gone = self._gone(nodes, {node_of(pod) for pod in pods} - {""})
         found = [pod for pod in pods if node_of(pod) in gone]
         found += [pod for pod in pods if is_being_deleted(pod) and not node_of(pod)]
-        ended = [pod for pod in pods if is_terminal(pod) and node_of(pod) not in gone]
-        ended.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-        return found + ended[: max(len(ended) - TERMINATED_MAX, 0)]
+        return found + too_many([pod for pod in pods if node_of(pod) not in gone])
 
     def _gone(self, nodes: set[str], used: set[str]) -> set[str]:
         now = self.clock.monotonic()
@@ -74,3 +72,10 @@ class PodGarbageController(Controller):
             await self.client.update(PODS, {**pod, "status": status}, "status")
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
         await self.client.delete(PODS, metadata["namespace"], metadata["name"], options)
+
+
+def too_many(pods: Iterable[Object]) -> list[Object]:
+    """The oldest of those that have ended, beyond TERMINATED_MAX."""
+    ended = [pod for pod in pods if is_terminal(pod)]
+    ended.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    return ended[: max(len(ended) - TERMINATED_MAX, 0)]

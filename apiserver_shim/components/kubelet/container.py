@@ -48,7 +48,10 @@ class Container:
         self.ready = False
         self.started = False
         self.restarts = 0
-        self.state: Object = {"waiting": {"reason": "PodInitializing"}}
+        self._attempt = 0
+        """``restarts`` of the next run: told when it has begun, together with its identity."""
+        creating = "PodInitializing" if pod["spec"].get("initContainers") else "ContainerCreating"
+        self.state: Object = {"waiting": {"reason": creating}}
         self.last_state: Object = {}
         self.log: ContainerLog | None = None
         self.previous_log: ContainerLog | None = None
@@ -97,12 +100,12 @@ class Container:
                 "containerID": old["containerID"],
             }
         self.identity = old["containerID"]
-        self.restarts = int(old.get("restartCount", 0))
+        self.restarts = self._attempt = int(old.get("restartCount", 0))
         if ended is not None and not again(int(ended["exitCode"])):
             self.state = {"terminated": ended}
             self.is_over = True
             return
-        self.restarts += 1
+        self._attempt += 1
         self.last_state = {} if ended is None else {"terminated": ended}
 
     # --- its life -------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ class Container:
             return "CreateContainerConfigError", str(e) or type(e).__name__
         place = directory / "work" / self.name
         await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
-        log = ContainerLog(directory / "logs" / self.name / f"{self.restarts}.log", machine.clock)
+        log = ContainerLog(directory / "logs" / self.name / f"{self._attempt}.log", machine.clock)
         starting = asyncio.create_task(
             ContainerProcess.start(argv, environment, place, log, machine.groups)
         )
@@ -182,7 +185,8 @@ class Container:
     async def _alive(self, process: ContainerProcess) -> int:
         """From its start to its end."""
         begun = self._machine.clock.stamp()
-        self.identity = f"process://{process.pid}"
+        self.identity, self.restarts = f"process://{process.pid}", self._attempt
+        self.last_state = self.state if "terminated" in self.state else self.last_state
         self.state = {"running": {"startedAt": begun}}
         self.started = "startupProbe" not in self.spec
         self.ready = self.started and "readinessProbe" not in self.spec
@@ -222,8 +226,7 @@ class Container:
             self.wait("CrashLoopBackOff", text)
             await clock.pause(wait_s)
         self._back_off.restarted(clock.monotonic())
-        self.last_state = self.state if "terminated" in self.state else self.last_state
-        self.restarts += 1
+        self._attempt += 1
 
     # --- probes ---------------------------------------------------------------------------------
 

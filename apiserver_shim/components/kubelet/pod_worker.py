@@ -98,9 +98,7 @@ class PodWorker:
                 if await each.run(lambda code: code != 0 and self._policy != "Never") != 0:
                     return
         self._initialized = True
-        for each in self._main:
-            if not each.is_over:
-                each.wait("ContainerCreating")
+        self._changed()
         async with asyncio.TaskGroup() as tasks:
             for each in self._main:
                 tasks.create_task(each.run(self._again))

@@ -11,6 +11,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from errno import ECONNREFUSED
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +20,10 @@ from apiserver_shim.components.api_client import Object
 from apiserver_shim.components.process_groups import ProcessGroups, signal_group
 
 OUTPUT_BYTES_MAX = 1024
+BODY_BYTES_MAX = 10 * 1024
+FIRST_AFTER_S = 1.0
+"""The shortest period there is. A real kubelet asks first within a period of the start; at once
+would only be a warning about a program that is still starting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ async def probe(
 ) -> None:
     """Each answer is told with the verdict that stands after it, until ``answered`` has enough."""
     tally = Tally(times)
-    await pause(times.initial_delay_s)
+    await pause(max(times.initial_delay_s, FIRST_AFTER_S))
     while True:
         checked = await timed(check, times.timeout_s)
         tally.add(checked.ok)
@@ -102,10 +107,13 @@ class ProbeTarget:
     directory: Path
     groups: ProcessGroups
 
-    def port(self, wanted: int | str) -> int:
-        if isinstance(wanted, int):
-            return wanted
-        return self.ports[wanted] if wanted in self.ports else int(wanted)
+    def place(self, spec: Object) -> tuple[str, int]:
+        """Host and port that ``spec`` names. Raises ValueError."""
+        wanted = spec["port"]
+        port = wanted if isinstance(wanted, int) else self.ports.get(wanted)
+        if port is None and not str(wanted).isdecimal():
+            raise ValueError(f"the container has no port named {wanted!r}")
+        return spec.get("host") or self.address, int(wanted if port is None else port)
 
 
 def check_of(spec: Object, target: ProbeTarget, http: aiohttp.ClientSession) -> Check:
@@ -121,30 +129,46 @@ def check_of(spec: Object, target: ProbeTarget, http: aiohttp.ClientSession) -> 
 
 async def _http(spec: Object, target: ProbeTarget, http: aiohttp.ClientSession) -> Checked:
     scheme = spec.get("scheme", "HTTP").lower()
-    host = spec.get("host") or target.address
-    path = spec.get("path") or "/"
+    path = (spec.get("path") or "/").removeprefix("/")
     headers = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
     headers |= {each["name"]: each["value"] for each in spec.get("httpHeaders") or ()}
     try:
-        url = f"{scheme}://{host}:{target.port(spec['port'])}/{path.removeprefix('/')}"
+        host, port = target.place(spec)
+    except ValueError as e:
+        return Checked(False, str(e))
+    url = f"{scheme}://{host}:{port}/{path}"
+    try:
         # Certificates are not checked, as in a real kubelet.
         async with http.get(url, headers=headers, allow_redirects=False, ssl=False) as reply:
+            # Unread, it would make the end of the connection a reset, which programs complain of.
+            await reply.content.read(BODY_BYTES_MAX)
             good = 200 <= reply.status < 400
             return Checked(good, f"HTTP probe failed with statuscode: {reply.status}")
+    except aiohttp.ClientConnectorError as e:
+        return Checked(False, f'Get "{url}": {_undialled(host, port, e.os_error)}')
     except (aiohttp.ClientError, OSError, ValueError) as e:
-        return Checked(False, f"Get {path!r}: {e}")
+        return Checked(False, f'Get "{url}": {e}')
 
 
 async def _tcp(spec: Object, target: ProbeTarget) -> Checked:
-    host = spec.get("host") or target.address
     try:
-        _, writer = await asyncio.open_connection(host, target.port(spec["port"]))
-    except (OSError, ValueError) as e:
-        return Checked(False, f"dial tcp {host}:{spec['port']}: {e}")
+        host, port = target.place(spec)
+    except ValueError as e:
+        return Checked(False, str(e))
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError as e:
+        return Checked(False, _undialled(host, port, e))
     writer.close()
     with contextlib.suppress(OSError):  # it was open: that is all we asked
         await writer.wait_closed()
     return Checked(True)
+
+
+def _undialled(host: str, port: int, error: OSError) -> str:
+    """In a real kubelet's words, which people know and search for."""
+    why = "connect: connection refused" if error.errno == ECONNREFUSED else error.strerror or error
+    return f"dial tcp {host}:{port}: {why}"
 
 
 async def _exec(command: list[str], target: ProbeTarget) -> Checked:

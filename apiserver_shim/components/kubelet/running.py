@@ -100,7 +100,8 @@ async def _machine(
     client: ApiClient, options: KubeletOptions, clock: Clock
 ) -> AsyncIterator[Machine]:
     events = EventRecorder(client, "kubelet", clock)
-    async with ProcessGroups() as groups, aiohttp.ClientSession() as http:
+    one_each = aiohttp.TCPConnector(force_close=True)  # a probe shall find out who listens now
+    async with ProcessGroups() as groups, aiohttp.ClientSession(connector=one_each) as http:
         recording = asyncio.create_task(events.run())
         try:
             yield Machine(

@@ -40,10 +40,20 @@ class _Web(BaseHTTPRequestHandler):
             print(f"{self.address_string()} {format % args}", flush=True)
 
 
+class WebServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, _Web)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that hangs up is no news
+            super().handle_error(request, client_address)
+
+
 def main() -> None:
     address = (os.environ.get("POD_IP", "127.0.0.1"), int(os.environ.get("PORT", PORT)))
-    server = ThreadingHTTPServer(address, _Web)
-    server.daemon_threads = True
+    server = WebServer(address)
     # shutdown() waits for the loop, which the signal has interrupted: another thread asks for it.
     signal.signal(
         signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start()

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Cluster
-from tests.e2e.member_process import reserve_ports
+from tests.certificates import Authority
+from tests.e2e.member_process import Addresses, MemberProcess, reserve_ports
+from tests.e2e.program import program_under_test
 from tests.shim.security.apiserver_process import ApiserverProcess, Kubectl
 
 pytestmark = pytest.mark.e2e
@@ -40,18 +41,32 @@ subjects: [{{kind: ServiceAccount, name: robot, namespace: {NAMESPACE}}}]
 
 
 @pytest.fixture(scope="module")
-def apiserver(
-    security_store: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ApiserverProcess]:
-    """With the objects above."""
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiserverProcess]:
+    """With the objects above, on a store that is for those alone who have its certificate."""
     directory = tmp_path_factory.mktemp("apiserver")
-    process = ApiserverProcess(directory, security_store.endpoints[0], reserve_ports(1)[0])
+    authority = Authority(directory / "store-pki")
+    pair, ca = authority.issue("store"), authority.ca
+    place = Addresses("m0", *reserve_ports(2), client_scheme="https")
+    flags = [f"--cert-file={pair.cert}", f"--key-file={pair.key}", f"--trusted-ca-file={ca}"]
+    initial = f"{place.name}={place.peer_url}"
+    store = MemberProcess(program_under_test(), place, directory, initial, flags)
+    process = ApiserverProcess(
+        directory,
+        place.endpoint,
+        reserve_ports(1)[0],
+        f"--etcd-servers={place.client_url}",
+        f"--etcd-cafile={ca}",
+        f"--etcd-certfile={pair.cert}",
+        f"--etcd-keyfile={pair.key}",
+    )
     try:
+        store.start()
         process.start()
         Kubectl(process).must("create", "--validate=false", "-f", "-", body=OBJECTS)
         yield process
     finally:
         process.kill()
+        store.kill()
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ async def test_a_named_object_may_be_listed_by_its_name(guarded: GuardedShim) ->
         "?fieldSelector=metadata.name=other",
         "?fieldSelector=metadata.name!=mine",
         "?fieldSelector=type=Opaque",
-        "?fieldSelector=metadata.name=other,metadata.name=mine",
+        "?fieldSelector=metadata.name=another,metadata.name=mine",
     ):
         assert (await guarded.call("alice-token", "GET", secrets + query)).code == 403, query
     both = f"{secrets}?fieldSelector=metadata.name=mine,metadata.name=other"

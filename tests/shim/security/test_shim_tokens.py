@@ -138,7 +138,8 @@ async def test_a_token_dies_with_what_it_is_bound_to(guarded: GuardedShim) -> No
 
 
 async def test_what_may_be_asked_of_a_token(guarded: GuardedShim) -> None:
-    """Ten minutes at least; an account and a pod that are there, and a pod of that account."""
+    """From ten minutes to a year; an account and a pod that are there, and a pod of that
+    account."""
     path = f"{ACCOUNTS}/robot/token"
     assert (await guarded.call("admin-token", "POST", path, {})).code == 404
     await account(guarded)
@@ -158,6 +159,9 @@ async def test_what_may_be_asked_of_a_token(guarded: GuardedShim) -> None:
         body = {"spec": {"boundObjectRef": reference}}
         assert (await guarded.call("admin-token", "POST", path, body)).code == code, reference
     assert (await guarded.call("alice-token", "POST", path, {})).code == 403
+    long = await guarded.call("admin-token", "POST", path, {"spec": {"expirationSeconds": 1 << 32}})
+    token = jwt.decode(long.body["status"]["token"], options={"verify_signature": False})
+    assert token["exp"] - token["iat"] == 365 * 24 * 3600
 
 
 async def test_only_tokens_signed_by_our_keys_are_believed(guarded: GuardedShim) -> None:
