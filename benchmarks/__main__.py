@@ -130,6 +130,7 @@ class _Run:
         self._path = result.path_of(now) if save else None
         self._whole = whole
         self._began = time.monotonic()
+        self._rounds_done = 0
 
     def go(self) -> int:
         """The exit status: 0 when every work of every round has its figures."""
@@ -175,10 +176,16 @@ class _Run:
                 progress.update(task, completed=begun, description=what)
                 begun += seconds
 
-            self._contest.run(on_step, self._save_so_far)
+            self._contest.run(on_step, self._after_round)
 
-    def _save_so_far(self) -> None:
+    def _after_round(self) -> None:
         self._save(partial=True)
+        self._rounds_done += 1
+        minutes = (time.monotonic() - self._began) / 60
+        total = self._contest.plan.rounds
+        self._console.print(
+            f"round {self._rounds_done} of {total} done after {minutes:.1f} minutes"
+        )
 
     def _save(self, *, partial: bool) -> result.Document:
         document = result.complete(
