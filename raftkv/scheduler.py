@@ -33,3 +33,9 @@ class Worker(Protocol):
     def run(
         self, job: Callable[[], None], done: Callable[[BaseException | None], None]
     ) -> None: ...
+
+    def run_brief(
+        self, job: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """As ``run``, for what is mostly done sooner than it is handed over: a worker that has
+        seen it be quick may do it at once, and call ``done`` before this returns."""

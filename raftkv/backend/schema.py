@@ -6,6 +6,7 @@ their layouts stand with the nouns that they record (mvcc.record, apply.membersh
 
 from __future__ import annotations
 
+from typing import Final
 from enum import IntEnum
 
 FORMAT_VERSION = b"1"
@@ -33,12 +34,12 @@ class Table(IntEnum):
 class Meta:
     """Keys of Table.META."""
 
-    FORMAT = b"format"
-    APPLIED = b"applied"
-    CURRENT_REVISION = b"current_revision"
-    COMPACT_SCHEDULED = b"compact_scheduled"
-    COMPACT_FINISHED = b"compact_finished"
-    ALARM = b"alarm:"  # + kind and member id: the alarm is raised
-    AUTH_ENABLED = b"auth_enabled"  # there while auth is enabled
-    AUTH_REVISION = b"auth_revision"  # in decimals
-    LONG_KEYS = b"long_keys:"  # + table name: there is or was a key that needs a bucket
+    FORMAT: Final = b"format"
+    APPLIED: Final = b"applied"
+    CURRENT_REVISION: Final = b"current_revision"
+    COMPACT_SCHEDULED: Final = b"compact_scheduled"
+    COMPACT_FINISHED: Final = b"compact_finished"
+    ALARM: Final = b"alarm:"  # + kind and member id: the alarm is raised
+    AUTH_ENABLED: Final = b"auth_enabled"  # there while auth is enabled
+    AUTH_REVISION: Final = b"auth_revision"  # in decimals
+    LONG_KEYS: Final = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -149,6 +149,7 @@ class _Process:
         except OSError as e:
             log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
+        self._member.when_answered(self._write_answers)
         self._member.published = lambda: announce_serving(self._config)
         self._member.start()
         self._health.set_serving(True)
@@ -222,6 +223,10 @@ class _Process:
                 reuse_port=reuse_port,
             )
             self._metrics_listeners.append(listener)
+
+    def _write_answers(self) -> None:
+        for listener in self._listeners:
+            listener.flush()
 
     # --- ending -----------------------------------------------------------------------------
 

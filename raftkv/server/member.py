@@ -212,6 +212,10 @@ class Member:
         """How many had an effect since the start, by RequestKind."""
         return self._engine.applier.applied
 
+    def when_answered(self, write: Callable[[], None]) -> None:
+        """Have ``write`` called at the end of each turn that may have answered something."""
+        self._engine.loop.answered = write
+
     def observe(self, observer: Observer) -> None:
         """Have the times of disk and applying told to metrics."""
         self._engine.persister.fsync_seconds = observer.fsync_seconds

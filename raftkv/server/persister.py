@@ -1,17 +1,21 @@
 """Making a Ready durable: the WAL's worker, one Ready at a time.
 
 Owns: the hand-over to the worker, and the hard state that may wait for the next write.
+A small write to a disk that has been quick is done on the loop's own thread (``Worker.run_brief``).
 Must never do: acknowledge before fdatasync returned, or go on after it failed once: the kernel
 may have dropped the pages, and a second call would succeed without them (RELIABILITY: fsyncgate).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from raftkv.raft.message import HardState, Ready, SnapshotMeta
+from raftkv.raft.message import Entry, HardState, Ready, SnapshotMeta
 from raftkv.scheduler import Scheduler, Worker
 from raftkv.wal.log import WriteAheadLog
+
+BRIEF_BYTES_MAX = 256 * 1024
+"""More than this is written by the worker's thread, however quick the disk has been."""
 
 
 class Persister:
@@ -61,7 +65,10 @@ class Persister:
             self.fsync_seconds(self._scheduler.now() - started)
             then()
 
-        self._worker.run(write, written)
+        if self._wal.is_at_cut or _size_of(ready.entries) > BRIEF_BYTES_MAX:
+            self._worker.run(write, written)
+        else:
+            self._worker.run_brief(write, written)
 
     def mark(self, marker: SnapshotMeta) -> None:
         """The backend holds everything up to ``marker``: say so in the WAL, drop older segments."""
@@ -82,3 +89,8 @@ class Persister:
         self._worker.run(
             self._wal.seal, lambda error: self._fatal(error) if error is not None else None
         )
+
+
+def _size_of(entries: Sequence[Entry]) -> int:
+    """Bytes of data in ``entries``."""
+    return sum(len(entry.data) for entry in entries)

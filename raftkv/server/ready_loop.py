@@ -74,6 +74,8 @@ class ReadyLoop:
         self._telling = False
         self._stopped = False
         self.soft_state = SoftState()
+        self.answered: Callable[[], None] = lambda: None
+        """Called once a turn when its answers are made: they leave before anything else is done."""
 
     def schedule(self) -> None:
         if not self._scheduled and not self._stopped:
@@ -92,6 +94,7 @@ class ReadyLoop:
         while self._node.has_ready():
             self._handle(self._node.ready())
         self._apply()
+        self.answered()
         self._tell_commit_soon()
         self._committer.maybe_commit()
         self._on_turn()

@@ -118,6 +118,11 @@ class WriteAheadLog:
         log._resume(end.offset)
         return log, replay
 
+    @property
+    def is_at_cut(self) -> bool:
+        """Whether the next ``append`` begins a new segment."""
+        return self._offset >= self._segment_bytes
+
     def append(
         self,
         hard_state: HardState | None,
@@ -126,7 +131,7 @@ class WriteAheadLog:
     ) -> None:
         """Write, with one call, all that one Ready holds; its ``snapshot`` is a leader's, and
         replaces the log. Not durable before ``sync``."""
-        if self._offset >= self._segment_bytes:
+        if self.is_at_cut:
             self._cut()
         parts: list[bytes] = []
         at = self._offset

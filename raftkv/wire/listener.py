@@ -72,6 +72,7 @@ class Hub:
         self.conversations: set[Conversation] = set()
         self.strangers = Ration(_LOG_LINES_BURST, _LOG_LINES_PER_SECOND, self.loop.time)
         self._awake: list[Conversation] = []
+        self._flush_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
 
@@ -87,11 +88,17 @@ class Hub:
 
     def flush_soon(self, conversation: Conversation) -> None:
         """One callback a turn writes for every connection that asked in it."""
-        if not self._awake:
-            self.loop.call_soon(self._flush)
+        if not self._awake and not self._flush_scheduled:
+            self._flush_scheduled = True
+            self.loop.call_soon(self._flush_at_last)
         self._awake.append(conversation)
 
-    def _flush(self) -> None:
+    def _flush_at_last(self) -> None:
+        self._flush_scheduled = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits without waiting for the loop to come round."""
         awake, self._awake = self._awake, []
         for conversation in awake:
             conversation.flush()
@@ -214,6 +221,10 @@ class Listener:
     @property
     def connections(self) -> int:
         return len(self._hub.conversations)
+
+    def flush(self) -> None:
+        """Write the answers made so far, for whoever knows that no more come in this turn."""
+        self._hub.flush()
 
     @property
     def handshakes(self) -> int:
