@@ -40,25 +40,29 @@ class DiskWatch:
         elif write != self._write:
             self._write, self._waiting_since = write, now
         elif now - self._waiting_since >= self._patience_s:
-            self._waiting_since = now
-            self._hand_over(now - write)
+            successor = self._successor()
+            if successor is not None:
+                self._waiting_since = now
+                self._hand_over(successor, now - write)
 
     def _is_behind(self) -> bool:
         """Whether a quorum has durable what our own disk has not."""
         node = self._node
         return node.commit_index > node.matches.get(node.id, node.commit_index)
 
-    def _hand_over(self, seconds: float) -> None:
-        """To the voter that has the most durable, of those that answer."""
+    def _successor(self) -> int | None:
+        """The voter that has the most durable, of those that answer. None just after Raft began to
+        count anew who answers: then the next tick asks again, for the one after a whole patience
+        would meet Raft at the same point once more."""
         status = self._node.status()
         candidates = [
             (progress.match, member)
             for member, progress in status.progress.items()
             if member != status.id and progress.recent_active and not progress.is_learner
         ]
-        if not candidates:
-            return
-        _, successor = max(candidates)
+        return max(candidates)[1] if candidates else None
+
+    def _hand_over(self, successor: int, seconds: float) -> None:
         told = fields(transferee_member_id=hex_id(successor), took=f"{seconds:.3f}s")
         log.warning("the disk is too slow to lead with, leadership transfer starts", extra=told)
         self._node.transfer_leader(successor)
