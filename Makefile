@@ -50,8 +50,8 @@ proto: $(STAMP) ## generate raftkv/api/*_pb2.py and .pyi from proto/
 protobuf-fields: $(STAMP) ## read Kubernetes' message fields from the Go module proxy again
 	@$(BIN)/python -m apiserver_shim.schemas.make_protobuf_fields
 
-bench: $(STAMP) tools ## raftkv beside etcd on the same work (WORK=put ROUNDS=3 for a part of it)
-	@$(BIN)/python -m benchmarks $(if $(WORK),--work $(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+bench: $(STAMP) tools ## raftkv beside etcd on the same work, 15 minutes (WORK="put get" for a part, ROUNDS=3)
+	@$(BIN)/python -m benchmarks $(addprefix --work ,$(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 bench-apiserver: $(STAMP) ## the Kubernetes API beside the same work straight on the store
 	@$(BIN)/python -m benchmarks.apiserver $(ARGS)

@@ -10,37 +10,26 @@ and again, so every put of a run is to the same key; ``benchmarks.unary_client``
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from google.protobuf.message import Message
 
-from benchmarks.measurement import percentile
+from benchmarks.load import CONNECTIONS_MAX, Load, Stopwatch
 
-CONNECTIONS_MAX = 100
-"""Beyond it clients share connections, ten streams each at 1000: as etcd's own benchmark does."""
+CALIBRATION_REQUESTS = 200
+CALIBRATION_REQUESTS_PER_CLIENT = 2
+LOAD_SHARE_MIN = 0.6
+"""Of the wanted seconds; a shorter load is repeated with more requests."""
+LOADS_MAX = 3
 
 _FINISHED = re.compile(r"finished in ([\d.]+)(us|ms|s), ")
 _REQUESTS = re.compile(r"requests: (\d+) total, .* (\d+) succeeded, (\d+) failed, (\d+) errored")
 _DATA = re.compile(r"traffic: .*\) headers .*, [\d.]+\w*B \((\d+)\) data")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one run of h2load did. Latencies are in milliseconds."""
-
-    requests: int
-    seconds: float
-    body_bytes: int
-    p50_ms: float
-    p99_ms: float
-
-    @property
-    def per_second(self) -> float:
-        return self.requests / self.seconds
 
 
 def grpc_frame(message: bytes) -> bytes:
@@ -56,6 +45,7 @@ def run(
     clients: int,
     requests: int,
     window_bits: int = 30,
+    threads: int = 1,
 ) -> Load:
     """Send ``requests`` calls from ``clients`` clients that each wait for their answer."""
     connections = min(clients, CONNECTIONS_MAX)
@@ -68,7 +58,7 @@ def run(
             f"--requests={requests}",
             f"--clients={connections}",
             f"--max-concurrent-streams={clients // connections}",
-            "--threads=1",
+            f"--threads={threads}",
             f"--window-bits={window_bits}",
             f"--connection-window-bits={window_bits}",
             f"--data={body}",
@@ -77,8 +67,33 @@ def run(
             f"--log-file={log}",
             f"http://{endpoint}{path}",
         ]
+        watch = Stopwatch(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
-        return parse(done.stdout, log.read_text())
+        load = parse(done.stdout, log.read_text())
+        return replace(load, cpu_seconds=watch.cpu_seconds)
+
+
+def calibrated(
+    endpoint: str,
+    path: str,
+    request: Message,
+    *,
+    clients: int,
+    seconds: float,
+    first: int = CALIBRATION_REQUESTS,
+) -> Load:
+    """As many requests as take about ``seconds``, going by a short run of ``first`` before. A short
+    run counts the connections' beginning too and thinks too little of the server: a load that was
+    over too soon becomes the next one's measure."""
+    requests = max(first, CALIBRATION_REQUESTS_PER_CLIENT * clients)
+    load, warm_up = run(endpoint, path, request, clients=clients, requests=requests), 0
+    for _ in range(LOADS_MAX):
+        warm_up += load.requests
+        requests = max(1, round(load.per_second * seconds / clients)) * clients
+        load = run(endpoint, path, request, clients=clients, requests=requests)
+        if load.seconds >= seconds * LOAD_SHARE_MIN:
+            break
+    return replace(load, warm_up=warm_up)
 
 
 def parse(report: str, log: str) -> Load:
@@ -94,6 +109,5 @@ def parse(report: str, log: str) -> Load:
         requests=total,
         seconds=float(finished.group(1)) * _SECONDS[finished.group(2)],
         body_bytes=int(data.group(1)),
-        p50_ms=percentile(latencies, 0.50),
-        p99_ms=percentile(latencies, 0.99),
+        latencies_ms=latencies,
     )

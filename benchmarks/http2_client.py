@@ -1,10 +1,10 @@
 """A bare HTTP/2 client connection for gRPC calls: fast enough that it is not what gets measured.
 
 Owns: frames, stream ids, header blocks, grpc-status. Must never do: anything but plain text HTTP/2
-with prior knowledge, or hide a status other than OK.
+with prior knowledge, send more than small messages, or hide a status other than OK.
 
-The header block is encoded twice: the first time its fields enter the server's dynamic table, and
-from then on the short all-indexed block is sent, as any gRPC client does. The server is
+A method's header block is encoded twice: the first time its fields enter the server's dynamic
+table, and from then on the short all-indexed block is sent, as any gRPC client does. The server is
 asked for a dynamic table of 0 bytes, so that equal trailers are equal bytes and are decoded once.
 """
 
@@ -24,6 +24,8 @@ _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _WINDOW = 2**31 - 1
 _READ_BYTES = 1 << 20
+# One frame, and far below the window that every server opens: so none has to be waited for.
+_SEND_BYTES_MAX = 16_384
 # Asked for again in good time before _WINDOW bytes are used up.
 _WINDOW_REFILL = 1 << 29
 
@@ -34,7 +36,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 class Http2Client:
-    """One connection that calls one method.
+    """One connection.
 
     ``on_data(stream, payload)`` gets DATA payloads as they come (they may split messages),
     ``on_end(stream)`` each call that ended with grpc-status 0; NotProven is raised for others.
@@ -43,7 +45,6 @@ class Http2Client:
     def __init__(
         self,
         endpoint: str,
-        path: str,
         *,
         on_end: Callable[[int], None],
         on_data: Callable[[int, bytes], None] | None = None,
@@ -57,33 +58,43 @@ class Http2Client:
         self._next_stream = 1
         self._used = 0
         self._statuses: dict[bytes, str] = {}
-        fields = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", endpoint),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-        ]
-        encoder = hpack.Encoder()
-        self._first_block = encoder.encode(fields)
-        self._block = encoder.encode(fields)
+        self._authority = endpoint
+        self._encoder = hpack.Encoder()
+        self._blocks: dict[str, bytes] = {}
         settings = b"".join(
             key.to_bytes(2, "big") + value.to_bytes(4, "big")
             for key, value in ((1, 0), (2, 0), (4, _WINDOW))
         )
         self.socket.sendall(_PREFACE + frame(_SETTINGS, 0, 0, settings) + _window(_WINDOW - 65_535))
 
-    def call(self, message: bytes, *, half_close: bool = True) -> tuple[int, bytes]:
-        """The new stream and the bytes that start it; the caller sends them, gathered."""
+    def call(self, path: str, message: bytes, *, half_close: bool = True) -> tuple[int, bytes]:
+        """The new stream and the bytes that start it; the caller sends them, in order of calls."""
         stream = self._next_stream
         self._next_stream += 2
-        block = self._first_block if stream == 1 else self._block
+        block = self._blocks.get(path) or self._first_block(path)
         headers = frame(_HEADERS, _END_HEADERS, stream, block)
         return stream, headers + self.message(stream, message, half_close=half_close)
 
+    def _first_block(self, path: str) -> bytes:
+        """A path's first block; it moves the table on, so all later ones are encoded anew."""
+        first = bytes(self._encoder.encode(self._fields(path)))
+        paths = [*self._blocks, path]
+        self._blocks = {one: bytes(self._encoder.encode(self._fields(one))) for one in paths}
+        return first
+
+    def _fields(self, path: str) -> list[tuple[str, str]]:
+        return [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", self._authority),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+        ]
+
     def message(self, stream: int, message: bytes, *, half_close: bool = False) -> bytes:
         payload = b"\0" + len(message).to_bytes(4, "big") + message
+        assert len(payload) <= _SEND_BYTES_MAX, f"{len(payload)} bytes, {_SEND_BYTES_MAX} at most"
         return frame(_DATA, _END_STREAM if half_close else 0, stream, payload)
 
     def receive(self) -> None:

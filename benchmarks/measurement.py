@@ -1,17 +1,19 @@
 """What a piece of work is and what it measures.
 
-Owns: Metric, Measurement and the Work protocol. Must never do: run anything.
+Owns: Metric, Measurement, percentiles and the Work protocol. Must never do: run anything.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from tests.e2e.cluster import Cluster
+
+SHARES = {"p50": 0.50, "p99": 0.99, "p99.9": 0.999}
 
 
 class Better(Enum):
@@ -23,7 +25,7 @@ class Better(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure's name and unit. ``target`` is the ratio that DESIGN's table asks for, if any."""
+    """A figure's name and unit. ``target`` is the ratio that the target table asks for, if any."""
 
     name: str
     unit: str
@@ -60,9 +62,28 @@ class Work(Protocol):
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least ``share`` of all do not exceed (nearest rank)."""
-    assert values, "a percentile of nothing"
-    rank = math.ceil(len(values) * share)
-    return sorted(values)[max(rank, 1) - 1]
+    return _ranked(sorted(values), share)
+
+
+def latencies(
+    milliseconds: Iterable[float], *, what: str = "", targets: dict[str, float] | None = None
+) -> dict[Metric, float]:
+    """p50, p99 and p99.9, with ``what`` before each name; ``targets`` by the bare name."""
+    ordered = sorted(milliseconds)
+    prefix = f"{what} " if what else ""
+    return {
+        Metric(prefix + name, "ms", Better.LOWER, (targets or {}).get(name)): _ranked(
+            ordered, share
+        )
+        for name, share in SHARES.items()
+    }
+
+
+def _ranked(ordered: Sequence[float], share: float) -> float:
+    assert ordered, "a percentile of nothing"
+    # 0.999 of 1,000 is 999.0000000000001 in floating point, and is rank 999 all the same.
+    rank = math.ceil(round(len(ordered) * share, 6))
+    return ordered[max(rank, 1) - 1]
 
 
 class NotProven(RuntimeError):

@@ -1,65 +1,152 @@
-"""A contest's result as a table for people and as JSON with the date, the machine and every round.
+"""A result's document as tables: for a terminal, and in Markdown for the docs.
 
-Owns: both forms. Must never do: compute a figure that the contest does not have.
+Owns: the tables of figures, of the plan and of the generators, and the sentence on how busy the
+generators were. Must never do: show a figure that the document does not have.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import platform
-import subprocess
-import time
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.contest import Contest, Row
+from benchmarks.plan import Plan
+from benchmarks.result import Document
 
-RESULTS = Path(__file__).parent / "results"
 
-
-def table(contest: Contest, rounds: int) -> Table:
-    """Medians of all rounds; a ratio above 1 says that the left one is ahead."""
-    plural = "s" if rounds > 1 else ""
-    result = Table(title=f"medians of {rounds} alternating round{plural}", title_justify="left")
-    result.add_column("work", no_wrap=True)
-    result.add_column("figure", no_wrap=True)
-    for title in (contest.raftkv.title, contest.etcd.title):
-        result.add_column(title, justify="right", no_wrap=True)
-    result.add_column("ratio", justify="right", no_wrap=True)
-    result.add_column("of rounds", justify="right", no_wrap=True)
-    result.add_column("target", justify="right", no_wrap=True)
-    previous = ""
-    for row in contest.rows():
-        if previous and row.work != previous:
-            result.add_section()
-        result.add_row(row.work if row.work != previous else "", *_cells(row))
-        previous = row.work
+def plan_table(plan: Plan) -> Table:
+    """What will run, by group."""
+    result = Table(title="plan, on each program", title_justify="left")
+    for title in ("group", "works", "rounds", "seconds"):
+        result.add_column(title, justify="left" if title == "group" else "right")
+    for group in plan.groups:
+        members = [planned for planned in plan.works if planned.work.group == group]
+        rounds = sorted({planned.rounds for planned in members})
+        seconds = sum(planned.rounds * planned.seconds for planned in members)
+        result.add_row(group, str(len(members)), " or ".join(map(str, rounds)), f"{seconds:,.0f}")
     return result
 
 
-def _cells(row: Row) -> Sequence[str]:
-    target = row.metric.target
-    ratio = f"{row.ratio:.2f}x"
-    if target is not None:
-        ratio = f"[{'green' if row.ratio >= target else 'red'}]{ratio}[/]"
-    return (
-        f"{row.metric.name}, {row.metric.unit}",
-        _number(median(row.raftkv)),
-        _number(median(row.etcd)),
-        ratio,
-        f"{min(row.ratios):.2f}-{max(row.ratios):.2f}",
-        "" if target is None else f">= {target:g}x",
+BEGIN_MARK, END_MARK = "<!-- figures -->", "<!-- end of figures -->"
+BUSY_MAX = 0.9
+"""Of one core: a generator above it may have been what was measured."""
+GENERATOR_TITLES = ("generator", "unit", "with a bare responder", "busy", "one core could")
+
+
+def generators_table(found: Sequence[dict[str, Any]]) -> Table:
+    """What each generator did against the responder that answers ready bytes."""
+    result = Table(title="generators, without a store", title_justify="left")
+    for title in GENERATOR_TITLES:
+        result.add_column(title, justify="left" if title in ("generator", "unit") else "right")
+    for one in found:
+        result.add_row(*_generator_cells(one))
+    return result
+
+
+def busiest(document: Document) -> str:
+    """How busy the generator was at most, and which works it may have held up; empty for a
+    document that does not say."""
+    used = [
+        (max(one["generator_busy"] for one in rounds), title, work)
+        for title, works in document.get("facts", {}).items()
+        for work, rounds in works.items()
+        if all("generator_busy" in one for one in rounds)
+    ]
+    if not used:
+        return ""
+    share, title, work = max(used)
+    told = f"load generator: at most {share:.0%} of one core ({work}, {title})"
+    limited = sorted({work for share, _, work in used if share > BUSY_MAX})
+    return f"{told}; above {BUSY_MAX:.0%}: {', '.join(limited)}" if limited else told
+
+
+def table(document: Document) -> Table:
+    """Medians of all rounds; a ratio above 1 says that the left one is ahead."""
+    rows = document["rows"]
+    others = other_titles(rows)
+    result = Table(title=heading(document), title_justify="left")
+    result.add_column("work")
+    result.add_column("figure", no_wrap=True)
+    titles = [*document["programs"], "ratio", "rounds", "target", *others]
+    for title in titles:
+        result.add_column(title, justify="right", no_wrap=True)
+    previous = ""
+    for row in rows:
+        if previous and row["work"] != previous:
+            result.add_section()
+        ratio = f"{row['ratio']:.2f}x"
+        if row["target"] is not None:
+            ratio = f"[{'green' if row['ratio'] >= row['target'] else 'red'}]{ratio}[/]"
+        result.add_row(row["work"] if row["work"] != previous else "", *_cells(row, ratio, others))
+        previous = row["work"]
+    return result
+
+
+def markdown(document: Document) -> str:
+    """The same for docs/benchmarks.md, and the generators; bold where a target is reached."""
+    rows = document["rows"]
+    others = other_titles(rows)
+    titles = ["work", "figure", *document["programs"], "ratio", "rounds", "target", *others]
+    lines = [_line(titles), _line(["---"] * len(titles))]
+    previous = ""
+    for row in rows:
+        ratio = f"{row['ratio']:.2f}x"
+        if row["target"] is not None and row["ratio"] >= row["target"]:
+            ratio = f"**{ratio}**"
+        work = row["work"] if row["work"] != previous else ""
+        lines.append(_line([work, *_cells(row, ratio, others)]))
+        previous = row["work"]
+    if note := busiest(document):
+        lines += ["", f"{note[0].upper()}{note[1:]}."]
+    if found := document.get("generators"):
+        lines += ["", _line(GENERATOR_TITLES), _line(["---"] * len(GENERATOR_TITLES))]
+        lines += [_line(_generator_cells(one)) for one in found]
+    return "\n".join(lines) + "\n"
+
+
+def section(document: Document) -> str:
+    """What docs/benchmarks.md says of a run: where it ran, the chart, the tables."""
+    machine = document["machine"]
+    about = [
+        f"{document['date'][:10]}, commit {document['commit']}",
+        f"{machine['cpus']} cores ({machine['processor']}), {machine['memory_gib']} GiB",
+        f"load average before {machine['load_average']}",
+        f"fdatasync of a small append {machine['fdatasync_ms']} ms",
+        f"CPython {machine['python']}",
+        *document["etcd"],
+    ]
+    told = (
+        'Medians of alternating rounds; "rounds" has the lowest and the highest ratio and how many '
+        "there were. In bold: at its target."
     )
+    picture = "![raftkv beside etcd, work by work](benchmarks.svg)"
+    return "\n\n".join(["; ".join(about) + ".", told, picture, markdown(document)])
 
 
-def _number(value: float) -> str:
+def with_section(page: str, document: Document) -> str:
+    """``page`` with this run between the two marks; raises ValueError where they are missing."""
+    before, mark, rest = page.partition(BEGIN_MARK)
+    _, end, after = rest.partition(END_MARK)
+    if not (mark and end):
+        raise ValueError(f"the page has no {BEGIN_MARK} and {END_MARK} to write between")
+    return f"{before}{mark}\n{section(document)}{end}{after}"
+
+
+def heading(document: Document) -> str:
+    """When, how often, and whether it is all."""
+    rounds = document["rounds"]
+    plural = "s" if rounds > 1 else ""
+    partial = ", a partial run" if document.get("partial") else ""
+    return f"{document['date'][:10]}: medians of up to {rounds} alternating round{plural}{partial}"
+
+
+def other_titles(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(title for row in rows for title in row.get("others", {})))
+
+
+def number(value: float) -> str:
     """Three significant digits, thousands grouped."""
     if value == 0 or not math.isfinite(value):
         return str(value)
@@ -67,80 +154,29 @@ def _number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def save(contest: Contest, rounds: int, now: datetime) -> Path:
-    """Write benchmarks/results/DATE.json and give its path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{now:%Y-%m-%dT%H%M%S}.json"
-    document = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": _output("git", "describe", "--always", "--dirty"),
-        "machine": machine(contest.directory),
-        "programs": {
-            one.title: " ".join(Path(part).name for part in one.program.command)
-            for one in (contest.raftkv, contest.etcd)
-        },
-        "etcd": _output("etcd", "--version").splitlines()[:1],
-        "rounds": rounds,
-        "rows": [_row(row) for row in contest.rows()],
-        "facts": {
-            title: {name: [one.facts for one in runs] for name, runs in works.items()}
-            for title, works in contest.measurements.items()
-        },
-    }
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    return path
+def _cells(row: dict[str, Any], ratio: str, others: Sequence[str]) -> list[str]:
+    rounds = row["ratio_rounds"]
+    told = row.get("others", {})
+    return [
+        f"{row['figure']}, {row['unit']}",
+        number(row["raftkv"]),
+        number(row["etcd"]),
+        ratio,
+        f"{min(rounds):.2f}-{max(rounds):.2f} of {len(rounds)}" if rounds else "",
+        "" if row["target"] is None else f">= {row['target']:g}x",
+        *[number(told[title]["median"]) if title in told else "" for title in others],
+    ]
 
 
-def _row(row: Row) -> dict[str, Any]:
-    return {
-        "work": row.work,
-        "figure": row.metric.name,
-        "unit": row.metric.unit,
-        "better": row.metric.better.value,
-        "target": row.metric.target,
-        "raftkv": median(row.raftkv),
-        "etcd": median(row.etcd),
-        "ratio": round(row.ratio, 3),
-        "ratio_rounds": [round(ratio, 3) for ratio in row.ratios],
-        "raftkv_rounds": list(row.raftkv),
-        "etcd_rounds": list(row.etcd),
-    }
+def _generator_cells(one: dict[str, Any]) -> list[str]:
+    return [
+        one["generator"],
+        one["unit"],
+        number(one["with_responder"]),
+        f"{one['busy']:.0%}",
+        number(one["per_core"]),
+    ]
 
 
-def machine(directory: Path) -> dict[str, Any]:
-    """What the figures depend on, without naming the machine."""
-    return {
-        "cpus": len(os.sched_getaffinity(0)),
-        "processor": _processor(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "kernel": platform.release(),
-        "load_average": os.getloadavg()[1],
-        "python": platform.python_version(),
-        "fdatasync_ms": round(fdatasync_ms(directory), 3),
-    }
-
-
-def fdatasync_ms(directory: Path, *, repeats: int = 100) -> float:
-    """The median time of a 512-byte append with fdatasync on the disk that holds the data."""
-    path = directory / "fdatasync.probe"
-    times = []
-    with path.open("wb", buffering=0) as file:
-        for _ in range(repeats):
-            file.write(b"\0" * 512)
-            begin = time.perf_counter()
-            os.fdatasync(file.fileno())
-            times.append((time.perf_counter() - begin) * 1000)
-    path.unlink()
-    return median(times)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
