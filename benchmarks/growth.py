@@ -119,7 +119,7 @@ class Series:
             check(api, keys)
             api.close()
             figures |= growth_point.loads(cluster, keys)
-            figures |= growth_point.crashes(cluster)
+            figures |= growth_point.crashes(cluster, keys)
         figures["load_average"] = load
         figures["alone"] = not self._quiet.is_shared
         self._document.add(self._program, keys, self._members, figures)
@@ -201,8 +201,8 @@ def main(
 ) -> None:
     """Measure stores of each number of keys with each number of members, those not yet measured.
 
-    Needs a disk with room for 1.2 KiB per key and member, and with --lock the right to raise a
-    priority again.
+    Needs a disk with room for 1 KiB per key and member, three times that up to 3M keys, and with
+    --lock the right to raise a priority again.
     """
     document = Document(RESULTS)
     console = Console()

@@ -54,29 +54,25 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A figure as a cost: larger is worse. ``of`` takes it from a point's figures."""
+    """A figure of a point, as a cost: larger is worse."""
 
     title: str
     unit: str
-    of: Callable[[dict[str, float]], float]
-
-
-def _figure(name: str) -> Callable[[dict[str, float]], float]:
-    return lambda figures: figures[name]
+    figure: str
 
 
 COSTS = [
-    Cost("a put", "us of CPU, all members", _figure("put_cpu_us")),
-    Cost("a linearizable get", "us of CPU, all members", _figure("get_cpu_us")),
-    Cost("a page of 1,000 rows of all", "ms of CPU, leader", _figure("page_cpu_ms")),
-    Cost("a list of all keys", "ms of CPU, leader", _figure("list_cpu_ms")),
-    Cost("a count of all keys", "ms of CPU, leader", _figure("count_cpu_ms")),
-    Cost("restart of a member", "s of CPU, each", _figure("restart_cpu_s")),
-    Cost("a new member joins", "s of CPU, its own", _figure("join_cpu_s")),
-    Cost("memory of the leader, not of files", "MiB", _figure("anonymous_mib")),
-    Cost("resident memory of the leader", "MiB", _figure("resident_mib")),
-    Cost("disk of one member", "MiB", _figure("disk_mib")),
-    Cost("disk bytes written per put", "B, leader", _figure("put_written_bytes")),
+    Cost("a put", "us of CPU, all members", "put_cpu_us"),
+    Cost("a linearizable get", "us of CPU, all members", "get_cpu_us"),
+    Cost("a page of 1,000 rows of all", "ms of CPU, leader", "page_cpu_ms"),
+    Cost("a list of all keys", "ms of CPU, leader", "list_cpu_ms"),
+    Cost("a count of all keys", "ms of CPU, leader", "count_cpu_ms"),
+    Cost("restart of a member", "s of CPU, each", "restart_cpu_s"),
+    Cost("a new member joins", "s of CPU, its own", "join_cpu_s"),
+    Cost("memory of the leader, not of files", "MiB", "anonymous_mib"),
+    Cost("resident memory of the leader", "MiB", "resident_mib"),
+    Cost("disk of one member", "MiB", "disk_mib"),
+    Cost("disk bytes written per put", "B, leader", "put_written_bytes"),
 ]
 
 
@@ -130,7 +126,11 @@ def _series(
 
 
 def _line(cost: Cost, series: Sequence[tuple[float, Point]]) -> list[tuple[float, float]]:
-    return [(size, max(cost.of(point["figures"]), SMALLEST)) for size, point in series]
+    return [
+        (size, max(point["figures"][cost.figure], SMALLEST))
+        for size, point in series
+        if cost.figure in point["figures"]
+    ]
 
 
 def _table(series: Series) -> str:
@@ -141,7 +141,8 @@ def _table(series: Series) -> str:
         lines += [f"{title}:", "", _row(head), _row(["---"] * len(head))]
         for cost in COSTS:
             line = _line(cost, points)
-            figures = [number(value) for _, value in line]
+            shown = {size: number(value) for size, value in line}
+            figures = [shown.get(size, "") for size, _ in points]
             lines.append(_row([cost.title, cost.unit, *figures, f"{slope(line):.2f}"]))
         lines.append("")
     return "\n".join(lines)

@@ -56,8 +56,9 @@ def join(cluster: Cluster) -> Joined:
     initial = ",".join(f"{name}={url}" for name, url in urls.items())
     began = time.perf_counter()
     newcomer = cluster.join(place, initial)
+    # Not the cluster's: that one would be kept for the next newcomer of this name.
+    newcomer_api = Api(newcomer.endpoint)
     try:
-        newcomer_api = cluster.api(newcomer)
         wait_until(
             lambda: _revision(newcomer_api) >= _revision(api) > 0,
             "the new member has what the others have",
@@ -68,6 +69,7 @@ def join(cluster: Cluster) -> Joined:
         survivor = cluster.api(next(one for one in cluster.members if one is not newcomer))
         _once_healthy(survivor, "MemberRemove", remove, pb.MemberRemoveResponse)
     finally:
+        newcomer_api.close()
         newcomer.kill()
         # The next newcomer has the same name, and must not find what a removed member left.
         shutil.rmtree(newcomer.data_dir, ignore_errors=True)

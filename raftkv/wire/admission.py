@@ -26,7 +26,13 @@ class Admission:
         self.held: deque[tuple[UnaryRequest, bytes]] = deque()
 
     def serve(self, call: UnaryRequest, message: bytes) -> None:
-        if self._output.backlog >= self._backlog_max:
+        output = self._output
+        # The longest reply does not count: one list of 100 MiB must not keep puts waiting that
+        # come by the same connection, and a second one has to wait.
+        if (
+            output.backlog >= self._backlog_max
+            and output.backlog - output.longest >= self._backlog_max
+        ):
             self.held.append((call, message))
             return
         try:
@@ -35,8 +41,9 @@ class Admission:
             call.fail(call.head.status_of(error))
 
     def release(self) -> None:
-        """Serve what was held, once half of the backlog has left."""
-        while self.held and self._output.backlog <= self._backlog_max // 2:
+        """Serve what was held, once half of the backlog has left, the longest reply aside."""
+        output = self._output
+        while self.held and output.backlog - output.longest <= self._backlog_max // 2:
             call, message = self.held.popleft()
             if not call.done:
                 self.serve(call, message)

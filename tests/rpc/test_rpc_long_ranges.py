@@ -153,8 +153,8 @@ def test_what_happens_between_the_steps_changes_nothing_of_the_answer(
 
 
 def test_a_list_of_100_mib_takes_turns_with_puts() -> None:
-    """The first step is the call's own turn. No step copies more than 16 MiB and a row; a put between two steps is answered at once, and
-    is not in the list."""
+    """The first step is the call's own turn. No step copies more than 16 MiB and a row; a put
+    between two steps is answered at once, and is not in the list."""
     value = b"v" * (1 << 20)
     with serving() as (_, kv, turns):
         put(kv, *range(100), value=value)
