@@ -267,11 +267,6 @@ class Output:
         return data
 
     @property
-    def longest(self) -> int:
-        """Bytes that the stream with most of them has queued. Looks at every stream."""
-        return max((each.queued for each in self._streams.values()), default=0)
-
-    @property
     def can_move(self) -> bool:
         """Whether another ``take`` would bring out queued bytes."""
         return bool(self._ready) and self.window > 0 and not self.paused

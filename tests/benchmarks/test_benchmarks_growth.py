@@ -52,11 +52,13 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "number"), [("500", 500), ("10k", 10_000), ("3M", 3_000_000)])
 def test_sizes_are_told_in_short(text: str, number: int) -> None:
+    """With k for thousands and M for millions."""
     assert growth.number_of(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "k", "1.5M", "10K", "-3"])
 def test_what_is_no_size_is_refused(text: str) -> None:
+    """With the text and what would have been one."""
     with pytest.raises(click.BadParameter, match="is no number such as"):
         growth.number_of(text)
 
