@@ -19,7 +19,7 @@ from benchmarks.measurement import Better, Measurement, Metric
 from raftkv.api import rpc_pb2 as pb
 from tests.e2e.api import Api
 from tests.e2e.cluster import Cluster
-from tests.e2e.waiting import wait_until
+from tests.e2e.waiting import TimedOut, wait_until
 
 R = TypeVar("R", bound=Message)
 
@@ -68,6 +68,8 @@ def join(cluster: Cluster) -> Joined:
         remove = pb.MemberRemoveRequest(ID=added.member.ID)
         survivor = cluster.api(next(one for one in cluster.members if one is not newcomer))
         _once_healthy(survivor, "MemberRemove", remove, pb.MemberRemoveResponse)
+    except TimedOut as error:
+        raise TimedOut(f"{error}\n{newcomer.log_tail()}") from None
     finally:
         newcomer_api.close()
         newcomer.kill()

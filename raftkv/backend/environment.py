@@ -189,6 +189,8 @@ class LmdbBackend:
     def joined(
         self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
     ) -> tuple[list[bytes], int]:
+        if end is not None and end <= start:
+            return [], 0  # what stops a scan would lie before its start
         stop = self._row_at(table, end)
         pieces: list[bytes] = []
         count = 0
@@ -212,6 +214,8 @@ class LmdbBackend:
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
     ) -> tuple[int, bytes]:
+        if end is not None and end <= start:
+            return 0, b""
         stop = self._stop(table, end)
         with self._txn.cursor(self._db[table]) as cursor:
             if not cursor.set_range(start):

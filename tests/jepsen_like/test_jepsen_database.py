@@ -163,3 +163,15 @@ def test_what_is_no_database_is_refused() -> None:
     disk.create("d/db").write(b"nothing of the kind")
     with pytest.raises(Corrupt, match="cannot be opened"):
         MemoryBackend(disk, "d/db")
+
+
+def test_a_range_that_ends_before_it_starts_is_empty(tmp_path: Path) -> None:
+    """For rows, for their number, and for the bytes of a list."""
+    for backend in (LmdbBackend(str(tmp_path / "db")), MemoryBackend(SimulatedDisk(), "d/db")):
+        for key in (b"a", b"b"):
+            backend.put(Table.LATEST, key, b"value of " + key)
+        for start, end in ((b"b", b"a"), (b"b", b"b"), (b"b", b"")):
+            assert list(backend.cursor(Table.LATEST, start, end)) == []
+            assert backend.count(Table.LATEST, start, end) == (0, b"")
+            assert backend.joined(Table.LATEST, start, end, 0) == ([], 0)
+        backend.close()
