@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-apiserver images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -52,6 +52,9 @@ protobuf-fields: $(STAMP) ## read Kubernetes' message fields from the Go module 
 
 bench: $(STAMP) tools ## raftkv beside etcd on the same work, 15 minutes (WORK="put get" for a part, ROUNDS=3)
 	@$(BIN)/python -m benchmarks $(addprefix --work ,$(WORK)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench-growth: $(STAMP) ## stores of more and more keys and members (ARGS="--keys 10k --keys 1M --members 3", then ARGS=--draw)
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
 
 bench-apiserver: $(STAMP) ## the Kubernetes API beside the same work straight on the store
 	@$(BIN)/python -m benchmarks.apiserver $(ARGS)

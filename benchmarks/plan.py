@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.catch_up_work import CatchUpWork
+from benchmarks.joining import JoinWork
 from benchmarks.lease_work import KeepAliveWork
 from benchmarks.list_work import (
     LONG_LIST,
@@ -103,6 +104,7 @@ def whole_plan(*, rounds: int = 5, seconds: float = SECONDS, keys: int = KEYS) -
             *_each([CatchUpWork(10)], rare, 13.0),
             *_each([FailoverWork(repeats=2)], rounds, 8.0),
             *_each([RecoveryWork(keys)], rare, 6.0 + keys / 10_000),
+            *_each([JoinWork(keys)], rare, 16.0),
         ]
     )
 

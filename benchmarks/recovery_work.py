@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import grpc
 
+from benchmarks.filling import CALL_SECONDS_MAX, VALUE_BYTES, check, fill
+from benchmarks.footprint import disk_bytes, resident_bytes, written_bytes
 from benchmarks.measurement import Better, Measurement, Metric, NotProven
-from benchmarks.unary_client import KEY_DIGITS
-from raftkv.api import rpc_pb2 as pb
 from tests.e2e.api import Api
 from tests.e2e.cluster import Cluster
-from tests.e2e.member_process import MemberProcess
 from tests.e2e.waiting import wait_until
 
-VALUE_BYTES = 256
-PUTS_PER_TXN = 100
 CALL_SECONDS = 0.5
 FAILOVER_SECONDS_MAX = 60.0
 
@@ -73,7 +69,7 @@ class FailoverWork:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryWork:
-    """A store of many keys: its memory, and kill -9 of all members until all serve again."""
+    """A store of many keys: its memory, its disk, and kill -9 of all members until all serve."""
 
     keys: int
     group: str = "recovery"
@@ -83,9 +79,15 @@ class RecoveryWork:
         return f"{self.keys:,} keys of {VALUE_BYTES} B"
 
     def measure(self, cluster: Cluster) -> Measurement:
-        self._fill(cluster.api(cluster.leader()))
+        written = sum(map(written_bytes, cluster.members))
+        api = Api(cluster.leader().endpoint, timeout_seconds=CALL_SECONDS_MAX)
+        fill(api, 0, self.keys)
+        check(api, self.keys)
+        api.close()
         cluster.wait_alike()
-        resident = max(resident_bytes(member) for member in cluster.members)
+        written = sum(map(written_bytes, cluster.members)) - written
+        resident = max(map(resident_bytes, cluster.members))
+        disk = max(map(disk_bytes, cluster.members))
         before = cluster.api(cluster.leader()).revision()
         cluster.kill()
         begin = time.perf_counter()
@@ -98,26 +100,10 @@ class RecoveryWork:
             {
                 Metric("resident memory", "MiB", Better.LOWER, 1.0): resident / 2**20,
                 Metric("restart", "s", Better.LOWER, 1.0): seconds,
+                Metric("disk of a member", "MiB", Better.LOWER): disk / 2**20,
+                Metric("written by a member per put", "B", Better.LOWER): (
+                    written / len(cluster.members) / self.keys
+                ),
             },
             {"revision": after},
         )
-
-    def _fill(self, api: Api) -> None:
-        for start in range(0, self.keys, PUTS_PER_TXN):
-            puts = [
-                pb.RequestOp(
-                    request_put=pb.PutRequest(
-                        key=b"many/%0*d" % (KEY_DIGITS, number), value=b"v" * VALUE_BYTES
-                    )
-                )
-                for number in range(start, min(start + PUTS_PER_TXN, self.keys))
-            ]
-            api.txn(success=puts)
-
-
-def resident_bytes(member: MemberProcess) -> int:
-    """The member's resident set, pages of its memory-mapped database included."""
-    for line in Path(f"/proc/{member.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise NotProven(f"no VmRSS for process {member.pid}")

@@ -17,8 +17,8 @@ RAFT = (
         (
             Change(
                 "raftkv.raft.core",
-                "        at_once = type in _FORWARDED or (\n",
-                "        at_once = type in _FORWARDED or type is MessageType.VOTE_RESP or (\n",
+                "        at_once = type in _SENT_AT_ONCE or (\n",
+                "        at_once = type in _SENT_AT_ONCE or type is MessageType.VOTE_RESP or (\n",
             ),
         ),
         frozenset(_ELECTIONS),
@@ -194,8 +194,8 @@ RAFT = (
         (
             Change(
                 "raftkv.raft.core",
-                "        at_once = type in _FORWARDED or (\n",
-                "        at_once = type in _FORWARDED or type is MessageType.APP_RESP or (\n",
+                "        at_once = type in _SENT_AT_ONCE or (\n",
+                "        at_once = type in _SENT_AT_ONCE or type is MessageType.APP_RESP or (\n",
             ),
         ),
         frozenset(_LOST),

@@ -14,10 +14,12 @@ through a descriptor that syncs it: a commit that returned is durable, and the l
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Protocol, TypeVar
 
 import lmdb
@@ -70,13 +72,18 @@ class Backend(Protocol):
         """Rows with start <= key < end, in order. Not to be used across a write."""
 
     def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int
+        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
     ) -> tuple[list[bytes], int]:
         """The values of the first ``limit`` rows of [start, end), of all of them with 0: joined,
-        in pieces of ``ROWS_PER_PIECE``, and how many they are. For tables in which no two values
-        are equal: the values of LATEST hold their keys."""
+        in pieces of ``ROWS_PER_PIECE``, and how many they are; no further row once there are
+        ``bytes_max`` bytes, unless that is 0. For tables in which no two values are equal: the
+        values of LATEST hold their keys."""
 
-    def count(self, table: Table, start: bytes, end: bytes | None) -> int: ...
+    def count(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
+    ) -> tuple[int, bytes]:
+        """How many rows [start, end) has, counting ``rows_max`` at most (0: all), and the key of
+        the last that was counted."""
 
     def first(self, table: Table) -> bytes | None:
         """The lowest key of a table."""
@@ -105,6 +112,17 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Let go without committing."""
+
+
+V = TypeVar("V", bytes, memoryview)
+
+
+def up_to(bytes_max: int, values: list[V]) -> list[V]:
+    """The first ones, up to the one with which there are ``bytes_max`` bytes."""
+    if sum(map(len, values)) <= bytes_max:
+        return values
+    ends = accumulate(map(len, values))
+    return values[: next(count for count, end in enumerate(ends, 1) if end >= bytes_max)]
 
 
 class LmdbBackend:
@@ -169,11 +187,14 @@ class LmdbBackend:
                     yield key, bytes(value)
 
     def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int
+        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
     ) -> tuple[list[bytes], int]:
+        if end is not None and end <= start:
+            return [], 0  # what stops a scan would lie before its start
         stop = self._row_at(table, end)
         pieces: list[bytes] = []
         count = 0
+        left = bytes_max or sys.maxsize
         with self._txn.cursor(self._db[table]) as cursor:
             if cursor.set_range(start):
                 rows = cursor.iternext(False, True)
@@ -182,24 +203,30 @@ class LmdbBackend:
                 if limit:
                     rows = islice(rows, limit)
                 # Views of the file, copied once; the few of a piece stay in the processor's cache.
-                while views := list(islice(rows, ROWS_PER_PIECE)):
+                while left > 0 and (views := list(islice(rows, ROWS_PER_PIECE))):
+                    if bytes_max:
+                        views = up_to(left, views)
                     count += len(views)
                     pieces.append(b"".join(views))
+                    left -= len(pieces[-1])
         return pieces, count
 
-    def count(self, table: Table, start: bytes, end: bytes | None) -> int:
+    def count(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
+    ) -> tuple[int, bytes]:
+        if end is not None and end <= start:
+            return 0, b""
         stop = self._stop(table, end)
         with self._txn.cursor(self._db[table]) as cursor:
             if not cursor.set_range(start):
-                return 0
-            if stop is None:
-                return sum(1 for _ in cursor.iternext(True, False))
-            count = 0
-            for key in cursor.iternext(True, False):
-                if key == stop:
-                    break
-                count += 1
-        return count
+                return 0, b""
+            keys = cursor.iternext(True, False)
+            if stop is not None:
+                keys = iter(keys.__next__, stop)
+            if rows_max:
+                keys = islice(keys, rows_max)
+            last = deque(enumerate(keys, 1), maxlen=1)  # the loop runs in C
+        return (last[0][0], bytes(last[0][1])) if last else (0, b"")
 
     def first(self, table: Table) -> bytes | None:
         with self._txn.cursor(self._db[table]) as cursor:

@@ -9,6 +9,7 @@ where they sort. A bucket holds its keys sorted, and is rewritten whole: long ke
 from __future__ import annotations
 
 import struct
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
@@ -78,18 +79,32 @@ class OrderedKeys:
             return self._backend.cursor(self._table, start, end)
         return self._scan_buckets(start, end)
 
-    def joined(self, start: bytes, end: bytes | None, limit: int) -> tuple[list[bytes], int]:
-        """The first ``limit`` values, or all with 0, joined in pieces; and how many they are."""
+    def joined(
+        self, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
+    ) -> tuple[list[bytes], int]:
+        """The first ``limit`` values, or all with 0, joined in pieces, and how many they are; no
+        further one once there are ``bytes_max`` bytes, unless that is 0."""
         if not self._has_buckets:
-            return self._backend.joined(self._table, start, end, limit)
+            return self._backend.joined(self._table, start, end, limit, bytes_max)
         rows = self._scan_buckets(start, end)
-        values = [value for _, value in (islice(rows, limit) if limit else rows)]
+        left = bytes_max or sys.maxsize
+        values: list[bytes] = []
+        for _, value in islice(rows, limit) if limit else rows:
+            values.append(value)
+            left -= len(value)
+            if left <= 0:
+                break
         return values, len(values)
 
-    def count(self, start: bytes, end: bytes | None) -> int:
+    def count(self, start: bytes, end: bytes | None, rows_max: int = 0) -> tuple[int, bytes]:
+        """How many keys there are, counting ``rows_max`` at most (0: all); and the last one."""
         if not self._has_buckets:
-            return self._backend.count(self._table, start, end)
-        return sum(1 for _ in self._scan_buckets(start, end))
+            return self._backend.count(self._table, start, end, rows_max)
+        rows = self._scan_buckets(start, end)
+        count, last = 0, b""
+        for last, _ in islice(rows, rows_max) if rows_max else rows:  # noqa: B007 - the last one's
+            count += 1
+        return count, last
 
     @property
     def is_empty(self) -> bool:

@@ -53,7 +53,7 @@ class RangeReader:
             return RangeResult((), 0, False, current)
         if query.count_only:
             return RangeResult((), self._count(query, at), False, current)
-        if _is_plain(query):
+        if is_plain(query):
             if at is None and query.range_end and _is_copied(query):
                 return self._copied(query, current)
             rows, count = self._plain(query, at)
@@ -101,8 +101,29 @@ class RangeReader:
 
     def _count(self, query: RangeQuery, at: int | None) -> int:
         if at is None and query.range_end:
-            return self._latest.count(*bounds(query.key, query.range_end))
+            return self._latest.count(*bounds(query.key, query.range_end))[0]
         return sum(1 for _ in self.rows(query, at))
+
+    def copied(self, query: RangeQuery, rows_max: int, bytes_max: int) -> tuple[list[bytes], int]:
+        """The first newest rows as they are stored, in pieces, and how many they are: no further
+        one after ``bytes_max``."""
+        start, end = bounds(query.key, query.range_end)
+        return self._latest.joined(start, end, rows_max, bytes_max)
+
+    def some(self, query: RangeQuery, at: int | None, rows_max: int, bytes_max: int) -> list[bytes]:
+        """The first rows, one by one: no further one after ``bytes_max``."""
+        found: list[bytes] = []
+        left = bytes_max
+        for row in islice(self.rows(query, at), rows_max):
+            found.append(row)
+            left -= len(row)
+            if left <= 0:
+                break
+        return found
+
+    def count_newest(self, query: RangeQuery, rows_max: int) -> tuple[int, bytes]:
+        """How many there are now, counting ``rows_max`` at most, and the last one's key."""
+        return self._latest.count(*bounds(query.key, query.range_end), rows_max)
 
     def rows(self, query: RangeQuery, at: int | None) -> Iterator[bytes]:
         """Every row of the range in key order."""
@@ -159,7 +180,7 @@ def _has_filters(query: RangeQuery) -> bool:
     )
 
 
-def _is_plain(query: RangeQuery) -> bool:
+def is_plain(query: RangeQuery) -> bool:
     """Key order and no filter. A target other than KEY without an order counts as plain, too:
     etcd limits by key order first and sorts what is left."""
     if _has_filters(query):

@@ -21,6 +21,7 @@ from raftkv.mvcc.history import History
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
 from raftkv.mvcc.range_cursor import RangeCursor
 from raftkv.mvcc.range_reader import RangeReader
+from raftkv.mvcc.range_steps import RangeSteps, may_be_long
 from raftkv.mvcc.write_txn import WriteTxn
 
 EMPTY_REVISION = 1
@@ -77,6 +78,15 @@ class Store:
             return self._reader.read(query, None, current)
         self.check_readable(revision)
         return self._reader.read(query, revision, current)
+
+    def begin_range(self, query: RangeQuery) -> RangeResult | RangeSteps:
+        """``range``, or where that takes too long at once, the rest of it. Raises Compacted and
+        FutureRevision."""
+        if not may_be_long(query):
+            return self.range(query)
+        steps = RangeSteps(self, self._reader, query)
+        result = steps.step()
+        return steps if result is None else result
 
     def events_since(
         self,

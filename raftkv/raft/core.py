@@ -45,6 +45,10 @@ once they are: these may leave while the disk works (thesis, 10.2.1)."""
 _FORWARDED = frozenset({MessageType.PROP, MessageType.READ_INDEX, MessageType.TRANSFER_LEADER})
 """Local requests passed on to the leader: they promise nothing, and carry no term."""
 
+_SENT_AT_ONCE = _FORWARDED | {MessageType.HEARTBEAT_RESP}
+"""A heartbeat's answer says that no later term was known when it left. No crash makes that untrue,
+for a vote in a later term is durable before it leaves. So a slow disk looks like no silence."""
+
 
 class Core:
     """Everything a role's functions read and write."""
@@ -198,7 +202,7 @@ class Core:
             entries=tuple(entries),
             snapshot=snapshot,
         )
-        at_once = type in _FORWARDED or (
+        at_once = type in _SENT_AT_ONCE or (
             self.role is Role.LEADER and type in _SENT_AT_ONCE_BY_LEADER
         )
         (self.messages if at_once else self.messages_after_persist).append(message)

@@ -20,6 +20,8 @@ def check_possible(core: Core, message: Message) -> None:
     if message.term - core.term > TERM_LEAP_MAX:
         raise ImpossibleMessage(f"term {message.term}, while ours is {core.term}")
     if message.type in _FROM_LEADER and message.term >= core.term and _is_alone(core):
+        if message.term == core.term and message.sender == core.leader_id:
+            return  # who led the change that left us alone, and has not applied it yet
         raise ImpossibleMessage(
             f"{message.sender:x} leads term {message.term}, but {core.id:x} is the only voter"
         )

@@ -212,6 +212,10 @@ class RawNode:
             leader.leave_joint_if_due(core)
 
     @property
+    def id(self) -> int:
+        return self._core.id
+
+    @property
     def first_index(self) -> int:
         return self._core.log.first_index
 

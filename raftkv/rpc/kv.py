@@ -26,13 +26,15 @@ from raftkv.apply.state import parse
 from raftkv.apply.txn import is_read_only, is_serializable, read_txn
 from raftkv.apply.txn_check import check_txn
 from raftkv.errors import LearnerNotServed, NoSpace, RaftKVError
+from raftkv.mvcc.query import RangeResult
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
+from raftkv.rpc.long_ranges import LongRanges
 from raftkv.rpc.member import Done, KvMember
 from raftkv.rpc.range_stream import RangeStreamMethod
 from raftkv.rpc.stream_admission import admitted_stream
-from raftkv.rpc.unary import admitted, read_for, reply_to
+from raftkv.rpc.unary import Reply, admitted, read_for, reply_to
 from raftkv.wire.service import Service, UnaryCall
 
 
@@ -56,6 +58,7 @@ class _Kv:
         self._headers = Headers(member)
         self._guard = Guard(member)
         self._auth = member.authority.book
+        self._long_ranges = LongRanges(member, self._range_message)
         self._txn_ops_max = member.config.limits.txn_ops_max
 
     def range(self, payload: bytes, call: UnaryCall) -> None:
@@ -64,13 +67,19 @@ class _Kv:
             raise LearnerNotServed("this member is a learner")
         query = query_of(request)
 
-        def produce() -> bytes | list[bytes]:
+        def produce() -> Reply:
             if self._auth.enabled:
                 self._guard.check_keys(call, request.key, request.range_end)
-            result = self._member.store.range(query)
-            return range_message(self._headers.encoder.field(result.revision), result)
+            begun = self._member.store.begin_range(query)
+            if isinstance(begun, RangeResult):
+                return self._range_message(begun)
+            self._long_ranges.add(call, begun)
+            return None
 
         self._read(call, produce, serializable=request.serializable)
+
+    def _range_message(self, result: RangeResult) -> bytes | list[bytes]:
+        return range_message(self._headers.encoder.field(result.revision), result)
 
     def put(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(PutRequest, payload)
@@ -115,9 +124,7 @@ class _Kv:
 
         return compacted
 
-    def _read(
-        self, call: UnaryCall, produce: Callable[[], bytes | list[bytes]], *, serializable: bool
-    ) -> None:
+    def _read(self, call: UnaryCall, produce: Callable[[], Reply], *, serializable: bool) -> None:
         proceed = read_for(call, produce)
         if serializable:
             self._guard.read_local(call, proceed)

@@ -85,6 +85,9 @@ class AuthMember(Identified, Led, Guarded, Protocol):
 
 
 class KvMember(Identified, Led, Guarded, Protocol):
+    @property
+    def scheduler(self) -> Scheduler: ...
+
     def has_room(self, cost: int) -> bool:
         """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
 

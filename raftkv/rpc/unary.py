@@ -28,9 +28,13 @@ def reply_to(call: UnaryCall) -> Done:
     return done
 
 
-def read_for(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> Proceed:
-    """The callback of a read: ``produce`` makes the reply, or the pieces of it, unless the read
-    failed, or is not wanted any more."""
+Reply = bytes | list[bytes] | None
+"""A message, or the pieces of one, or None: the call is answered in a later turn."""
+
+
+def read_for(call: UnaryCall, produce: Callable[[], Reply]) -> Proceed:
+    """The callback of a read: ``produce`` makes the reply, unless the read failed, or is not
+    wanted any more."""
 
     def proceed(error: RaftKVError | None) -> None:
         if error is not None:
@@ -45,7 +49,7 @@ def fail_with(call: UnaryCall) -> Callable[[BaseException], None]:
     return lambda error: call.fail(status_of(error))
 
 
-def answer(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> None:
+def answer(call: UnaryCall, produce: Callable[[], Reply]) -> None:
     try:
         reply = produce()
     except Exception as error:  # noqa: BLE001 - one call's failure must not reach the next call
@@ -53,7 +57,7 @@ def answer(call: UnaryCall, produce: Callable[[], bytes | list[bytes]]) -> None:
     else:
         if isinstance(reply, bytes):
             call.reply(reply)
-        else:
+        elif reply is not None:
             call.reply_in_pieces(reply)
 
 

@@ -24,6 +24,7 @@ from raftkv.server.apply_queue import ApplyQueue
 from raftkv.server.background import Background
 from raftkv.server.committer import Committer
 from raftkv.server.config import ServerConfig
+from raftkv.server.disk_watch import DiskWatch
 from raftkv.server.foundation import Foundation
 from raftkv.server.hashing import Hashing
 from raftkv.server.leader_loss import LeaderLoss
@@ -104,6 +105,8 @@ class Engine:
         self._make_waiting_rooms()
         self._make_storage()
         self._make_consensus(random)
+        patience_s = config.election_timeout_ms / 1000
+        self._disk_watch = DiskWatch(self.node, self.persister, patience_s=patience_s)
 
     # --- making -----------------------------------------------------------------------------
 
@@ -298,6 +301,7 @@ class Engine:
         self.reads.expire(now)
         self.reconfiguration.tick(now)
         self.persister.seal_when_idle()
+        self._disk_watch.tick(now)
         if self.companion is not None:
             self.companion.ticked(now)
         self.loop.schedule()

@@ -35,6 +35,8 @@ class Persister:
         self._fatal = fatal
         self._unsaved: HardState | None = None
         self.in_progress = False
+        self.writing_since: float | None = None
+        """When the write in progress was given to the disk; None while there is none."""
         self._sealed = True
         self.fsync_seconds: Callable[[float], None] = lambda seconds: None
 
@@ -51,7 +53,7 @@ class Persister:
         self.in_progress = True
         self._sealed = False
         meta = ready.snapshot.meta if ready.snapshot is not None else None
-        started = self._scheduler.now()
+        self.writing_since = started = self._scheduler.now()
 
         def write() -> None:
             self._wal.append(hard_state, ready.entries, meta)
@@ -59,6 +61,7 @@ class Persister:
 
         def written(error: BaseException | None) -> None:
             self.in_progress = False
+            self.writing_since = None
             if error is not None:
                 self._fatal(error)
                 return

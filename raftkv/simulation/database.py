@@ -12,7 +12,7 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Rows
+from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Rows, up_to
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt
 from raftkv.simulation.disk import SimulatedDisk, Tables
@@ -88,15 +88,22 @@ class MemoryBackend:
             yield key, rows[key]
 
     def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int
+        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
     ) -> tuple[list[bytes], int]:
         keys = self._between(table, start, end)
         rows = self._tables[table]
         values = [rows[key] for key in (keys[:limit] if limit else keys)]
+        if bytes_max:
+            values = up_to(bytes_max, values)
         return [b"".join(values)] if values else [], len(values)
 
-    def count(self, table: Table, start: bytes, end: bytes | None) -> int:
-        return len(self._between(table, start, end))
+    def count(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
+    ) -> tuple[int, bytes]:
+        keys = self._between(table, start, end)
+        if rows_max:
+            keys = keys[:rows_max]
+        return len(keys), keys[-1] if keys else b""
 
     def first(self, table: Table) -> bytes | None:
         return self._keys[table][0] if self._keys[table] else None

@@ -21,21 +21,22 @@ _TEMPORARY = ".tmp"
 
 
 class IncomingSnapshot:
-    """A file being received: chunks in, then ``commit`` or ``discard``. Worker threads only."""
+    """A file being received: chunks in, then ``commit`` or ``discard``. Worker threads only; so the
+    file is made by the first of these, and a disk without room for it is an error of that one."""
 
     def __init__(self, disk: Disk, directory: str, name: str) -> None:
         self._disk = disk
         self._directory = directory
         self._temporary = f"{directory}/{name}{_TEMPORARY}"
-        self._file: File = disk.create(self._temporary)
-        self._is_open = True
+        self._file: File | None = None
+        self._is_closed = False
 
     def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
+        self._opened().write(chunk)
 
     def commit(self, index: int) -> None:
         """Check the trailer, make the file durable, give it its name. Raises Corrupt."""
-        self._file.sync()
+        self._opened().sync()
         self._close()
         check_image(self._disk, self._temporary)
         self._disk.rename(self._temporary, snapshot_path(self._directory, index))
@@ -46,10 +47,16 @@ class IncomingSnapshot:
         self._close()
         self._disk.remove(self._temporary)
 
+    def _opened(self) -> File:
+        assert not self._is_closed, f"{self._temporary} was committed or discarded"
+        if self._file is None:
+            self._file = self._disk.create(self._temporary)
+        return self._file
+
     def _close(self) -> None:
-        if self._is_open:
-            self._is_open = False
+        if self._file is not None and not self._is_closed:
             self._file.close()
+        self._is_closed = True
 
 
 class SnapshotDir:

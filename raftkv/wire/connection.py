@@ -53,7 +53,7 @@ class Connection:
         self.streams: dict[int, StreamState] = {}
         self.output = Output(limits, self.streams, owner.wake)
         self.inflow = Inflow(limits, self.output)
-        self.admission = Admission(limits, self.output)
+        self.admission = Admission(limits, self.output, self.streams)
         self.control = Control(limits, self.output, self.streams, self._abandon)
         # Set once nothing more is read: the owner writes what is left and closes.
         self.failure: ConnectionFailure | None = None

@@ -66,11 +66,20 @@ class Backends(RuleBasedStateMachine):
         assert self.lmdb.get(table, start) == self.memory.get(table, start)
         rows = list(self.lmdb.cursor(table, start, end))
         assert rows == list(self.memory.cursor(table, start, end))
-        assert self.lmdb.count(table, start, end) == self.memory.count(table, start, end)
+        assert self.lmdb.count(table, start, end)[0] == len(rows)
+        for rows_max in (0, limit):
+            counted = self.lmdb.count(table, start, end, rows_max)
+            assert counted == self.memory.count(table, start, end, rows_max)
         values = [value for _, value in (rows[:limit] if limit else rows)]
         for backend in (self.lmdb, self.memory):
             pieces, count = backend.joined(table, start, end, limit)
             assert (b"".join(pieces), count) == (b"".join(values), len(values))
+        for bytes_max in (1, 5, 1000):
+            found = [
+                backend.joined(table, start, end, limit, bytes_max)
+                for backend in (self.lmdb, self.memory)
+            ]
+            assert len({(b"".join(pieces), count) for pieces, count in found}) == 1
 
     @rule()
     def commit(self) -> None:
@@ -154,3 +163,15 @@ def test_what_is_no_database_is_refused() -> None:
     disk.create("d/db").write(b"nothing of the kind")
     with pytest.raises(Corrupt, match="cannot be opened"):
         MemoryBackend(disk, "d/db")
+
+
+def test_a_range_that_ends_before_it_starts_is_empty(tmp_path: Path) -> None:
+    """For rows, for their number, and for the bytes of a list."""
+    for backend in (LmdbBackend(str(tmp_path / "db")), MemoryBackend(SimulatedDisk(), "d/db")):
+        for key in (b"a", b"b"):
+            backend.put(Table.LATEST, key, b"value of " + key)
+        for start, end in ((b"b", b"a"), (b"b", b"b"), (b"b", b"")):
+            assert list(backend.cursor(Table.LATEST, start, end)) == []
+            assert backend.count(Table.LATEST, start, end) == (0, b"")
+            assert backend.joined(Table.LATEST, start, end, 0) == ([], 0)
+        backend.close()

@@ -12,8 +12,10 @@ import pytest
 from raftkv.raft.config import Config
 from raftkv.raft.message import (
     ConfState,
+    Entry,
     HardState,
     Message,
+    MessageType,
     Role,
     SnapshotMeta,
 )
@@ -57,6 +59,20 @@ def test_5_1_the_term_is_durable_before_it_is_spoken_of() -> None:
     assert ready.must_sync
     assert not ready.messages
     assert [m.type for m in ready.messages_after_persist] == [VOTE_RESP]
+
+
+def test_5_1_a_heartbeat_is_answered_while_the_disk_works() -> None:
+    """It promises nothing that a crash could undo, and a slow disk is no silent member; what says
+    that entries are there waits for the disk, as ever."""
+    raw = node()
+    raw.step(Message(HEARTBEAT, 1, 2, term=2, context=b"r"))
+    raw.step(Message(APP, 1, 2, term=2, index=1, log_term=1, entries=(Entry(2, 2, b"x"),)))
+    ready = raw.ready()
+    assert ready.must_sync
+    assert [m.type for m in ready.messages] == [MessageType.HEARTBEAT_RESP]
+    assert [m.type for m in ready.messages_after_persist] == [MessageType.APP_RESP]
+    raw.step(Message(HEARTBEAT, 1, 2, term=2))
+    assert [m.type for m in raw.ready().messages] == [MessageType.HEARTBEAT_RESP]
 
 
 def test_5_2_nodes_start_as_followers() -> None:

@@ -278,3 +278,20 @@ def test_snapshot_files_are_whole_or_refused(tmp_path: Path) -> None:
     assert SnapshotDir(disk, str(tmp_path / "received")).indexes() == [7]
     received.purge(8)
     assert received.indexes() == []
+
+
+def test_a_snapshot_that_finds_no_room_is_refused_where_it_is_written() -> None:
+    """Whoever receives one opens it on the event loop: that makes no file yet. The first chunk
+    does, on a worker, and its error is the stream's; a later try starts anew."""
+    disk = SimulatedDisk()
+    received = SnapshotDir(disk, "/snap")
+    disk.fail_write = errno.ENOSPC
+    file = received.incoming()
+    with pytest.raises(OSError, match="No space left"):
+        file.write(b"image")
+    disk.fail_write = 0
+    file.discard()
+    with pytest.raises(AssertionError, match="was committed or discarded"):
+        file.write(b"image")
+    received.incoming().discard()
+    assert disk.list_dir("/snap") == []

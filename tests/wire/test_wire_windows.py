@@ -119,3 +119,27 @@ def test_windows_are_given_back() -> None:
     assert client.failure is None
     updates = [c for c in client.control if c.kind == frames.WINDOW_UPDATE and c.stream_id == 0]
     assert 3 <= len(updates) <= 20
+
+
+def test_a_reply_of_100_mib_leaves_write_by_write_and_lets_others_through() -> None:
+    """With windows wide open, a write holds no more than its bound and a frame; a small reply that
+    is made meanwhile leaves with the next one, whole."""
+    client = RawClient()
+    client.send(frames.settings({Setting.INITIAL_WINDOW_SIZE: frames.WINDOW_MAX}))
+    client.send(frames.window_update(0, frames.WINDOW_MAX - frames.WINDOW_DEFAULT))
+    connection, output = client.connection, client.connection.output
+    bytes_max = WireLimits().write_bytes_max
+    connection.receive(client.call(1, b"1600 65536", call_fields("Pieces")), 0.0)
+    writes = 0
+    for stream_id in (3, 5, 7):
+        written = output.take(bytes_max)
+        assert b"put" not in written
+        connection.receive(client.call(stream_id, b"put"), 0.0)
+        written = output.take(bytes_max)
+        assert b"put" in written
+        assert len(written) < 1.1 * bytes_max + output.frame_bytes_max
+        writes += 2
+    while output.backlog:
+        assert len(output.take(bytes_max)) < 1.1 * bytes_max + output.frame_bytes_max
+        writes += 1
+    assert writes == 1600 * 65536 // bytes_max + 1

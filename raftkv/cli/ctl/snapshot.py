@@ -93,7 +93,7 @@ def status_of(path: str) -> SnapshotStatus:
         try:
             store = Store(backend)
             result = store.hash_kv(0)
-            keys = backend.count(Rows.LATEST, b"", None)
+            keys, _ = backend.count(Rows.LATEST, b"", None)
         finally:
             backend.close()
     return SnapshotStatus(result.hash, result.hash_revision, keys, Path(path).stat().st_size)
