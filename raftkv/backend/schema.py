@@ -6,8 +6,8 @@ their layouts stand with the nouns that they record (mvcc.record, apply.membersh
 
 from __future__ import annotations
 
-from typing import Final
 from enum import IntEnum
+from typing import Final
 
 FORMAT_VERSION = b"1"
 
