@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROTOS := $(wildcard proto/raftkv/api/*.proto)
-SOURCES := raftkv benchmarks jepsen_like apiserver_shim tests
+SOURCES := raftkv benchmarks jepsen_like apiserver_shim tests setup.py
 ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver native test-native bench-native images simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -59,6 +59,25 @@ bench-growth: $(STAMP) ## stores of more and more keys and members (ARGS="--keys
 bench-apiserver: $(STAMP) ## the Kubernetes API beside the same work straight on the store
 	@$(BIN)/python -m benchmarks.apiserver $(ARGS)
 
+# A tree of its own beside the sources: nothing compiled ever lies among them.
+native: $(STAMP) ## the hot modules compiled by mypyc: a wheel in dist/, and a tree to try it in build/native
+	@rm -rf build dist && mkdir -p dist build
+	@RAFTKV_NATIVE=1 $(BIN)/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+	@rm -rf build && mkdir -p build/native
+	@$(BIN)/python -m zipfile -e dist/raftkv-*.whl build/native
+	@cp -r benchmarks tests docs pyproject.toml build/native
+	@ln -s $(CURDIR)/.tools build/native/.tools
+	@echo "try it:  cd build/native && $(CURDIR)/$(BIN)/python -m raftkv.cli.main local"
+
+test-native: native tools ## the store's own tests and 100 seeds, on the compiled modules
+	@cd build/native && $(CURDIR)/$(BIN)/python -m pytest -m "not long" \
+	  $(addprefix tests/,raft wal backend mvcc apply lease peer server wire rpc watch gateway client)
+	@cd build/native && $(CURDIR)/$(BIN)/python -m jepsen_like simulate --seeds 100
+
+bench-native: native tools ## `make bench` for the compiled modules (WORK="put get")
+	@cd build/native && $(CURDIR)/$(BIN)/python -m benchmarks $(addprefix --work ,$(or $(WORK),put get txn)) \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) --data-dir $(CURDIR)/data $(ARGS)
+
 simulate: $(STAMP) ## 2,000 seeds of simulated clusters on all cores (SEEDS=50000 FIRST=100000)
 	@$(BIN)/python -m jepsen_like simulate --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)
 
@@ -89,4 +108,4 @@ $(STAMP): requirements.lock pyproject.toml .ci/venv
 	@touch $@
 
 clean: ## remove the virtual environment, caches and local data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tools data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tools build dist data

@@ -28,12 +28,14 @@ MODULES = (
     "rpc/guard",
     "rpc/header",
     "rpc/kv",
+    "rpc/long_ranges",
     "rpc/unary",
     "rpc/watch_stream",
     "server/apply_queue",
     "server/background",
     "server/committer",
     "server/config",
+    "server/disk_watch",
     "server/log_compactor",
     "server/member",
     "server/persister",
@@ -85,4 +87,5 @@ def extensions() -> list[Extension]:
     return list(mypycify(options, opt_level="3", multi_file=True, group_name="raftkv_native"))
 
 
-setup(ext_modules=extensions())
+if __name__ == "__main__":
+    setup(ext_modules=extensions())

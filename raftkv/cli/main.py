@@ -21,12 +21,14 @@ from raftkv.cli.local_plan import BASE_PORT
 from raftkv.cli.logs import open_log
 from raftkv.cli.settings import CONFIG_FILE, read_settings
 from raftkv.errors import ConfigError
+from raftkv.raft import core
 from raftkv.server.operations import LogSettings
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_BUILD = "" if str(core.__file__).endswith(".py") else ", compiled"
 VERSION_TEXT = (
     f"etcd Version: {ETCD_VERSION}\n"
-    f"Git SHA: none (raftkv {__version__})\n"
+    f"Git SHA: none (raftkv {__version__}{_BUILD})\n"
     f"Go Version: none (Python {platform.python_version()})\n"
     f"Go OS/Arch: {sys.platform}/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
 )

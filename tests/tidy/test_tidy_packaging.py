@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,14 @@ def test_lock_pins_every_dependency_with_hashes() -> None:
     assert "://" not in lock, "requirements.lock names a registry"
     blocks = re.split(r"^(?=[A-Za-z])", lock, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_what_is_to_be_compiled_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """setup.py names modules of the tree, each once: a renamed one would silently stay Python."""
+    monkeypatch.chdir(ROOT)
+    sources: list[str] = runpy.run_path("setup.py")["native_sources"]()
+    assert len(sources) == len(set(sources)) > 80
+    assert [path for path in sources if not Path(path).is_file()] == []
 
 
 def test_every_dependency_has_its_reason() -> None:
