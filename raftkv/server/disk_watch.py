@@ -16,19 +16,20 @@ import logging
 
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.raw_node import RawNode
+from raftkv.server.config import ServerConfig
 from raftkv.server.persister import Persister
 
 log = logging.getLogger("raftkv.server")
 
 
 class DiskWatch:
-    """``patience_s``: how long the leader may lag behind a quorum with one write, and how long one
+    """For one election timeout the leader may lag behind a quorum with one write, and as long one
     try to hand over may take."""
 
-    def __init__(self, node: RawNode, persister: Persister, *, patience_s: float) -> None:
+    def __init__(self, node: RawNode, persister: Persister, config: ServerConfig) -> None:
         self._node = node
         self._persister = persister
-        self._patience_s = patience_s
+        self._patience_s = config.election_timeout_ms / 1000
         self._write: float | None = None
         self._waiting_since = 0.0
 

@@ -105,8 +105,7 @@ class Engine:
         self._make_waiting_rooms()
         self._make_storage()
         self._make_consensus(random)
-        patience_s = config.election_timeout_ms / 1000
-        self._disk_watch = DiskWatch(self.node, self.persister, patience_s=patience_s)
+        self._disk_watch = DiskWatch(self.node, self.persister, config)
 
     # --- making -----------------------------------------------------------------------------
 
