@@ -71,7 +71,7 @@ native: $(STAMP) ## the hot modules compiled by mypyc: a wheel in dist/, and a t
 
 test-native: native tools ## the store's own tests and 100 seeds, on the compiled modules
 	@cd build/native && $(CURDIR)/$(BIN)/python -m pytest -m "not long" \
-	  $(addprefix tests/,raft wal backend mvcc apply lease peer server wire rpc watch gateway client)
+	  $(addprefix tests/,raft wal mvcc apply lease peer server wire rpc watch gateway client)
 	@cd build/native && $(CURDIR)/$(BIN)/python -m jepsen_like simulate --seeds 100
 
 bench-native: native tools ## `make bench` for the compiled modules (WORK="put get")

@@ -17,7 +17,6 @@ NATIVE = "RAFTKV_NATIVE"
 PACKAGES = ("raft", "apply", "mvcc", "backend")
 """Compiled whole: what runs for every entry, row and event."""
 MODULES = (
-    "errors",
     "scheduler",
     "lease/book",
     "peer/codec",
@@ -56,13 +55,11 @@ MODULES = (
     "wire/headers",
     "wire/http2",
     "wire/http2_stream",
-    "wire/http_stream",
     "wire/inbox",
     "wire/inflow",
     "wire/limits",
     "wire/output",
     "wire/routes",
-    "wire/service",
     "wire/stream",
 )
 
