@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import h2load
+from benchmarks import budget, h2load
 from benchmarks.h2load import parse
 from benchmarks.load import Load
 from benchmarks.measurement import Better, Metric, NotProven, latencies, percentile
@@ -148,3 +148,28 @@ def test_a_load_that_was_over_too_soon_is_repeated(monkeypatch: pytest.MonkeyPat
     load = h2load.calibrated("here:1", "/put", request, clients=1, seconds=2.0, first=50)
     assert asked == [50, 200, 2000]
     assert (load.requests, load.seconds, load.warm_up) == (2000, 2.0, 250)
+
+
+def test_a_budget_gives_each_stage_its_share_of_the_cpu() -> None:
+    """The innermost known frame decides, and a wait for the disk is nobody's CPU."""
+    profile = "\n".join(
+        (
+            "turn (raftkv/server/ready_loop.py:80);put (raftkv/mvcc/write_txn.py:9) 6",
+            "turn (raftkv/server/ready_loop.py:80);put (raftkv/backend/environment.py:9) 2",
+            "run (uvloop/loop.pyx:9);flush (raftkv/wire/http2.py:120) 1",
+            "run (uvloop/loop.pyx:9) 1",
+            "write (raftkv/server/persister.py:9);sync (raftkv/wal/disk.py:80) 90",
+        )
+    )
+    found = budget.budget_of("leader", profile, cpu_seconds=0.001, calls=100)
+    assert found.total == pytest.approx(10)
+    assert found.stages == pytest.approx(
+        {
+            "apply: keys, revisions, events": 6,
+            "LMDB": 2,
+            "reply: frames, socket": 1,
+            budget.REST: 1,
+        }
+    )
+    with pytest.raises(ValueError, match="no stack"):
+        budget.budget_of("leader", "", 1.0, 1)
