@@ -234,12 +234,8 @@ class LmdbBackend:
                     yield found
 
     def lookup(self, table: Table) -> Lookup:
-        cursor = self._txn.cursor(self._db[table])
-
-        def look_up(key: bytes) -> View | None:
-            return cursor.value() if cursor.set_key(key) else None
-
-        return look_up
+        get: Lookup = self._txn.cursor(self._db[table]).get
+        return get
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0

@@ -98,7 +98,7 @@ class PastRange:
             heads = row_heads(views)
             for head in heads:
                 # Made at or before the moment, it was there however often it changed since.
-                if not is_past(head.revisions[1]) or self._version(head) is not None:
+                if not is_past(head[2][1]) or self._version(head) is not None:
                     count += 1
             seen += len(heads)
             if seen >= seen_max:
@@ -125,8 +125,8 @@ class PastRange:
             seen = 0
             for head in heads:
                 seen += 1
-                row: View | None = head.row
-                if is_past(head.revisions[2]):
+                row: View | None = head[0]
+                if is_past(head[2][2]):
                     row = self._row_of(self._version(head))
                     if row is not None and keys_only:
                         row = keys_only_rows([row])[0]
@@ -149,36 +149,35 @@ class PastRange:
         """The record of a changed key's version at the moment."""
         row, body, revisions = head
         mod, _ = decode_varint(revisions[2], 0)
-        start = revisions.start()
+        key_end = revisions.start()
         record = self._records(encode_position((mod, 0)))
-        key = bytes(row[body:start])
-        if record is None or not is_live_record(record) or not _is_of(record, key):
-            # Not the first operation of its txn.
-            place = encode_position(self._history.link(key_of_head(head), mod).position)
-            record = self._records(place)
-            assert record is not None, f"the record at {place.hex()} was there"
-        return self._earlier(record)
+        if record is not None:
+            head_and_key = bytes(record[: HEAD_SIZE + key_end - body])
+            is_its = head_and_key.endswith(row[body:key_end])
+            if is_its and is_live_record(head_and_key):
+                return self._earlier(head_and_key)
+        # It was not the first operation of its txn.
+        return self._back(encode_position(self._history.link(key_of_head(head), mod).position))
 
     def _back(self, place: bytes) -> View | None:
         record = self._records(place)
-        return None if record is None else self._earlier(record)
+        return None if record is None else self._earlier(bytes(record[:HEAD_SIZE]))
 
-    def _earlier(self, record: View) -> View | None:
-        """From one after the moment back to the one that was the key's then."""
+    def _earlier(self, pointers: bytes) -> View | None:
+        """From a record after the moment, by its pointers back to the one that was the key's."""
         after = self._after
         while True:
-            pointers = bytes(record[:HEAD_SIZE])
             place = pointers[JUMP]
             if place < after:
                 place = pointers[PREVIOUS]
             if place == _NOWHERE:
                 return None
-            found = self._records(place)
-            if found is None:
+            record = self._records(place)
+            if record is None:
                 return None  # compacted: superseded or deleted before anything readable
             if place < after:
-                return found if is_live_record(found) else None
-            record = found
+                return record if is_live_record(record) else None
+            pointers = bytes(record[:HEAD_SIZE])
 
     def _row_of(self, record: View | None) -> bytes | None:
         if record is None:

@@ -54,6 +54,8 @@ class RangeSteps:
         self._next_key = query.key
         self._pieces: list[bytes] = []
         self._shown = 0
+        self._following = query.key
+        """Where the next page would begin."""
         self._behind = 0
         """How many were counted that are not shown."""
         self._is_read = query.count_only
@@ -75,11 +77,11 @@ class RangeSteps:
                 self._behind = behind - self._shown
                 self._tails.keep(self._at, self._next_key, end, self._behind)
                 return self._result()
-        following = self._next_key
+            self._following = self._next_key
         if not self._count():
             return None
         if self._shown and self._behind:
-            self._tails.keep(self._at, following, self.query.range_end, self._behind)
+            self._tails.keep(self._at, self._following, self.query.range_end, self._behind)
         return self._result()
 
     def _result(self) -> RangeResult:

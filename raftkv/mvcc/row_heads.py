@@ -1,14 +1,13 @@
 """Where the fields before the value lie in many rows, without decoding one.
 
-Owns: RowHead, and the row that keys_only shows. Must never do: look at a value: it may lie on pages
-of its own, which are then not read.
+Owns: heads of rows, and the row that keys_only shows. Must never do: look at a value: it may lie
+on pages of its own, which are then not read.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from raftkv.backend.environment import View
 from raftkv.mvcc.codec import decode_varint, encode_varint, key_of_row
@@ -22,12 +21,9 @@ _ROW_BYTES_MIDDLE = 16_386
 _VARINT_BYTES_MAX = 10
 
 
-class RowHead(NamedTuple):
-    """``body`` is where the KeyValue begins; ``revisions`` matched what follows the key."""
-
-    row: View
-    body: int
-    revisions: re.Match[bytes]
+RowHead = tuple[View, int, re.Match[bytes]]
+"""A row, where its KeyValue begins, and what matched behind the key: not a class of its own, which
+would take longer to make than to fill."""
 
 
 def row_heads(rows: Sequence[View]) -> list[RowHead]:
@@ -45,7 +41,7 @@ def row_heads(rows: Sequence[View]) -> list[RowHead]:
             key_size, key = decode_varint(bytes(row[: key + _VARINT_BYTES_MAX]), body + 1)
         revisions = _match_revisions(row, key + key_size)
         assert revisions is not None, f"a stored row of {size} bytes without revisions"
-        heads.append(RowHead(row, body, revisions))
+        heads.append((row, body, revisions))
     return heads
 
 
@@ -61,7 +57,8 @@ def keys_only_row(head: RowHead) -> bytes:
 
 
 def key_of_head(head: RowHead) -> bytes:
-    return key_of_row(bytes(head.row[: head.revisions.start()]))
+    row, _, revisions = head
+    return key_of_row(bytes(row[: revisions.start()]))
 
 
 class Moment:
