@@ -88,7 +88,8 @@ class PastRange:
         return Part(part.pieces, part.found, horizon if horizon != end else None)
 
     def count(self, start: bytes, end: bytes | None, seen_max: int) -> tuple[int, bytes | None]:
-        """How many there were, looking at ``seen_max`` newest rows at most, and where to go on."""
+        """How many there were, and where to go on: it stops after ``seen_max`` newest rows, of
+        which one that has to be looked up counts twice."""
         deleted, horizon = self._deleted(start, end)
         revived = [key for key, place in deleted if self._back(place) is not None]
         count = 0
@@ -98,7 +99,11 @@ class PastRange:
             heads = row_heads(views)
             for head in heads:
                 # Made at or before the moment, it was there however often it changed since.
-                if not is_past(head[2][1]) or self._version(head) is not None:
+                if not is_past(head[2][1]):
+                    count += 1
+                    continue
+                seen += 1
+                if self._version(head) is not None:
                     count += 1
             seen += len(heads)
             if seen >= seen_max:
@@ -153,7 +158,7 @@ class PastRange:
         record = self._records(encode_position((mod, 0)))
         if record is not None:
             head_and_key = bytes(record[: HEAD_SIZE + key_end - body])
-            is_its = head_and_key.endswith(row[body:key_end])
+            is_its = head_and_key[HEAD_SIZE:] == bytes(row[body:key_end])
             if is_its and is_live_record(head_and_key):
                 return self._earlier(head_and_key)
         # It was not the first operation of its txn.
@@ -183,10 +188,6 @@ class PastRange:
         if record is None:
             return None
         return b"\x12" + encode_varint(len(record) - HEAD_SIZE) + record[HEAD_SIZE:]
-
-
-def _is_of(record: View, encoded_key: bytes) -> bool:
-    return bytes(record[HEAD_SIZE : HEAD_SIZE + len(encoded_key)]) == encoded_key
 
 
 class _Filling:
