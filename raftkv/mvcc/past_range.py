@@ -21,9 +21,10 @@ from raftkv.mvcc.codec import decode_varint, encode_varint
 from raftkv.mvcc.history import History
 from raftkv.mvcc.record import (
     HEAD_SIZE,
-    JUMP,
+    JUMP_AT,
     NOWHERE,
-    PREVIOUS,
+    POINTERS_END,
+    PREVIOUS_AT,
     encode_position,
     is_live_record,
 )
@@ -172,9 +173,9 @@ class PastRange:
         """From a record after the moment, by its pointers back to the one that was the key's."""
         after = self._after
         while True:
-            place = pointers[JUMP]
+            place = pointers[JUMP_AT:POINTERS_END]
             if place < after:
-                place = pointers[PREVIOUS]
+                place = pointers[PREVIOUS_AT:JUMP_AT]
             if place == _NOWHERE:
                 return None
             record = self._records(place)

@@ -16,9 +16,8 @@ from raftkv.mvcc.codec import decode_varint
 _POSITION = struct.Struct(">QI")
 _HEAD = struct.Struct(">BIQIQII")
 HEAD_SIZE = _HEAD.size
-PREVIOUS = slice(5, 17)
-JUMP = slice(17, 29)
-"""Where the two pointers lie: each as ``encode_position`` has it."""
+PREVIOUS_AT, JUMP_AT, POINTERS_END = 5, 17, 29
+"""Where the two pointers lie, one behind the other: each as ``encode_position`` has it."""
 _TOMBSTONE = 1
 
 Position = tuple[int, int]

@@ -20,23 +20,16 @@ from hypothesis.stateful import (
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import Compacted, FutureRevision
 from raftkv.mvcc.codec import decode_key_value, decode_row, rows_of
-from raftkv.mvcc.query import RangeQuery, RangeResult, SortOrder, SortTarget
+from raftkv.mvcc.query import RangeQuery, SortOrder, SortTarget
 from raftkv.mvcc.range_steps import may_be_long
 from raftkv.mvcc.store import Store
 from tests.mvcc.model_store import ModelStore
+from tests.mvcc.range_in_steps import STEP_SIZES, in_steps
 
 LONG = b"L" * 499
 # Few, so that keys meet often: single bytes, prefixes of each other, and both sides of 500 bytes.
 KEYS = (b"\0", b"a", b"a\0", b"b", LONG + b"x", LONG + b"xy", LONG + b"xz" * 400, b"\xff")
 SHORTENED = {KEYS[4]: b"L", KEYS[5]: b"Lx", KEYS[6]: b"L" * 200}
-STEP_SIZES = (
-    "raftkv.mvcc.range_steps.ROWS_PER_STEP",
-    "raftkv.mvcc.range_steps.HEADS_PER_STEP",
-    "raftkv.mvcc.range_steps.PAST_ROWS_PER_STEP",
-    "raftkv.mvcc.range_reader.ROWS_PER_PIECE",
-    "raftkv.mvcc.past_range.ROWS_PER_PIECE",
-    "raftkv.mvcc.past_range.TOMBSTONES_PER_PART",
-)
 keys = st.sampled_from(KEYS)
 ends = st.sampled_from((b"", b"\0", *KEYS))
 values = st.sampled_from((b"", b"v", b"w" * 300))
@@ -283,14 +276,6 @@ class StoreMachine(RuleBasedStateMachine):
             at = query.revision or got.revision
             following = rows[-1].key + b"\0"
             self.compare_steps(store, query._replace(key=following, revision=at), step_size)
-
-
-def in_steps(store: Store, query: RangeQuery) -> RangeResult:
-    """To its end, however many steps that takes."""
-    begun = store.begin_range(query)
-    while not isinstance(begun, RangeResult):
-        begun = begun.step() or begun
-    return begun
 
 
 TestStore = StoreMachine.TestCase
