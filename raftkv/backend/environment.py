@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, islice
 from typing import Protocol, TypeVar
@@ -29,6 +29,9 @@ from raftkv.errors import Corrupt
 
 T = TypeVar("T")
 Rows = Iterator[tuple[bytes, bytes]]
+View = bytes | memoryview
+Views = Iterator[Sequence[View]]
+Lookup = Callable[[bytes], View | None]
 
 MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
@@ -78,6 +81,13 @@ class Backend(Protocol):
         in pieces of ``ROWS_PER_PIECE``, and how many they are; no further row once there are
         ``bytes_max`` bytes, unless that is 0. For tables in which no two values are equal: the
         values of LATEST hold their keys."""
+
+    def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
+        """The values of [start, end), ``most`` at a time, mostly uncopied: none may be kept. Not
+        to be used across a write. For tables as in ``joined``."""
+
+    def lookup(self, table: Table) -> Lookup:
+        """``get`` without a copy, for many keys near each other; for no longer than ``views``."""
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
@@ -210,6 +220,22 @@ class LmdbBackend:
                     pieces.append(b"".join(views))
                     left -= len(pieces[-1])
         return pieces, count
+
+    def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
+        if end is not None and end <= start:
+            return
+        stop = self._row_at(table, end)
+        with self._txn.cursor(self._db[table]) as cursor:
+            if cursor.set_range(start):
+                rows = cursor.iternext(False, True)
+                if stop is not None:
+                    rows = iter(rows.__next__, stop)
+                while found := list(islice(rows, most)):
+                    yield found
+
+    def lookup(self, table: Table) -> Lookup:
+        get: Lookup = self._txn.cursor(self._db[table]).get
+        return get
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0

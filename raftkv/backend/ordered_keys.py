@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
 
-from raftkv.backend.environment import Backend, Rows
+from raftkv.backend.environment import Backend, Rows, Views
 from raftkv.backend.schema import Meta, Table
 
 PLAIN_KEY_BYTES_MAX = 500
@@ -95,6 +95,13 @@ class OrderedKeys:
             if left <= 0:
                 break
         return values, len(values)
+
+    def views(self, start: bytes, end: bytes | None, most: int) -> Views:
+        """The values of [start, end), ``most`` at a time, as ``Backend.views`` has them."""
+        if not self._has_buckets:
+            return self._backend.views(self._table, start, end, most)
+        rows = (value for _, value in self._scan_buckets(start, end))
+        return iter(lambda: list(islice(rows, most)), [])
 
     def count(self, start: bytes, end: bytes | None, rows_max: int = 0) -> tuple[int, bytes]:
         """How many keys there are, counting ``rows_max`` at most (0: all); and the last one."""

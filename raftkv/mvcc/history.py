@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from raftkv.backend.environment import Backend
+from raftkv.backend.environment import Backend, Lookup
 from raftkv.backend.schema import Table
 from raftkv.mvcc.codec import encode_deletion, key_of
 from raftkv.mvcc.query import Event, RevisionEvents
@@ -93,6 +93,10 @@ class History:
                 return None if record.is_tombstone else record
             position = record.jump if record.jump[0] > revision else record.previous
         return None
+
+    def records(self) -> Lookup:
+        """Encoded records by encoded position, uncopied; see ``Backend.lookup``."""
+        return self._backend.lookup(Table.REVISIONS)
 
     def scan(self, start: int, end: int) -> Iterator[tuple[Position, Record]]:
         """Records with start <= main < end, in order."""

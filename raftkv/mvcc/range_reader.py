@@ -12,16 +12,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
+from raftkv.backend.environment import ROWS_PER_PIECE
 from raftkv.backend.ordered_keys import OrderedKeys
 from raftkv.mvcc.codec import (
     decode_row,
     encode_key_value,
     encode_row,
+    key_of_row,
     revisions_of_row,
 )
 from raftkv.mvcc.history import History
+from raftkv.mvcc.past_range import Part, PastRange
 from raftkv.mvcc.query import KeyValue, RangeQuery, RangeResult, SortOrder, SortTarget
 from raftkv.mvcc.record import decode_position
+from raftkv.mvcc.row_heads import keys_only_rows
 
 FROM_KEY = b"\0"
 
@@ -104,26 +108,33 @@ class RangeReader:
             return self._latest.count(*bounds(query.key, query.range_end))[0]
         return sum(1 for _ in self.rows(query, at))
 
-    def copied(self, query: RangeQuery, rows_max: int, bytes_max: int) -> tuple[list[bytes], int]:
+    def copied(
+        self, start: bytes, end: bytes | None, rows_max: int, bytes_max: int
+    ) -> tuple[list[bytes], int]:
         """The first newest rows as they are stored, in pieces, and how many they are: no further
         one after ``bytes_max``."""
-        start, end = bounds(query.key, query.range_end)
         return self._latest.joined(start, end, rows_max, bytes_max)
 
-    def some(self, query: RangeQuery, at: int | None, rows_max: int, bytes_max: int) -> list[bytes]:
-        """The first rows, one by one: no further one after ``bytes_max``."""
-        found: list[bytes] = []
-        left = bytes_max
-        for row in islice(self.rows(query, at), rows_max):
-            found.append(row)
-            left -= len(row)
-            if left <= 0:
-                break
-        return found
+    def keys(self, start: bytes, end: bytes | None, rows_max: int, bytes_max: int) -> Part:
+        """The first newest rows without their values and leases."""
+        pieces: list[bytes] = []
+        found, left = 0, bytes_max
+        for views in self._latest.views(start, end, min(ROWS_PER_PIECE, rows_max)):
+            rows = keys_only_rows(views[: rows_max - found])
+            found += len(rows)
+            pieces.append(b"".join(rows))
+            left -= len(pieces[-1])
+            if found == rows_max or left <= 0:
+                return Part(pieces, found, key_of_row(rows[-1]) + b"\0")
+        return Part(pieces, found, None)
 
-    def count_newest(self, query: RangeQuery, rows_max: int) -> tuple[int, bytes]:
+    def past(self, at: int) -> PastRange:
+        """The state at an older revision, until the next write."""
+        return PastRange(self._latest, self._tombstones, self._history, at)
+
+    def count_newest(self, start: bytes, end: bytes | None, rows_max: int) -> tuple[int, bytes]:
         """How many there are now, counting ``rows_max`` at most, and the last one's key."""
-        return self._latest.count(*bounds(query.key, query.range_end), rows_max)
+        return self._latest.count(start, end, rows_max)
 
     def rows(self, query: RangeQuery, at: int | None) -> Iterator[bytes]:
         """Every row of the range in key order."""

@@ -5,22 +5,26 @@ a position in the database between two steps: writes, commits and compactions ha
 and a step that compaction has overtaken is refused.
 
 Almost every range ends with its first step, which does what ``RangeReader`` does, no more. Later
-ones read the newest rows as long as nothing was written, and the rows of the pinned revision by
-history from then on.
+ones read the newest rows as long as nothing was written, and those of the pinned revision by
+``PastRange`` from then on.
 """
 
 from __future__ import annotations
 
 from raftkv.mvcc.codec import key_of_row, rows_of
+from raftkv.mvcc.past_range import Part
 from raftkv.mvcc.query import RangeQuery, RangeResult, SortOrder, SortTarget
 from raftkv.mvcc.range_cursor import Readable
-from raftkv.mvcc.range_reader import FROM_KEY, RangeReader, is_plain
+from raftkv.mvcc.range_reader import FROM_KEY, RangeReader, bounds, is_plain
+from raftkv.mvcc.range_tails import RangeTails
 
 ROWS_PER_STEP = 20_000
 BYTES_PER_STEP = 16 << 20
 """Of the newest rows: some 10 milliseconds of copying or counting."""
+HEADS_PER_STEP = 10_000
+"""Of rows whose fields before the value are looked at: about as long."""
 PAST_ROWS_PER_STEP = 4_000
-"""Of rows that have to be looked at one by one: about as long."""
+"""Of rows that may have to be looked up by history, one by one: about as long."""
 
 
 def may_be_long(query: RangeQuery) -> bool:
@@ -36,18 +40,24 @@ def may_be_long(query: RangeQuery) -> bool:
 class RangeSteps:
     """For a query that ``may_be_long``. The answer is of the store as it is now."""
 
-    def __init__(self, store: Readable, reader: RangeReader, query: RangeQuery) -> None:
+    def __init__(
+        self, store: Readable, reader: RangeReader, tails: RangeTails, query: RangeQuery
+    ) -> None:
         """Raises Compacted and FutureRevision."""
         self.query = query
         self._store = store
         self._reader = reader
+        self._tails = tails
         self._revision = store.current_revision
         self._at = query.revision if query.revision > 0 else self._revision
         self._limit = max(query.limit, 0)
         self._next_key = query.key
         self._pieces: list[bytes] = []
         self._shown = 0
-        self._counted = 0
+        self._following = query.key
+        """Where the next page would begin."""
+        self._behind = 0
+        """How many were counted that are not shown."""
         self._is_read = query.count_only
         store.check_readable(self._at)
 
@@ -60,11 +70,23 @@ class RangeSteps:
             if not self._limit or self._shown < self._limit:
                 return None
             # The rows are there; what is told beside them is how many there would be.
-            self._is_read, self._next_key = True, self.query.key
+            self._is_read = True
+            end = self.query.range_end
+            behind = self._tails.get(self._at, self.query.key, end)
+            if behind is not None:
+                self._behind = behind - self._shown
+                self._tails.keep(self._at, self._next_key, end, self._behind)
+                return self._result()
+            self._following = self._next_key
         if not self._count():
             return None
-        more = not self.query.count_only and self._counted > self._shown
-        return RangeResult(self._pieces, self._counted, more, self._revision)
+        if self._shown and self._behind:
+            self._tails.keep(self._at, self._following, self.query.range_end, self._behind)
+        return self._result()
+
+    def _result(self) -> RangeResult:
+        more = self._shown > 0 and self._behind > 0
+        return RangeResult(self._pieces, self._shown + self._behind, more, self._revision)
 
     @property
     def _is_newest(self) -> bool:
@@ -72,44 +94,51 @@ class RangeSteps:
 
     def _read(self) -> bool:
         """Some more rows; whether the range ended before the limit did."""
-        query = self.query
         left = self._limit - self._shown if self._limit else ROWS_PER_STEP
-        if self._is_newest and not query.keys_only:
-            wanted = min(left, ROWS_PER_STEP)
-            pieces, found = self._reader.copied(self._rest, wanted, BYTES_PER_STEP)
-        else:
-            wanted = min(left, PAST_ROWS_PER_STEP)
-            at = None if self._is_newest else self._at
-            pieces = self._reader.some(self._rest, at, wanted, BYTES_PER_STEP)
-            found = len(pieces)
-        if query.keys_only and pieces:
-            self._pieces += [self._reader.shown(row, query) for row in pieces]
-        else:
-            self._pieces += pieces
-        self._shown += found
-        is_end = found < wanted and sum(map(len, pieces)) < BYTES_PER_STEP
-        if not is_end and self._shown != self._limit:
-            *_, last = rows_of(pieces[-1:])
-            self._next_key = key_of_row(last) + b"\0"
-        return is_end
+        part = self._part(left)
+        self._pieces += part.pieces
+        self._shown += part.found
+        if part.next_key is None:
+            assert not self._limit or self._shown < self._limit, (self._shown, self._limit)
+            return True
+        self._next_key = part.next_key
+        return False
+
+    def _part(self, left: int) -> Part:
+        start, end = bounds(self._next_key, self.query.range_end)
+        if not self._is_newest:
+            past = self._reader.past(self._at)
+            rows_max = min(left, PAST_ROWS_PER_STEP)
+            return past.rows(
+                start,
+                end,
+                rows_max,
+                PAST_ROWS_PER_STEP,
+                BYTES_PER_STEP,
+                keys_only=self.query.keys_only,
+            )
+        if self.query.keys_only:
+            return self._reader.keys(start, end, min(left, HEADS_PER_STEP), BYTES_PER_STEP)
+        wanted = min(left, ROWS_PER_STEP)
+        pieces, found = self._reader.copied(start, end, wanted, BYTES_PER_STEP)
+        if found < wanted and sum(map(len, pieces)) < BYTES_PER_STEP:
+            return Part(pieces, found, None)
+        *_, last = rows_of(pieces[-1:])
+        return Part(pieces, found, key_of_row(last) + b"\0")
 
     def _count(self) -> bool:
         """Some more; whether all are counted."""
-        if self._is_newest:
-            rows_max = ROWS_PER_STEP
-            found, last = self._reader.count_newest(self._rest, rows_max)
-        else:
-            rows_max = PAST_ROWS_PER_STEP
-            rows = self._reader.some(self._rest, self._at, rows_max, BYTES_PER_STEP)
-            found, last = len(rows), key_of_row(rows[-1]) if rows else b""
-            if rows and sum(map(len, rows)) >= BYTES_PER_STEP:
-                rows_max = found
-        self._counted += found
-        if found < rows_max:
+        start, end = bounds(self._next_key, self.query.range_end)
+        if not self._is_newest:
+            found, following = self._reader.past(self._at).count(start, end, HEADS_PER_STEP)
+            self._behind += found
+            if following is None:
+                return True
+            self._next_key = following
+            return False
+        found, last = self._reader.count_newest(start, end, ROWS_PER_STEP)
+        self._behind += found
+        if found < ROWS_PER_STEP:
             return True
         self._next_key = last + b"\0"
         return False
-
-    @property
-    def _rest(self) -> RangeQuery:
-        return self.query._replace(key=self._next_key)

@@ -16,6 +16,8 @@ from raftkv.mvcc.codec import decode_varint
 _POSITION = struct.Struct(">QI")
 _HEAD = struct.Struct(">BIQIQII")
 HEAD_SIZE = _HEAD.size
+PREVIOUS_AT, JUMP_AT, POINTERS_END = 5, 17, 29
+"""Where the two pointers lie, one behind the other: each as ``encode_position`` has it."""
 _TOMBSTONE = 1
 
 Position = tuple[int, int]
@@ -91,9 +93,13 @@ def decode_record(data: bytes) -> Record:
     return Record(data[HEAD_SIZE:], bool(flags & _TOMBSTONE), (main, sub), (jump_main, jump_sub))
 
 
+def is_live_record(data: bytes | memoryview) -> bool:
+    return not data[0] & _TOMBSTONE
+
+
 def is_live_record_of(data: bytes, key: bytes) -> bool:
     """Whether an encoded record is a version of ``key``, without decoding all of it."""
-    if data[0] & _TOMBSTONE:
+    if not is_live_record(data):
         return False
     size, at = decode_varint(data, HEAD_SIZE + 1)
     return size == len(key) and data.startswith(key, at)

@@ -22,6 +22,7 @@ from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, Revision
 from raftkv.mvcc.range_cursor import RangeCursor
 from raftkv.mvcc.range_reader import RangeReader
 from raftkv.mvcc.range_steps import RangeSteps, may_be_long
+from raftkv.mvcc.range_tails import RangeTails
 from raftkv.mvcc.write_txn import WriteTxn
 
 EMPTY_REVISION = 1
@@ -39,6 +40,7 @@ class Store:
         self.history = History(backend)
         self.heads = Heads()
         self._reader = RangeReader(self.latest, self.tombstones, self.history)
+        self._tails = RangeTails()
         self._compaction = Compaction(backend, self.history, self.tombstones)
         self.generation = 0
         """How often another database took this one's place."""
@@ -49,6 +51,7 @@ class Store:
         """Read the numbers from the backend, which was opened or replaced."""
         self.generation += 1
         self.heads.clear()
+        self._tails.clear()
         self.latest.reload()
         self.tombstones.reload()
         self._compaction.reload()
@@ -84,7 +87,7 @@ class Store:
         FutureRevision."""
         if not may_be_long(query):
             return self.range(query)
-        steps = RangeSteps(self, self._reader, query)
+        steps = RangeSteps(self, self._reader, self._tails, query)
         result = steps.step()
         return steps if result is None else result
 

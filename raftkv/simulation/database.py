@@ -12,7 +12,7 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Rows, up_to
+from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Lookup, Rows, Views, up_to
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt
 from raftkv.simulation.disk import SimulatedDisk, Tables
@@ -96,6 +96,15 @@ class MemoryBackend:
         if bytes_max:
             values = up_to(bytes_max, values)
         return [b"".join(values)] if values else [], len(values)
+
+    def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
+        keys = self._between(table, start, end)
+        rows = self._tables[table]
+        for at in range(0, len(keys), most):
+            yield [rows[key] for key in keys[at : at + most]]
+
+    def lookup(self, table: Table) -> Lookup:
+        return self._tables[table].get
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0

@@ -9,18 +9,27 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import Compacted, FutureRevision
 from raftkv.mvcc.codec import decode_key_value, decode_row, rows_of
 from raftkv.mvcc.query import RangeQuery, SortOrder, SortTarget
+from raftkv.mvcc.range_steps import may_be_long
 from raftkv.mvcc.store import Store
 from tests.mvcc.model_store import ModelStore
+from tests.mvcc.range_in_steps import STEP_SIZES, in_steps
 
 LONG = b"L" * 499
 # Few, so that keys meet often: single bytes, prefixes of each other, and both sides of 500 bytes.
 KEYS = (b"\0", b"a", b"a\0", b"b", LONG + b"x", LONG + b"xy", LONG + b"xz" * 400, b"\xff")
+SHORTENED = {KEYS[4]: b"L", KEYS[5]: b"Lx", KEYS[6]: b"L" * 200}
 keys = st.sampled_from(KEYS)
 ends = st.sampled_from((b"", b"\0", *KEYS))
 values = st.sampled_from((b"", b"v", b"w" * 300))
@@ -56,6 +65,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.other = self.open(str(self.directory / "other"))
         self.model = ModelStore()
 
+    @initialize(has_long_keys=st.booleans())
+    def choose(self, has_long_keys: bool) -> None:
+        """A table without a key of more than 500 bytes is read in other ways."""
+        self.names = {} if has_long_keys else SHORTENED
+
     def open(self, path: str) -> Store:
         self.backend = LmdbBackend(path)
         store = Store(self.backend)
@@ -70,11 +84,12 @@ class StoreMachine(RuleBasedStateMachine):
         """One txn on all three. A key is put once at most, as the API has it."""
         seen: set[bytes] = set()
         once = []
-        for op in ops:
-            if op[0] == "put" and op[1] in seen:
+        for kind, name, argument in ops:
+            key = self.names.get(name, name)
+            if kind == "put" and key in seen:
                 continue
-            seen.add(op[1])
-            once.append(op)
+            seen.add(key)
+            once.append((kind, key, self.names.get(argument, argument)))
         self.model.apply(once)
         for store in (self.store, self.other):
             txn = store.begin()
@@ -94,6 +109,22 @@ class StoreMachine(RuleBasedStateMachine):
         revision = self.model.revision - back
         if revision > 0:
             self.compare(query._replace(revision=revision))
+
+    @rule(
+        key=st.sampled_from((b"\0", b"a", LONG)),
+        end=st.sampled_from((b"\0", b"\xff", LONG + b"xz")),
+        limit=st.integers(-1, 4),
+        shown=st.sampled_from(("rows", "keys_only", "count_only")),
+        step_size=st.sampled_from((1, 2, 3, 1_000)),
+    )
+    def list_the_past(self, key: bytes, end: bytes, limit: int, shown: str, step_size: int) -> None:
+        """A list in steps, and its pages, at each revision that is readable."""
+        query = RangeQuery(key, end, limit)
+        if shown != "rows":
+            query = query._replace(**{shown: True})
+        for revision in range(max(self.model.compacted, 1), self.model.revision + 1):
+            for store in (self.store, self.other):
+                self.compare_steps(store, query._replace(revision=revision), step_size)
 
     @rule(ahead=st.integers(1, 3))
     def read_future(self, ahead: int) -> None:
@@ -208,13 +239,16 @@ class StoreMachine(RuleBasedStateMachine):
             assert store.compact_revision == self.model.compacted
 
     def compare(self, query: RangeQuery) -> None:
+        key, end = (self.names.get(name, name) for name in query[:2])
+        query = query._replace(key=key, range_end=end)
         for store in (self.store, self.other):
             if 0 < query.revision < self.model.compacted:
                 with pytest.raises(Compacted):
                     store.range(query)
                 continue
-            got = store.range(query)
             rows, count, more = self.model.range(query)
+            self.compare_steps(store, query, 2)
+            got = store.range(query)
             decoded = [decode_row(row) for row in rows_of(got.pieces)]
             assert (got.count, got.more, got.revision) == (count, more, self.model.revision)
             if query.sort_target is SortTarget.KEY:
@@ -224,6 +258,24 @@ class StoreMachine(RuleBasedStateMachine):
                 assert len(decoded) == len(rows)
                 if not more:
                     assert sorted(map(repr, decoded)) == sorted(map(repr, rows))
+
+    def compare_steps(self, store: Store, query: RangeQuery, step_size: int) -> None:
+        """In steps of every size the answer is the same, and so is the page that follows it."""
+        rows, count, more = self.model.range(query)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in STEP_SIZES:
+                patch.setattr(name, step_size)
+            got = in_steps(store, query)
+        for (at, key, end), counted in store._tails._counts.items():
+            if at >= self.model.compacted:
+                rest = RangeQuery(key, end, revision=at, count_only=True)
+                assert counted == self.model.range(rest)[1], (at, key, end)
+        assert (got.count, got.more, got.revision) == (count, more, self.model.revision)
+        assert list(map(decode_row, rows_of(got.pieces))) == rows or not may_be_long(query)
+        if got.more and may_be_long(query):
+            at = query.revision or got.revision
+            following = rows[-1].key + b"\0"
+            self.compare_steps(store, query._replace(key=following, revision=at), step_size)
 
 
 TestStore = StoreMachine.TestCase

@@ -58,6 +58,7 @@ def serving(
     """A step reads ``rows`` rows at most."""
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(range_steps, "ROWS_PER_STEP", rows)
+        patch.setattr(range_steps, "HEADS_PER_STEP", rows)
         patch.setattr(range_steps, "PAST_ROWS_PER_STEP", rows)
         patch.setattr(range_steps, "BYTES_PER_STEP", bytes_max)
         member = FakeMember(Path(directory) / "db")
@@ -139,6 +140,7 @@ def test_what_happens_between_the_steps_changes_nothing_of_the_answer(
         write(before)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(range_steps, "ROWS_PER_STEP", 1_000)
+            patch.setattr(range_steps, "HEADS_PER_STEP", 1_000)
             patch.setattr(range_steps, "PAST_ROWS_PER_STEP", 1_000)
             patch.setattr(range_steps, "BYTES_PER_STEP", 1 << 20)
             expected = start(kv, "Range", request).answer
