@@ -142,7 +142,7 @@ READ = (
     Step("get cm -l tier!=front", silent="applied"),
     Step("get cm -l 'tier in (front,back)' -L tier", r"TIER\napplied .+front"),
     Step("get cm --field-selector metadata.name=applied", "applied"),
-    Step("get cm --field-selector data.x=1", code=1, complains="field label not supported"),
+    Step("get cm --field-selector data.x=1", code=1, complains="is not a known field selector"),
     Step("get cm -A --field-selector metadata.namespace={ns}", r"NAMESPACE +NAME.+\n{ns} +applied"),
     Step("get cm --sort-by=.metadata.name", "applied"),
     Step("get cm --chunk-size=1", "applied"),
