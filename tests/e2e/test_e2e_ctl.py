@@ -166,7 +166,7 @@ def test_the_same_refusals_as_etcdctl(shared_cluster: Cluster) -> None:
 
 
 def test_changes_of_members_read_as_etcdctls(shared_cluster: Cluster) -> None:
-    """A learner is added and removed: the lines that a script reads. Ids are padded to 16 places."""
+    """A learner is added and removed: the lines that a script reads. Ids are padded to 16."""
     endpoint = shared_cluster.leader().endpoint
     add = ["member", "add", "m9", "--peer-urls=http://127.0.0.1:9", "--learner"]
     texts = []
