@@ -60,6 +60,7 @@ class PastRange:
         self._moment = Moment(at)
         self._after = encode_position((at + 1, 0))
         self._records = history.records()
+        self._found_at = NOWHERE
 
     def rows(
         self,
@@ -156,14 +157,18 @@ class PastRange:
         row, body, revisions = head
         mod, _ = decode_varint(revisions[2], 0)
         key_end = revisions.start()
-        record = self._records(encode_position((mod, 0)))
-        if record is not None:
-            head_and_key = bytes(record[: HEAD_SIZE + key_end - body])
-            is_its = head_and_key[HEAD_SIZE:] == bytes(row[body:key_end])
-            if is_its and is_live_record(head_and_key):
-                return self._earlier(head_and_key)
-        # It was not the first operation of its txn.
-        return self._back(encode_position(self._history.link(key_of_head(head), mod).position))
+        key = bytes(row[body:key_end])
+        main, sub = self._found_at
+        # Nearly always alone in its txn, or else behind the key before it, as a bulk load has them.
+        for place in ((mod, sub + 1), (mod, 0)) if mod == main else ((mod, 0),):
+            record = self._records(encode_position(place))
+            if record is not None:
+                head_and_key = bytes(record[: HEAD_SIZE + len(key)])
+                if head_and_key[HEAD_SIZE:] == key and is_live_record(head_and_key):
+                    self._found_at = place
+                    return self._earlier(head_and_key)
+        self._found_at = self._history.link(key_of_head(head), mod).position
+        return self._back(encode_position(self._found_at))
 
     def _back(self, place: bytes) -> View | None:
         record = self._records(place)
