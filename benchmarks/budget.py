@@ -49,8 +49,8 @@ STAGES = (
     ("the turn, batches, reads", r"raftkv/server/"),
 )
 """The innermost frame that one of these knows decides."""
-WAITS = re.compile(r"sync \(raftkv/wal/disk")
-"""Innermost, it is a wait for the disk and costs no CPU, which py-spy cannot tell: left out."""
+WAITS = re.compile(r"sync \(raftkv/wal/disk|_work \(raftkv/server/asyncio_runtime")
+"""Innermost, it is a wait for the disk or for work: no CPU, which py-spy cannot tell. Left out."""
 _STAGES = tuple((name, re.compile(pattern)) for name, pattern in STAGES)
 
 

@@ -159,6 +159,7 @@ def test_a_budget_gives_each_stage_its_share_of_the_cpu() -> None:
             "run (uvloop/loop.pyx:9);flush (raftkv/wire/http2.py:120) 1",
             "run (uvloop/loop.pyx:9) 1",
             "write (raftkv/server/persister.py:9);sync (raftkv/wal/disk.py:80) 90",
+            "thread (1);_work (raftkv/server/asyncio_runtime.py:99) 50",
         )
     )
     found = budget.budget_of("leader", profile, cpu_seconds=0.001, calls=100)
