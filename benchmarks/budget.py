@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import h2load
+from benchmarks.flame import flame
 from benchmarks.unary_client import PUT, RANGE
 from benchmarks.unary_work import KEY, VALUE_BYTES
 from raftkv.api import rpc_pb2 as pb
@@ -49,8 +51,12 @@ STAGES = (
     ("the turn, batches, reads", r"raftkv/server/"),
 )
 """The innermost frame that one of these knows decides."""
-WAITS = re.compile(r"sync \(raftkv/wal/disk|_work \(raftkv/server/asyncio_runtime")
+WAITS = re.compile(
+    r"sync \(raftkv/wal/disk|_work \(raftkv/server/asyncio_runtime|wait \(threading|_worker \("
+)
 """Innermost, it is a wait for the disk or for work: no CPU, which py-spy cannot tell. Left out."""
+BEFORE_THE_LOOP = re.compile(r"^.*;(?=[^;]*Runner\.run )")
+"""The same for every stack of the loop's thread."""
 _STAGES = tuple((name, re.compile(pattern)) for name, pattern in STAGES)
 
 
@@ -69,26 +75,31 @@ class Budget:
 
     title: str
     stages: dict[str, float]
+    profile: str = ""
 
     @property
     def total(self) -> float:
         return sum(self.stages.values())
 
 
-def budget_of(title: str, profile: str, cpu_seconds: float, calls: int) -> Budget:
-    """``profile``: py-spy's raw format, a stack and its number of samples a line."""
-    samples: Counter[str] = Counter()
+def stacks_of(profile: str) -> Iterator[tuple[str, int]]:
+    """Of py-spy's raw format, a stack and its number of samples a line, what costs CPU."""
     for line in profile.splitlines():
         stack, _, number = line.rpartition(" ")
-        if WAITS.search(stack.rpartition(";")[2]):
-            continue
-        samples[stage_of(stack)] += int(number)
+        if not WAITS.search(stack.rpartition(";")[2]):
+            yield BEFORE_THE_LOOP.sub("", stack), int(number)
+
+
+def budget_of(title: str, profile: str, cpu_seconds: float, calls: int) -> Budget:
+    """``profile``: as of ``stacks_of``."""
+    samples: Counter[str] = Counter()
+    for stack, number in stacks_of(profile):
+        samples[stage_of(stack)] += number
     total = sum(samples.values())
     if not total:
         raise ValueError(f"{title}: py-spy saw no stack")
-    return Budget(
-        title, {name: cpu_seconds * 1e6 / calls * n / total for name, n in samples.items()}
-    )
+    stages = {name: cpu_seconds * 1e6 / calls * n / total for name, n in samples.items()}
+    return Budget(title, stages, profile)
 
 
 class Profiler:
@@ -172,7 +183,8 @@ def table_of(title: str, budgets: list[Budget]) -> Table:
 @click.option("--get", is_flag=True, help="Linearizable gets, not puts.")
 @click.option("--clients", default=100, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--seconds", default=8, show_default=True, type=click.IntRange(1, 300))
-def main(*, get: bool, clients: int, seconds: int) -> None:
+@click.option("--flame", "picture", default="", help="Draw flame graphs: NAME-leader.svg, ...")
+def main(*, get: bool, clients: int, seconds: int, picture: str) -> None:
     """Print microseconds of CPU a call, by stage, on the leader and on a follower."""
     console = Console() if Console().is_terminal else Console(width=120)
     what = "linearizable get" if get else f"put of {VALUE_BYTES} B"
@@ -181,6 +193,11 @@ def main(*, get: bool, clients: int, seconds: int) -> None:
         with console.status(f"{clients} clients, {2 * seconds} s"):
             budgets = measure(get=get, clients=clients, seconds=seconds, directory=Path(directory))
         console.print(table_of(f"One {what}, {clients} clients", budgets))
+    for each in budgets if picture else ():
+        title = f"{each.title}: {what}, {clients} clients"
+        path = Path(f"{picture}-{each.title}.svg")
+        path.write_text(flame(title, stacks_of(each.profile)))
+        console.print(f"drawn in {path}")
 
 
 if __name__ == "__main__":

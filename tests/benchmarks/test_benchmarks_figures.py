@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from benchmarks import budget, h2load
+from benchmarks.flame import flame
 from benchmarks.h2load import parse
 from benchmarks.load import Load
 from benchmarks.measurement import Better, Metric, NotProven, latencies, percentile
@@ -174,3 +177,25 @@ def test_a_budget_gives_each_stage_its_share_of_the_cpu() -> None:
     )
     with pytest.raises(ValueError, match="no stack"):
         budget.budget_of("leader", "", 1.0, 1)
+
+
+def test_a_flame_is_as_wide_as_its_share() -> None:
+    """Calls lie on their caller, lines of one function are one box, and names are escaped."""
+    stacks = [
+        ("run (uvloop/loop.pyx:9);turn (raftkv/server/ready_loop.py:80)", 3),
+        ("run (uvloop/loop.pyx:9);turn (raftkv/server/ready_loop.py:90)", 3),
+        ("run (uvloop/loop.pyx:9);<lambda> (raftkv/wire/http2.py:1)", 2),
+        ("run (uvloop/loop.pyx:9)", 2),
+    ]
+    picture = ElementTree.fromstring(flame("a <leader>", stacks))
+    boxes = {}
+    for group in picture.iter("{http://www.w3.org/2000/svg}g"):
+        title, rect = group[0].text, group[1]
+        boxes[title] = (float(rect.attrib["width"]), float(rect.attrib["y"]))
+    assert boxes == {
+        "uvloop/loop run: 100.0%": (1000.0, 24.0),
+        "server/ready_loop turn: 60.0%": (600.0, 40.0),
+        "wire/http2 <lambda>: 20.0%": (200.0, 40.0),
+    }
+    with pytest.raises(ValueError, match="no stack"):
+        flame("nothing", [])
