@@ -61,6 +61,7 @@ class Quiet:
     def alone(self, cluster: Cluster) -> Iterator[None]:
         """Not before others have had ``pause_seconds`` since the last time."""
         if self._path is not None and not self.is_shared:
+            # A pause is what is promised to the others: there is no condition to wait for.
             time.sleep(max(0.0, self._free_since + self._pause_seconds - time.monotonic()))
         kind = fcntl.LOCK_SH if self.is_shared else fcntl.LOCK_EX
         with self._held(kind, WHILE_MEASURING, cluster):

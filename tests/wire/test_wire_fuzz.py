@@ -204,6 +204,7 @@ def test_like_messages_get_through_as_any_others(
         client.send(frames.window_update(0, 1 << 20), client.headers(1, call_fields("Alike")))
         for batch in batches:
             client.send(client.data(1, message(b"%d %d %d" % batch)))
+            # One turn of the loop, not a nap: the handler answers what it was just sent.
             await asyncio.sleep(0)
             assert len(client.read().answers.get(1, Answer()).data) <= window
         client.send(client.data(1, b"", flags=1))
