@@ -25,6 +25,8 @@ from raftkv.apply.lease import (
     apply_lease_grant,
     apply_lease_revoke,
 )
+from raftkv.apply.level import ClusterLevel
+from raftkv.apply.level_change import apply_cluster_level
 from raftkv.apply.membership import apply_member_attributes, apply_member_update
 from raftkv.apply.put import apply_put
 from raftkv.apply.refusal import refusal
@@ -50,6 +52,7 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.LEASE_CHECKPOINTS): apply_lease_checkpoints,
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
     int(RequestKind.MEMBER_UPDATE): apply_member_update,
+    int(RequestKind.CLUSTER_LEVEL): apply_cluster_level,
     int(RequestKind.ALARM): apply_alarm,
     **AUTH_HANDLERS,
 }
@@ -85,7 +88,8 @@ class Applier:
         self.members_changed: Callable[[], None] = lambda: None
         self.alarms = AlarmBook(backend)
         self.auth = AuthBook(backend)
-        self._state = State(store, backend, leases, self.alarms, self.auth)
+        self.level = ClusterLevel(backend)
+        self._state = State(store, backend, leases, self.alarms, self.auth, self.level)
         self._authorization = authorization_of(self._state)
         self._handlers: Mapping[int, Handler] = {}
         self.auth.switched = self._choose_handlers
@@ -93,6 +97,13 @@ class Applier:
         self._cluster_id = cluster_id
         self._member_id = member_id
         self._header = HeaderEncoder(cluster_id, member_id, 0)
+
+    def reload(self, sequences: Mapping[int, int]) -> None:
+        """The database was replaced by a snapshot that was made with these ``sequences``."""
+        self.sequences = dict(sequences)
+        self.alarms.reload()
+        self.auth.reload()
+        self.level.reload()
 
     def apply(
         self, entry_index: int, entry_term: int, batch: Batch, *, want_replies: bool

@@ -33,6 +33,7 @@ class RequestKind(IntEnum):
     LEASE_CHECKPOINTS = 8
     MEMBER_ATTRIBUTES = 10
     MEMBER_UPDATE = 11
+    CLUSTER_LEVEL = 12
     ALARM = 40
     AUTH_ENABLE = 50
     AUTH_DISABLE = 51

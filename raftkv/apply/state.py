@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from raftkv.apply.alarm_book import AlarmBook
 from raftkv.apply.header import HeaderEncoder
+from raftkv.apply.level import ClusterLevel
 from raftkv.auth.book import AuthBook
 from raftkv.backend.environment import Backend
 from raftkv.errors import MalformedRequest
@@ -32,6 +33,7 @@ class State:
     leases: LeaseBook
     alarms: AlarmBook
     auth: AuthBook
+    level: ClusterLevel
     entry_term: int = 0
     entry_index: int = 0
 

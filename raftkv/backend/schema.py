@@ -42,4 +42,5 @@ class Meta:
     ALARM: Final = b"alarm:"  # + kind and member id: the alarm is raised
     AUTH_ENABLED: Final = b"auth_enabled"  # there while auth is enabled
     AUTH_REVISION: Final = b"auth_revision"  # in decimals
+    LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
     LONG_KEYS: Final = b"long_keys:"  # + table name: there is or was a key that needs a bucket

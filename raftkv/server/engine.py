@@ -350,13 +350,11 @@ class Engine:
         """The database is the snapshot's now: everything that remembered the old one learns."""
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
-        self.applier.sequences = dict(applied.sequences)
+        self.applier.reload(applied.sequences)
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
         self.foundation.leases.reload()
-        self.applier.alarms.reload()
-        self.applier.auth.reload()
         self.hub.restored()
         self.reconfiguration.restored(applied.conf_state)
 
