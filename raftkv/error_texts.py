@@ -50,6 +50,7 @@ TEXTS: dict[type[e.RaftKVError], str] = {
     e.BadLeaderTransferee: "etcdserver: bad leader transferee",
     e.LeaderTransferTimeout: "etcdserver: request timed out, leader transfer took too long",
     e.WrongDowngradeVersion: "etcdserver: wrong downgrade target version format",
+    e.DowngradeInProcess: "etcdserver: cluster has a downgrade job in progress",
     e.InvalidDowngradeTarget: "etcdserver: invalid downgrade target version",
     e.UnknownMethod: "etcdserver: unknown method",
     e.MemberNotFound: "etcdserver: member not found",

@@ -169,6 +169,10 @@ class InvalidDowngradeTarget(InvalidRequest):
     """The target is not the minor version before the cluster's."""
 
 
+class DowngradeInProcess(RaftKVError):
+    """Another downgrade was begun and is not over."""
+
+
 class UnknownMethod(RaftKVError):
     """The request names an action that nobody knows."""
 

@@ -16,6 +16,7 @@ from raftkv.error_texts import TEXTS
 from raftkv.errors import MemberNotFound, RaftKVError
 from raftkv.log_fields import fields
 from raftkv.peer.http import HttpAnswer, Respond, ask, listen_http
+from raftkv.peer.offer import HEADER as OFFER
 from raftkv.peer.sockets import PeerSockets
 from raftkv.server.config import ServerConfig
 from raftkv.server.introduction import (
@@ -90,7 +91,10 @@ async def _ask_one(sockets: PeerSockets, urls: tuple[str, ...]) -> ClusterView |
         if answer is not None and answer.status == HTTPStatus.OK:
             headers = answer.headers
             return ClusterView.decode(
-                answer.body, headers.get(CLUSTER_ID.lower(), ""), headers.get(HAS_BEGUN.lower(), "")
+                answer.body,
+                headers.get(CLUSTER_ID.lower(), ""),
+                headers.get(HAS_BEGUN.lower(), ""),
+                headers.get(OFFER.lower(), ""),
             )
     return None
 
@@ -100,6 +104,7 @@ def _view_answer(view: ClusterView) -> HttpAnswer:
         "Content-Type": "application/json",
         CLUSTER_ID: f"{view.cluster_id:x}",
         HAS_BEGUN: str(view.has_begun).lower(),
+        OFFER: view.offer.encode(),
     }
     return HttpAnswer(HTTPStatus.OK, view.encode(), headers)
 

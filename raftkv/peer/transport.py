@@ -20,6 +20,8 @@ from raftkv.peer.framing import Greeting, Purpose, encode_frame
 from raftkv.peer.http import HttpAnswer, Respond, ask
 from raftkv.peer.link import PeerLink
 from raftkv.peer.listener import FrameSink, Identity, MessageSink, PeerProtocol
+from raftkv.peer.offer import HEADER as OFFER
+from raftkv.peer.offer import Offer
 from raftkv.peer.snapshot_stream import SnapshotFile, SnapshotSink, send_snapshot
 from raftkv.peer.sockets import PeerSockets
 from raftkv.raft.message import Message
@@ -137,18 +139,36 @@ class PeerTransport:
         self, leader: int, learner: int, done: Callable[[RaftKVError | None], None]
     ) -> None:
         """POST /members/promote/ID, as between etcd's members."""
-        link = self._links.get(leader)
-        if link is None:
+        if leader not in self._links:
             done(NoLeader(f"there is no link to the leader {leader:x}"))
             return
+        path = f"/members/promote/{learner}"
+        self._ask(leader, "POST", path, lambda answer: done(_promoted(answer)))
+
+    def ask_offer(self, peer: int, done: Callable[[Offer | None], None]) -> None:
+        """By a header of GET /members."""
+
+        def answered(answer: HttpAnswer | None) -> None:
+            served = answer is not None and answer.status == HTTPStatus.OK
+            text = answer.headers.get(OFFER.lower(), "") if answer is not None else ""
+            done(Offer.decode(text) if served else None)
+
+        self._ask(peer, "GET", "/members", answered)
+
+    def _ask(
+        self, peer: int, method: str, path: str, then: Callable[[HttpAnswer | None], None]
+    ) -> None:
+        """A little HTTP beside the link. None when nobody answers, or we are stopping."""
+        link = self._links.get(peer)
+        if link is None:
+            asyncio.get_running_loop().call_soon(then, None)
+            return
         task = asyncio.get_running_loop().create_task(
-            ask(self._sockets, "POST", link.urls[0], f"/members/promote/{learner}")
+            ask(self._sockets, method, link.urls[0], path)
         )
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
-        task.add_done_callback(
-            lambda t: done(RequestTimeout("stopping") if t.cancelled() else _promoted(t.result()))
-        )
+        task.add_done_callback(lambda t: then(None if t.cancelled() else t.result()))
 
     def connected_for(self, peer: int) -> float | None:
         """For how many seconds the link has been up; None while it is down."""

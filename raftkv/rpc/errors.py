@@ -82,6 +82,7 @@ _CODES: dict[type[e.RaftKVError], Code] = {
     e.LeaderTransferTimeout: Code.UNKNOWN,
     e.WrongDowngradeVersion: Code.INVALID_ARGUMENT,
     e.InvalidDowngradeTarget: Code.INVALID_ARGUMENT,
+    e.DowngradeInProcess: Code.FAILED_PRECONDITION,
     e.UnknownMethod: Code.UNKNOWN,
     e.MemberNotFound: Code.NOT_FOUND,
     e.MemberExists: Code.FAILED_PRECONDITION,

@@ -28,6 +28,7 @@ from raftkv.api.rpc_pb2 import (
 from raftkv.apply.alarm import alarm_reply
 from raftkv.apply.alarm_book import kind_of
 from raftkv.apply.batch import RequestKind
+from raftkv.apply.level import OWN_LEVEL, VERSIONS
 from raftkv.apply.state import parse
 from raftkv.errors import (
     InvalidDowngradeTarget,
@@ -48,6 +49,7 @@ from raftkv.wire.service import Service, UnaryCall
 
 _MAJOR, _MINOR = (int(part) for part in ETCD_VERSION.split(".")[:2])
 CLUSTER_VERSION = f"{_MAJOR}.{_MINOR}"
+PREVIOUS_VERSION = VERSIONS[OWN_LEVEL - 1]
 
 
 def maintenance_service(member: MaintenanceMember) -> Service:
@@ -96,7 +98,9 @@ class _Maintenance:
             raftAppliedIndex=status.applied_index,
             errors=status.errors,
             isLearner=status.is_learner,
-            downgradeInfo=DowngradeInfo(enabled=False),
+            downgradeInfo=DowngradeInfo(
+                enabled=bool(status.downgrade_version), targetVersion=status.downgrade_version
+            ),
         )
         return response.SerializeToString()
 
@@ -162,23 +166,34 @@ class _Maintenance:
         )
 
     def downgrade(self, payload: bytes, call: UnaryCall) -> None:
-        """VALIDATE judges the target as etcd does. There is no older version of raftkv to go to,
-        so ENABLE of a valid target is refused, and CANCEL finds nothing to cancel."""
+        """A target that is etcd's is judged as etcd does, and there is no older version of that
+        API to go to. One that is a version of raftkv is the way back to it."""
         request = parse(DowngradeRequest, payload)
+        upgrade = self._member.maintenance.upgrade
 
-        def produce() -> bytes:
-            self._guard.may.is_root(self._guard.caller(call))
-            if request.action in (DowngradeRequest.VALIDATE, DowngradeRequest.ENABLE):
-                check_downgrade_target(request.version)
-                if request.action == DowngradeRequest.ENABLE:
-                    raise NotCapable("there is no older version to downgrade to")
-            elif request.action != DowngradeRequest.CANCEL:
+        def start() -> None:
+            if request.action == DowngradeRequest.CANCEL:
+                upgrade.cancel(done)
+                return
+            if request.action not in (DowngradeRequest.VALIDATE, DowngradeRequest.ENABLE):
                 raise UnknownMethod(f"action {request.action} of a downgrade")
+            is_own = check_downgrade_target(request.version)
+            if request.action == DowngradeRequest.VALIDATE:
+                done(None)
+            elif is_own:
+                upgrade.lower(done)
+            else:
+                raise NotCapable("there is no older version to downgrade to")
+
+        def done(error: RaftKVError | None) -> None:
+            if error is not None:
+                call.fail(status_of(error))
+                return
             header = self._headers.message(self._member.store.current_revision)
             response = DowngradeResponse(header=header, version=CLUSTER_VERSION)
-            return response.SerializeToString()
+            call.reply(response.SerializeToString())
 
-        self._member.linearize(read_for(call, produce))
+        self._ask(call, start)
 
     def _ask(self, call: UnaryCall, start: Callable[[], None]) -> None:
         """Begin what answers by itself, for root, once this member's state can be read."""
@@ -207,10 +222,17 @@ def _empty_reply(call: UnaryCall, reply: bytes) -> Proceed:
     return done
 
 
-def check_downgrade_target(version: str) -> None:
-    """Raises WrongDowngradeVersion and InvalidDowngradeTarget. A patch number is looked over."""
+def check_downgrade_target(version: str) -> bool:
+    """Whether it is raftkv's version before this one, not etcd's. Raises WrongDowngradeVersion and
+    InvalidDowngradeTarget. A patch number is looked over."""
     parts = version.split(".")
     if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in parts):
         raise WrongDowngradeVersion(f"{version!r} is no version such as 3.6 or 3.6.0")
+    if f"{int(parts[0])}.{int(parts[1])}" == PREVIOUS_VERSION:
+        return True
     if (int(parts[0]), int(parts[1])) != (_MAJOR, _MINOR - 1):
-        raise InvalidDowngradeTarget(f"{version} is not the minor version before {CLUSTER_VERSION}")
+        raise InvalidDowngradeTarget(
+            f"{version} is neither the minor version before {CLUSTER_VERSION} "
+            f"nor raftkv's {PREVIOUS_VERSION}"
+        )
+    return False

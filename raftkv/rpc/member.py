@@ -95,6 +95,14 @@ class KvMember(Identified, Led, Guarded, Protocol):
         """Call ``done`` once every compaction asked for so far has removed its data."""
 
 
+class Downgradable(Protocol):
+    """The way back to the version before."""
+
+    def lower(self, done: Proceed) -> None: ...
+
+    def cancel(self, done: Proceed) -> None: ...
+
+
 class Upkeep(Protocol):
     """What an operator asks of one member. Each call answers through its callback, or raises."""
 
@@ -109,6 +117,9 @@ class Upkeep(Protocol):
     def open_backup(self, done: Callable[[Backup | RaftKVError], None]) -> None: ...
 
     def move_leader(self, target: int, done: Proceed) -> None: ...
+
+    @property
+    def upgrade(self) -> Downgradable: ...
 
 
 class MaintenanceMember(Identified, Led, Guarded, Protocol):

@@ -35,11 +35,12 @@ from raftkv.server.reads import Reads
 from raftkv.server.ready_loop import ReadyLoop
 from raftkv.server.reconfiguration import PeerLinks, Reconfiguration
 from raftkv.server.snapshots import SnapshotKeeper, SnapshotSender
+from raftkv.server.upgrade import OfferLinks
 
 log = logging.getLogger("raftkv.server")
 
 
-class Transport(SnapshotSender, PeerLinks, Protocol):
+class Transport(SnapshotSender, PeerLinks, OfferLinks, Protocol):
     """The network, as a member sees it. ``raftkv.peer.transport`` is the real one."""
 
     def send(self, messages: Sequence[Message]) -> None: ...

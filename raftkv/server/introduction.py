@@ -24,7 +24,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raftkv.apply.level import OWN_LEVEL
 from raftkv.errors import ConfigError
+from raftkv.peer.offer import SILENCE, Offer
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import member_id
 from raftkv.server.status import MemberInfo
@@ -45,6 +47,7 @@ class ClusterView:
     has_begun: bool = False
     members: tuple[MemberInfo, ...] = ()
     heard: frozenset[int] = frozenset()
+    offer: Offer = SILENCE
 
     def encode(self) -> bytes:
         """The body of GET /members: etcd's list, with two more fields in each row."""
@@ -62,8 +65,8 @@ class ClusterView:
         return json.dumps(rows).encode()
 
     @staticmethod
-    def decode(body: bytes, cluster_id: str, has_begun: str) -> ClusterView | None:
-        """None for what no member says."""
+    def decode(body: bytes, cluster_id: str, has_begun: str, offer: str) -> ClusterView | None:
+        """Of the body and three headers. None for what no member says."""
         try:
             rows = json.loads(body)
             members = tuple(
@@ -77,7 +80,8 @@ class ClusterView:
                 for row in rows
             )
             heard = frozenset(int(row["id"]) for row in rows if row["heard"])
-            return ClusterView(int(cluster_id, 16), has_begun == "true", members, heard)
+            begun, said = has_begun == "true", Offer.decode(offer)
+            return ClusterView(int(cluster_id, 16), begun, members, heard, said)
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -145,6 +149,11 @@ def _check_stranger(config: ServerConfig, me: int, name: str, view: ClusterView)
 
 
 def _join(config: ServerConfig, view: ClusterView) -> Joining:
+    if view.offer.current > OWN_LEVEL:
+        raise ConfigError(
+            f"the cluster is at level {view.offer.current}, this version knows {OWN_LEVEL}: "
+            f"start this member with a version that is not older than the other members'"
+        )
     given = sorted(tuple(sorted(urls)) for urls in config.initial_cluster.values())
     known = sorted(tuple(sorted(row.peer_urls)) for row in view.members)
     if len(given) != len(known):

@@ -26,6 +26,7 @@ from raftkv.server.leadership import LeaderMove, Moved
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
 from raftkv.server.space import Space
+from raftkv.server.upgrade import Upgrade
 
 log = logging.getLogger("raftkv.server")
 
@@ -77,6 +78,7 @@ class Maintenance:
             interval_s=config.operations.corrupt_check_interval_s,
             compact_interval_s=config.operations.compact_hash_check_interval_s,
         )
+        self.upgrade = self._make_upgrade(engine)
         self._backups = Backups(
             backend=backend,
             committer=committer,
@@ -85,10 +87,25 @@ class Maintenance:
             image_path=engine.foundation.copy_path,
         )
 
+    def _make_upgrade(self, engine: Engine) -> Upgrade:
+        return Upgrade(
+            me=self._me,
+            level=engine.applier.level,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            links=engine.transport,
+            scheduler=self._scheduler,
+            propose=self._propose,
+            commit=engine.committer.demand,
+            committed_index=lambda: engine.committer.committed.index,
+        )
+
     def start(self) -> None:
         self._look()
         self._auto_compactor.start()
         self.corruption.start()
+        self.upgrade.start()
 
     # --- alarms and the quota -----------------------------------------------------------------
 

@@ -197,6 +197,7 @@ class Member:
             db_size_quota=space.quota,
             is_learner=self.is_learner,
             errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
+            downgrade_version=self.maintenance.upgrade.held_version,
         )
 
     @property
@@ -263,7 +264,8 @@ class Member:
         """What a stranger is told: a member that starts without data."""
         has_begun = self.node.last_index > BOOTSTRAP_INDEX or self.raft_term > BOOTSTRAP_TERM
         members = tuple(self.members())
-        return ClusterView(self.cluster_id, has_begun, members, frozenset(self._heard))
+        heard, offer = frozenset(self._heard), self.maintenance.upgrade.offer()
+        return ClusterView(self.cluster_id, has_begun, members, heard, offer)
 
     def has_removed(self, peer: int) -> bool:
         """Whether ``peer`` was a member and is none any more: what it says is not heard."""

@@ -25,3 +25,5 @@ class MemberStatus:
     db_size_quota: int
     is_learner: bool
     errors: tuple[str, ...]
+    downgrade_version: str = ""
+    """The version that this member may be replaced by now, while a downgrade is under way."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import ConfigError, Corrupt, RaftKVError
+from raftkv.peer.offer import Offer
 from raftkv.raft.message import Message
 from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
@@ -143,6 +144,9 @@ class MemberProcess:
 
     def told_removed(self) -> None:
         self.clock.enter(self.member.told_removed)
+
+    def offer(self) -> Offer | None:
+        return None if self.clock.paused else self.member.introduce().offer
 
     def promote(self, learner: int, done: Told) -> None:
         def ask() -> None:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from raftkv.errors import NoLeader, RaftKVError
+from raftkv.peer.offer import Offer
 from raftkv.raft.message import Message
 from raftkv.simulation.scheduler import VirtualScheduler
 
+T = TypeVar("T")
 SNAPSHOT_DONE_S = 0.005
 """When the sender of a snapshot learns how it went, at the latest."""
 
@@ -45,6 +47,9 @@ class Host(Protocol):
     def told_removed(self) -> None: ...
 
     def promote(self, learner: int, done: Told) -> None: ...
+
+    def offer(self) -> Offer | None:
+        """None while the process stands still."""
 
     def receive_snapshot(self, message: Message, content: bytes) -> None: ...
 
@@ -131,6 +136,11 @@ class VirtualTransport:
         else:
             self._network.scheduler.call_soon(partial(host.promote, learner, done))
 
+    def ask_offer(self, peer: int, done: Callable[[Offer | None], None]) -> None:
+        host = None if self.connected_for(peer) is None else self._network.hosts.get(peer)
+        answer = None if host is None else host.offer()
+        self._network.scheduler.call_soon(lambda: self._told(done, answer))
+
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:
             if not self._network.carry(self._member, message, partial(_receive, message)):
@@ -147,11 +157,9 @@ class VirtualTransport:
         delay = self._network.random.uniform(0, SNAPSHOT_DONE_S)
         self._network.scheduler.call_later(delay, partial(self._told, done, error))
 
-    def _told(
-        self, done: Callable[[BaseException | None], None], error: BaseException | None
-    ) -> None:
+    def _told(self, done: Callable[[T], None], outcome: T) -> None:
         if self._member in self._network.hosts:
-            done(error)
+            done(outcome)
 
     def _report_unreachable(self, peer: int) -> None:
         host = self._network.hosts.get(self._member)

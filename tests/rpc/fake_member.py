@@ -114,6 +114,18 @@ class FakeUpkeep:
     def defragment(self, done: Callable[[RaftKVError | None], None]) -> None:
         done(self.error)
 
+    @property
+    def upgrade(self) -> FakeUpkeep:
+        return self
+
+    def lower(self, done: Callable[[RaftKVError | None], None]) -> None:
+        self._member.asked.append("lower")
+        done(self.error)
+
+    def cancel(self, done: Callable[[RaftKVError | None], None]) -> None:
+        self._member.asked.append("cancel")
+        done(self.error)
+
     def move_leader(self, target: int, done: Callable[[RaftKVError | None], None]) -> None:
         self.moved.append(target)
         done(self.error)

@@ -38,6 +38,7 @@ ETCD = [
         "etcdserver: request timed out, leader transfer took too long",
     ),
     (errors.WrongDowngradeVersion, 3, "etcdserver: wrong downgrade target version format"),
+    (errors.DowngradeInProcess, 9, "etcdserver: cluster has a downgrade job in progress"),
     (errors.InvalidDowngradeTarget, 3, "etcdserver: invalid downgrade target version"),
     (errors.UnknownMethod, 2, "etcdserver: unknown method"),
     (errors.MemberNotFound, 5, "etcdserver: member not found"),

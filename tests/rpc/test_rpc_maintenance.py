@@ -32,10 +32,16 @@ from raftkv.api.rpc_pb2 import (
     TxnRequest,
 )
 from raftkv.apply.membership import MemberInfo
-from raftkv.errors import BadLeaderTransferee, NotLeader, RequestTimeout, TooManyRequests
+from raftkv.errors import (
+    BadLeaderTransferee,
+    DowngradeInProcess,
+    NotLeader,
+    RequestTimeout,
+    TooManyRequests,
+)
 from raftkv.rpc.cluster import cluster_service
 from raftkv.rpc.kv import kv_service
-from raftkv.rpc.maintenance import maintenance_service
+from raftkv.rpc.maintenance import PREVIOUS_VERSION, maintenance_service
 from raftkv.wire.service import Status
 
 
@@ -186,6 +192,20 @@ def test_downgrade(member: FakeMember) -> None:
     assert failure(service, "Downgrade", enable) == Status(9, "etcdserver: not capable")
     cancel = DowngradeRequest(action=DowngradeRequest.CANCEL)
     assert reply(service, "Downgrade", cancel, DowngradeResponse).version == "3.7"
+
+
+def test_downgrade_to_the_version_of_raftkv_before(member: FakeMember) -> None:
+    """ENABLE lowers the level and CANCEL ends that; what the member refuses is the answer."""
+    service = maintenance_service(member)
+    enable = DowngradeRequest(action=DowngradeRequest.ENABLE, version=PREVIOUS_VERSION)
+    cancel = DowngradeRequest(action=DowngradeRequest.CANCEL)
+    validate = DowngradeRequest(version=PREVIOUS_VERSION + ".0")
+    for request in (validate, enable, cancel):
+        assert reply(service, "Downgrade", request, DowngradeResponse).version == "3.7"
+    assert [each for each in member.asked if each in ("lower", "cancel")] == ["lower", "cancel"]
+    member.maintenance.error = DowngradeInProcess("to 0.1")
+    text = "etcdserver: cluster has a downgrade job in progress"
+    assert failure(service, "Downgrade", enable) == Status(9, text)
 
 
 @pytest.mark.parametrize("linearizable", [True, False])
