@@ -60,6 +60,15 @@ class Maintenance:
         method = _MAINTENANCE + "MoveLeader"
         await self._calls.write(method, request, api.MoveLeaderResponse, at=endpoint)
 
+    async def downgrade(
+        self, action: api.DowngradeRequest.DowngradeAction.ValueType, version: str = ""
+    ) -> api.DowngradeResponse:
+        """Validate, enable or cancel. Raises WrongDowngradeVersion, InvalidDowngradeTarget and
+        DowngradeInProcess."""
+        request = api.DowngradeRequest(action=action, version=version)
+        method = _MAINTENANCE + "Downgrade"
+        return await self._calls.write(method, request, api.DowngradeResponse)
+
     async def snapshot(
         self, path: str, *, progress: Callable[[int, int], None] = lambda came, size: None
     ) -> int:

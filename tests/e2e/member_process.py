@@ -75,13 +75,13 @@ class MemberProcess:
             "initial-cluster-token": "e2e",
             "initial-cluster-state": state,
         }
-        self._command = [*program.command, *flags]
-        self._environment = program.environment()
+        self._flags, self._variables = [*flags], {}
         if by_environment:
-            self._environment |= {variable(name): value for name, value in settings.items()}
+            self._variables = {variable(name): value for name, value in settings.items()}
         else:
-            self._command += [f"--{name}={value}" for name, value in settings.items()]
-        self._command += last
+            self._flags += [f"--{name}={value}" for name, value in settings.items()]
+        self._flags += last
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
@@ -102,16 +102,21 @@ class MemberProcess:
         assert self._process is not None, f"{self.name} was never started"
         return self._process.pid
 
+    def become(self, program: Program) -> None:
+        """Run another version from the next start on."""
+        assert not self.is_running, f"{self.name} runs: stop it first"
+        self._program = program
+
     def start(self) -> None:
         assert not self.is_running, f"{self.name} runs already"
         self._close_log()
         self._log = self.log_path.open("ab")
         self._process = subprocess.Popen(
-            self._command,
+            [*self._program.command, *self._flags],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env=self._environment,
+            env=self._program.environment() | self._variables,
         )
 
     def kill(self) -> None:
