@@ -55,6 +55,8 @@ class LocalView:
         say("  etcdctl --endpoints $EP get hello", highlight=False)
         say("all in one line:", highlight=False)
         say(f"  etcdctl --endpoints={endpoints} endpoint status", highlight=False, soft_wrap=True)
+        if self._places[0].ui_url:
+            say(f"see it, and stop, pause or cut it: {self._places[0].ui_url}/", highlight=False)
         self._console.file.flush()
 
     def start(self) -> None:

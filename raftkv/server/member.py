@@ -20,7 +20,7 @@ from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
-from raftkv.raft.message import NO_NODE, Entry, Message
+from raftkv.raft.message import NO_NODE, Entry, Message, SoftState
 from raftkv.scheduler import Scheduler
 from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import ServerConfig
@@ -143,7 +143,7 @@ class Member:
 
     def read_local(self, proceed: Proceed) -> None:
         """Call ``proceed`` as soon as this member's own state can be read, stale or not."""
-        if not self._engine.committer.in_progress:
+        if self.is_readable:
             proceed(None)
             return
         if self._local_reads >= self.config.limits.pending_requests_max:
@@ -156,6 +156,11 @@ class Member:
             proceed(None)
 
         self._engine.committer.when_open(now)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether ``read_local`` would proceed at once."""
+        return not self._engine.committer.in_progress
 
     def has_room(self, cost: int) -> bool:
         """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""
@@ -223,6 +228,10 @@ class Member:
         self._engine.committer.commit_seconds = observer.commit_seconds
         self._engine.queue.entry_seconds = observer.entry_seconds
         self._engine.queue.clock = observer.clock
+
+    def when_role_changes(self, told: Callable[[SoftState], None]) -> None:
+        """Have ``told`` called at each change of leader or role: rare."""
+        self._engine.loop.role_changed = told
 
     # --- who is a member ----------------------------------------------------------------------
 
