@@ -60,7 +60,7 @@ class UiPort:
             self._control = LocalControl(
                 config.ui.local_control, config.name, member.members, transport.cut
             )
-        prefixes = Prefixes(lambda: member.store, member.scheduler.now, lambda: member.is_readable)
+        prefixes = Prefixes(lambda: member.store, member.scheduler.now, member.read_local)
 
         async def ask_peer(url: str, path: str) -> HttpAnswer | None:
             return await ask(sockets, "GET", url, path, is_quiet=True)

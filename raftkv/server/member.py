@@ -143,7 +143,7 @@ class Member:
 
     def read_local(self, proceed: Proceed) -> None:
         """Call ``proceed`` as soon as this member's own state can be read, stale or not."""
-        if self.is_readable:
+        if not self._engine.committer.in_progress:
             proceed(None)
             return
         if self._local_reads >= self.config.limits.pending_requests_max:
@@ -156,11 +156,6 @@ class Member:
             proceed(None)
 
         self._engine.committer.when_open(now)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether ``read_local`` would proceed at once."""
-        return not self._engine.committer.in_progress
 
     def has_room(self, cost: int) -> bool:
         """Whether a write of ``cost`` fits under the quota. If not, the alarm is on its way."""

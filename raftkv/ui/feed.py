@@ -72,6 +72,7 @@ class Feed:
         self._pages: set[Page] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._turns = 0
+        self._began_ms = 0
         self._pending: deque[Seen] = deque(maxlen=PENDING_MAX)
         self._dropped = 0
         self._happenings: deque[Row] = deque(maxlen=HAPPENINGS_KEPT_MAX)
@@ -96,7 +97,7 @@ class Feed:
         self._pages.add(page)
         page.offer(event("cluster", self.cluster()), droppable=False)
         for happening in sorted(self._happenings, key=_time_of):
-            page.offer(event("happening", happening), droppable=False)
+            page.offer(event("happening", {**happening, "past": True}), droppable=False)
 
     def close(self, page: Page) -> None:
         self._pages.discard(page)
@@ -110,6 +111,7 @@ class Feed:
 
     def _begin(self) -> None:
         self._witness.watch()
+        self._began_ms = self._witness.now_ms()
         self._own_messages, self._own_happenings = self._witness.messages.last, 0
         self._alarms = None
         self._silent.clear()
@@ -201,6 +203,8 @@ class Feed:
     def _send_happenings(self) -> None:
         fresh, self._fresh = sorted(self._fresh, key=_time_of), []
         for happening in fresh:
+            if _time_of(happening) < self._began_ms:  # another member has just told us
+                happening = {**happening, "past": True}
             self._broadcast(event("happening", happening), droppable=False)
 
     # --- the state of the cluster ---------------------------------------------------------------
@@ -223,7 +227,9 @@ class Feed:
             "name": member.config.name,
             "cluster_id": f"{member.cluster_id:x}",
             "local": self._local is not None,
-            "level": 0,
+            "level": member.maintenance.upgrade.level.current,
+            "heartbeat_ms": member.config.heartbeat_interval_ms,
+            "election_ms": member.config.election_timeout_ms,
             "version": own["version"],
             "members": rows,
             "links": self._links(rows),

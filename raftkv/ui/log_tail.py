@@ -22,6 +22,7 @@ KINDS: dict[int, str] = {
     RequestKind.LEASE_CHECKPOINTS: "lease",
     RequestKind.MEMBER_ATTRIBUTES: "member",
     RequestKind.MEMBER_UPDATE: "member",
+    RequestKind.CLUSTER_LEVEL: "config",
     RequestKind.ALARM: "alarm",
 }
 AUTH_KINDS = range(RequestKind.AUTH_ENABLE, RequestKind.ROLE_REVOKE_PERMISSION + 1)

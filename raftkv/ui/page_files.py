@@ -54,7 +54,7 @@ class PageFiles:
         connect = " ".join(["'self'", *sorted(elsewhere)])
         policy = (
             f"default-src 'self'; connect-src {connect}; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'"
+            "form-action 'self'; frame-ancestors 'none'"
         )
         with_policy = {**found.headers, "content-security-policy": policy}
         if headers.get("if-none-match") == found.headers["etag"]:

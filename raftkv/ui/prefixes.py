@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from raftkv.errors import Compacted
+from raftkv.errors import Compacted, RaftKVError
 from raftkv.mvcc.row_heads import key_of_head, row_heads
 from raftkv.mvcc.store import Store
+from raftkv.rpc.member import Proceed
 from raftkv.ui.text import readable
 from raftkv.ui.windows import Rates
 
@@ -35,14 +36,18 @@ class _Sum:
 
 
 class Prefixes:
-    """``is_open`` tells whether the database may be read now."""
+    """``when_open`` calls back once the database may be read: at once, nearly always."""
 
     def __init__(
-        self, store: Callable[[], Store], now: Callable[[], float], is_open: Callable[[], bool]
+        self,
+        store: Callable[[], Store],
+        now: Callable[[], float],
+        when_open: Callable[[Proceed], None],
     ) -> None:
         self._store = store
         self._now = now
-        self._is_open = is_open
+        self._when_open = when_open
+        self._waiting = False
         self.is_sampled = False
         self.forget()
 
@@ -59,7 +64,13 @@ class Prefixes:
         self._rates: dict[bytes, Rates] = {}
 
     def step(self) -> None:
-        if self._is_open():
+        if not self._waiting:
+            self._waiting = True
+            self._when_open(self._step)
+
+    def _step(self, error: RaftKVError | None) -> None:
+        self._waiting = False
+        if error is None:
             self._count_writes(self._store())
             self._go_on(self._store())
 
