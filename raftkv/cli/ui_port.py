@@ -6,11 +6,15 @@ with or without a page of its own.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from raftkv.cli.observation import Observation
+from raftkv.log_fields import fields
 from raftkv.peer.http import HttpAnswer, ask
 from raftkv.peer.sockets import PeerSockets
 from raftkv.peer.transport import PeerTransport
@@ -27,8 +31,15 @@ from raftkv.ui.prefixes import Prefixes
 from raftkv.ui.session import Session
 from raftkv.ui.site import Site
 from raftkv.ui.witness import Witness
+from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener, listen
 
+log = logging.getLogger("raftkv.ui")
+
+LEARN_S = 1.0
+"""How long a page waits for the others to say where theirs are."""
+CONNECTIONS_MAX = 256
+BODY_BYTES_MAX = 64 << 10
 WILDCARDS = ("0.0.0.0", "::")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+):\d{1,5}", re.IGNORECASE)
 
@@ -62,10 +73,11 @@ class UiPort:
             )
         prefixes = Prefixes(lambda: member.store, member.scheduler.now, member.read_local)
 
-        async def ask_peer(url: str, path: str) -> HttpAnswer | None:
-            return await ask(sockets, "GET", url, path, is_quiet=True)
-
-        self._feed = Feed(member, self.witness, ask_peer, prefixes, self._control)
+        self._sockets = sockets
+        self._asking: set[asyncio.Task[HttpAnswer | None]] = set()
+        self._feed = Feed(member, self.witness, self._ask, prefixes, self._control)
+        if self._control is not None:
+            self._control.changed = self._feed.local_changed
 
     async def listen(self, tls: Credentials) -> Listener | None:
         """None when no page was asked for. Raises OSError."""
@@ -85,10 +97,12 @@ class UiPort:
             self._control,
             self._other_origins,
         )
+        log.info("serving the web page", extra=fields(url=address.url))
         return await listen(
             (),
             site,
             address.place,
+            WireLimits(connections_max=CONNECTIONS_MAX, http_body_bytes_max=BODY_BYTES_MAX),
             http_streams=site.streams,
             tls=tls if address.is_tls else None,
             reuse_port=self._config.operations.reuse_port,
@@ -98,9 +112,20 @@ class UiPort:
         self._feed.end()
         if self._control is not None:
             self._control.close()
+        for task in self._asking:
+            task.cancel()
+
+    def _ask(self, url: str, path: str, done: Callable[[HttpAnswer | None], None]) -> None:
+        question = ask(self._sockets, "GET", url, path, is_quiet=True)
+        task = asyncio.get_running_loop().create_task(question)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(lambda t: done(None if t.cancelled() else t.result()))
 
     async def _other_origins(self) -> frozenset[str]:
-        await self._feed.learn_ui_urls()
+        self._feed.ask_once()
+        if self._asking and not self._feed.pages:
+            await asyncio.wait(list(self._asking), timeout=LEARN_S)
         return origins_in(self._feed.ui_urls)
 
 

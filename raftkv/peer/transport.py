@@ -124,7 +124,8 @@ class PeerTransport:
         what a cluster does then (`raftkv local`)."""
         self._cut = frozenset(peers)
         for peer in self._cut & self._links.keys():
-            self.link_changed(peer, False)
+            if self._links[peer].is_open:
+                self.link_changed(peer, False)
         self.set_peers(self._urls_of)
         for protocol in list(self._accepted):
             if protocol.transport is not None and protocol.sender in self._cut:

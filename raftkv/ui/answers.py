@@ -38,7 +38,7 @@ def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> HttpR
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """An error of the member as the page has it. What is not ours is raised again."""
+    """An error of the member as the page has it. What is not ours is logged, and is a 500."""
     if isinstance(error, Refusal):
         return error
     status = status_of(error)

@@ -7,10 +7,10 @@ does not read.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Protocol
 
+from raftkv.scheduler import Timer
 from raftkv.server.member import Member
 from raftkv.ui.local_state import LocalState
 from raftkv.ui.member_row import Row
@@ -23,8 +23,8 @@ from raftkv.ui.witness import Witness
 TURN_S = 0.1
 TURNS_PER_CLUSTER_EVENT = 5
 PAGES_MAX = 16
-LEARN_S = 1.0
 HAPPENINGS_KEPT_MAX = 100
+PROCESS_NEWS_MAX = 32
 HAPPENINGS_AGE_MS_MAX = 60_000
 PENDING_MAX = 1_000
 """Messages that wait for the next turn; each turn sends GIVEN_MAX at most."""
@@ -65,12 +65,9 @@ class Feed:
         self._witness = witness
         self._prefixes = prefixes
         self._local = local
-        self._neighbours = Neighbours(
-            member.member_id, member.config, member.members, ask, witness.now_ms, self._told
-        )
-        self._loop = asyncio.get_running_loop()
+        self._neighbours = Neighbours(member, ask, witness.now_ms, self._told)
         self._pages: set[Page] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._turns = 0
         self._began_ms = 0
         self._pending: deque[Seen] = deque(maxlen=PENDING_MAX)
@@ -81,6 +78,7 @@ class Feed:
         self._alarms: set[tuple[str, str]] | None = None
         self._silent: set[str] = set()
         self._processes: dict[str, str] = {}
+        self._process_news: deque[Row] = deque(maxlen=PROCESS_NEWS_MAX)
         self._ui_urls: set[str] = set()
         """As they were told last: whoever is out of reach later has told it before."""
 
@@ -115,6 +113,7 @@ class Feed:
         self._own_messages, self._own_happenings = self._witness.messages.last, 0
         self._alarms = None
         self._silent.clear()
+        self._told([], 0, list(self._process_news))
         self._collect_own()
         self._fresh.clear()  # they are in _happenings, which each page gets as it opens
         self._turn()
@@ -141,17 +140,15 @@ class Feed:
             told |= {each.ui_url for each in self._local.state.members.values()}
         return frozenset(told | self._ui_urls) - {""}
 
-    async def learn_ui_urls(self) -> None:
-        """Ask those that have not told it yet: a page is about to be opened."""
+    def ask_once(self) -> None:
+        """A page is about to be opened, and will want to know where the others' are."""
         if self._local is None and not self._pages:
             self._neighbours.poll()
-            await self._neighbours.settle(LEARN_S)
-            self._ui_urls |= {str(row["ui_url"]) for row in self._neighbours.said()}
 
     # --- turns ----------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        self._timer = self._loop.call_later(TURN_S, self._turn)
+        self._timer = self._member.scheduler.call_later(TURN_S, self._turn)
         self.turn()
 
     def turn(self) -> None:
@@ -179,7 +176,6 @@ class Feed:
         happenings = [each.as_json() for each in witness.happenings.since(self._own_happenings)]
         self._own_messages, self._own_happenings = witness.messages.last, witness.happenings.last
         self._told(messages, dropped, happenings)
-        self._fresh += self._news_of_processes()
 
     def _told(self, messages: list[Seen], dropped: int, happenings: list[Row]) -> None:
         since = self._witness.now_ms() - HAPPENINGS_AGE_MS_MAX
@@ -296,20 +292,17 @@ class Feed:
             self._note(by_id[member_id], "stopped", "does not answer any more")
         self._silent = silent
 
-    def _news_of_processes(self) -> list[Row]:
-        if self._local is None:
-            return []
-        news = []
-        state = self._local.state
+    def local_changed(self, state: LocalState) -> None:
+        """`raftkv local` tells how things stand; also while no page is open."""
         ids = {state.name_at(info.peer_urls): info.id for info in self._member.members()}
         for name, each in state.members.items():
             what = _PROCESS_NEWS.get((self._processes.get(name, ""), each.process))
             self._processes[name] = each.process
             if what is not None and name in ids:
                 happening = self._happening(f"{ids[name]:x}", what[0], None, f"{name} {what[1]}.")
-                self._happenings.append(happening)
-                news.append(happening)
-        return news
+                self._process_news.append(happening)
+                if self._pages:
+                    self._told([], 0, [happening])
 
     def _note(self, row: Row, what: str, does: str) -> None:
         happening = self._happening(str(row["id"]), what, row["term"], f"{row['name']} {does}.")

@@ -26,7 +26,8 @@ AGAIN_S = 0.5
 
 
 class LocalControl:
-    """``cut`` is told whom this member must not reach, by id, whenever that changes."""
+    """``cut`` is told whom this member must not reach, by id, whenever that changes.
+    ``changed`` gets every state."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class LocalControl:
         self._name = name
         self._members = members
         self._cut = cut
+        self.changed: Callable[[LocalState], None] = lambda state: None
         self._task: asyncio.Task[None] | None = None
         self.state = LocalState()
 
@@ -113,3 +115,4 @@ class LocalControl:
         if names != before:
             ids = {each.id for each in self._members() if state.name_at(each.peer_urls) in names}
             self._cut(ids)
+        self.changed(state)

@@ -6,16 +6,18 @@ trust an answer further than its shape, or ask while nobody looks.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from raftkv.apply.membership import MemberInfo
+from raftkv.log_fields import fields
 from raftkv.peer.http import HttpAnswer
-from raftkv.server.config import ServerConfig
+from raftkv.server.member import Member
 from raftkv.ui.member_row import Row, name_of
 from raftkv.ui.message_ring import GIVEN_MAX, Seen
 from raftkv.ui.witness import question
@@ -26,9 +28,12 @@ ASK_AGAIN_S = 1.0
 SILENT_S = 1.5
 """Whoever said nothing for so long is shown as out of reach."""
 HAPPENINGS_MAX = 64
+LIST_MAX = 64
 
-Ask = Callable[[str, str], Awaitable[HttpAnswer | None]]
-"""Gets a peer URL and a path."""
+log = logging.getLogger("raftkv.ui")
+
+Ask = Callable[[str, str, Callable[[HttpAnswer | None], None]], None]
+"""Gets a peer URL, a path, and where to put the answer; None when there is none in time."""
 
 EMPTY_ROW: Row = {
     "state": "unknown",
@@ -57,7 +62,7 @@ class Nonsense(ValueError):
 
 @dataclass(slots=True)
 class Neighbour:
-    """One other member. Times are of the loop's clock."""
+    """One other member. Times are of the scheduler."""
 
     id: int
     known_at: float
@@ -72,11 +77,12 @@ class Neighbour:
     happenings: int = 0
     url: int = 0
     """Which of its peer URLs is asked next."""
-    asking: asyncio.Task[None] | None = None
+    is_asked: bool = False
+    """A question is under way."""
 
     def is_due(self, now: float) -> bool:
         pause = ASK_S if now - self.answered_at < ASK_AGAIN_S else ASK_AGAIN_S
-        return self.asking is None and now - self.asked_at >= pause
+        return not self.is_asked and now - self.asked_at >= pause
 
 
 class Neighbours:
@@ -85,41 +91,36 @@ class Neighbours:
 
     def __init__(
         self,
-        me: int,
-        config: ServerConfig,
-        members: Callable[[], Sequence[MemberInfo]],
+        member: Member,
         ask: Ask,
         now_ms: Callable[[], int],
         told: Callable[[list[Seen], int, list[Row]], None],
     ) -> None:
-        self._me = me
-        self._config = config
-        self._members = members
+        self._member = member
+        self._now = member.scheduler.now
         self._ask = ask
         self._now_ms = now_ms
         self._told = told
         self._known: dict[int, Neighbour] = {}
-        self._loop = asyncio.get_running_loop()
 
     def poll(self) -> None:
         """Ask whoever is due; at most one question to each is under way."""
-        now = self._loop.time()
+        now = self._now()
         for info in self._others():
             neighbour = self._known[info.id]
             if neighbour.is_due(now):
-                neighbour.asked_at = now
-                neighbour.asking = self._loop.create_task(self._ask_one(neighbour, info))
+                neighbour.asked_at, neighbour.is_asked = now, True
+                url = info.peer_urls[neighbour.url % len(info.peer_urls)]
+                path = question(neighbour.life, neighbour.messages, neighbour.happenings)
+                self._ask(url, path, partial(self._answered, neighbour))
 
     def forget(self) -> None:
-        """Nobody looks any more. What was said is void when somebody looks again."""
-        for neighbour in self._known.values():
-            if neighbour.asking is not None:
-                neighbour.asking.cancel()
+        """Nobody looks any more. What was said, or is still being said, is void."""
         self._known.clear()
 
     def rows(self) -> list[tuple[MemberInfo, Row]]:
         """One for each other member, with whether it is reachable and how old its row is."""
-        now = self._loop.time()
+        now = self._now()
         return [(info, self._row(self._known[info.id], info, now)) for info in self._others()]
 
     def links(self) -> list[Row]:
@@ -129,19 +130,14 @@ class Neighbours:
         """The rows of those that have given one."""
         return [each.row for each in self._known.values() if each.row is not None]
 
-    async def settle(self, seconds: float) -> None:
-        """Until every question under way has its answer, or that time is over."""
-        asking = [each.asking for each in self._known.values() if each.asking is not None]
-        if asking:
-            await asyncio.wait(asking, timeout=seconds)
-
     # --- inside ---------------------------------------------------------------------------------
 
     def _others(self) -> list[MemberInfo]:
-        others = [info for info in self._members() if info.id != self._me]
+        me = self._member.member_id
+        others = [info for info in self._member.members() if info.id != me]
         for info in others:
             if info.id not in self._known:
-                self._known[info.id] = Neighbour(info.id, self._loop.time())
+                self._known[info.id] = Neighbour(info.id, self._now())
         for gone in self._known.keys() - {info.id for info in others}:
             del self._known[gone]
         return others
@@ -151,36 +147,35 @@ class Neighbours:
         age_ms = round(1000 * (now - neighbour.heard_at)) if has_row else None
         return {
             **EMPTY_ROW,
+            **(neighbour.row or {}),
             "client_urls": list(info.client_urls),
             "peer_urls": list(info.peer_urls),
-            **(neighbour.row or {}),
             "id": f"{info.id:x}",
-            "name": name_of(self._config, info),
+            "name": name_of(self._member.config, info),
             "reachable": now - max(neighbour.answered_at, neighbour.known_at) < SILENT_S,
             "age_ms": age_ms,
         }
 
-    async def _ask_one(self, neighbour: Neighbour, info: MemberInfo) -> None:
-        try:
-            url = info.peer_urls[neighbour.url % len(info.peer_urls)]
-            path = question(neighbour.life, neighbour.messages, neighbour.happenings)
-            answer = await self._ask(url, path)
-            if answer is None:
-                neighbour.url += 1
-                return
-            neighbour.answered_at = self._loop.time()
-            if answer.status == HTTPStatus.OK:  # an older version has no such path: 404
+    def _answered(self, neighbour: Neighbour, answer: HttpAnswer | None) -> None:
+        neighbour.is_asked = False
+        if self._known.get(neighbour.id) is not neighbour:
+            return
+        if answer is None:
+            neighbour.url += 1
+            return
+        if answer.status == HTTPStatus.OK:  # an older version has no such path: 404
+            try:
                 self._take(neighbour, answer.body)
-        except Nonsense:
-            neighbour.answered_at = float("-inf")
-        finally:
-            neighbour.asking = None
+            except Nonsense as e:
+                log.warning("a member answers nonsense", extra=fields(error=str(e)))
+                return
+        neighbour.answered_at = self._now()
 
     def _take(self, neighbour: Neighbour, body: bytes) -> None:
         """Raises Nonsense."""
         try:
             said: dict[str, Any] = json.loads(body)
-            row, links = dict(said["row"]), [dict(each) for each in said["links"]]
+            row, links = _row_of(said["row"]), [_link_of(each) for each in said["links"]]
             messages = [dict(each) for each in said["messages"]][:GIVEN_MAX]
             happenings = [dict(each) for each in said["happenings"]][:HAPPENINGS_MAX]
             numbers = [int(said[name]) for name in ("life", "messages_at", "happenings_at")]
@@ -191,5 +186,19 @@ class Neighbours:
             raise Nonsense(f"member {neighbour.id:x} said {body[:80]!r}: {e!r}") from None
         neighbour.row, neighbour.links = row, links
         neighbour.life, neighbour.messages, neighbour.happenings = numbers
-        neighbour.heard_at = self._loop.time()
+        neighbour.heard_at = self._now()
         self._told(messages, dropped, happenings)
+
+
+def _row_of(said: dict[str, Any]) -> Row:
+    """The fields that we know, lists where lists belong. Raises TypeError, ValueError."""
+    row = {name: said[name] for name in EMPTY_ROW if name in said}
+    for name, empty in EMPTY_ROW.items():
+        if isinstance(empty, list) and name in row:
+            row[name] = list(row[name])[:LIST_MAX]
+    return row
+
+
+def _link_of(said: dict[str, Any]) -> Row:
+    """Raises KeyError, TypeError."""
+    return {name: said[name] for name in ("from", "to", "up", "cut", "rtt_ms")}

@@ -36,7 +36,7 @@ class PageStream:
             await self._session.as_root(self._call)
             if feed.pages >= PAGES_MAX:
                 raise Refusal(503, f"{feed.pages} pages are open here, the limit: close one")
-        except Exception as error:  # noqa: BLE001 - what is not ours is raised by refusal_of
+        except Exception as error:  # noqa: BLE001 - refusal_of logs what is not ours
             answer = refused(refusal_of(error), headers)
             self._exchange.start(answer.status, answer.content_type, answer.headers)
             self._exchange.send(answer.body)

@@ -113,7 +113,7 @@ class Site:
         return await self._file(request, path)
 
     async def _file(self, request: HttpRequest, path: str) -> HttpResponse:
-        name = INDEX if path == "/" else path.removeprefix(FILES) if FILES in path else ""
+        name = INDEX if path == "/" else path.removeprefix(FILES) if path.startswith(FILES) else ""
         found = self._files.get(name, request.headers, await self._others())
         if found is None:
             raise Refusal(404, f"there is nothing at {path[:200]}: the page is at /")

@@ -54,6 +54,7 @@ class Witness:
         self._row = row
         self._life = now_ms()
         self._role = Role.FOLLOWER
+        self._voted_in = 0
         self._watched_until = 0.0
         self._timer: Timer | None = None
         wires.link_changed = self._link_changed
@@ -135,7 +136,7 @@ class Witness:
         if was is not Role.LEADER and soft.role is Role.LEADER:
             self._note("became_leader", f"became the leader of term {term}")
         elif was is Role.LEADER and soft.role is not Role.LEADER:
-            self._note("stepped_down", f"leads no more: term {term} has begun")
+            self._note("stepped_down", "leads no more")
         elif was not in _CAMPAIGNING and soft.role in _CAMPAIGNING:
             self._note("began_election", "heard nothing of a leader and asks for votes")
         elif was is Role.PRE_CANDIDATE and soft.role is Role.CANDIDATE:
@@ -144,7 +145,9 @@ class Witness:
             self._note_vote(soft.leader_id, term)
 
     def _note_vote(self, leader: int, term: int) -> None:
-        if self._member.node.status().vote == leader != self._member.member_id:
+        is_vote = self._member.node.status().vote == leader != self._member.member_id
+        if is_vote and self._voted_in != term:
+            self._voted_in = term
             self._note("voted", f"voted for {self.name_of(leader)} in term {term}")
 
     def _link_changed(self, peer: int, is_open: bool) -> None:
