@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
+from google.protobuf.message import Message
 from prometheus_client import Histogram
 
+from raftkv.api.rpc_pb2 import (
+    CompactionRequest,
+    DeleteRangeRequest,
+    DeleteRangeResponse,
+    PutRequest,
+    PutResponse,
+)
+from raftkv.apply.batch import RequestKind
+from raftkv.errors import RaftKVError
 from raftkv.peer.http import HttpAnswer
 from raftkv.peer.transport import PeerStatistics, Tap
-from raftkv.raft.message import Message
+from raftkv.raft.message import Message as RaftMessage
 from raftkv.server.config import Limits
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import MemberProcess
@@ -20,6 +31,8 @@ from raftkv.ui.member_row import MemberRow
 from raftkv.ui.prefixes import Prefixes
 from raftkv.ui.witness import LOOK, Witness
 
+T = TypeVar("T")
+STEPS_MAX = 1_000
 EPOCH_MS = 1_700_000_000_000
 SMALL_LOG = Limits(wal_segment_bytes=1 << 16)
 """A new log is filled with zeros: 64 MiB of them would be most of a test's time."""
@@ -122,7 +135,7 @@ class Stage:
         ]
         taps = {seat.member.member_id: seat.wires for seat in self.seats}
 
-        def seen(message: Message) -> None:
+        def seen(message: RaftMessage) -> None:
             wires = taps[message.sender]
             if wires.tap is not None:
                 wires.tap((message,), ())
@@ -151,3 +164,39 @@ class Stage:
         page = FakePage()
         self.seat(name).feed.open(page)
         return page
+
+
+async def served(stage: Stage, asked: Coroutine[Any, Any, T]) -> T:
+    """What ``asked`` comes to, while virtual time passes in small steps."""
+    task = asyncio.ensure_future(asked)
+    for _ in range(STEPS_MAX):
+        await asyncio.sleep(0)
+        if task.done():
+            return task.result()
+        stage.run(0.02)
+    raise AssertionError(f"no answer in {STEPS_MAX} steps of 20 virtual milliseconds")
+
+
+def written(stage: Stage, kind: RequestKind, request: Message) -> bytes:
+    """The reply of a request through the log of the leader."""
+    outcomes: list[bytes | RaftKVError] = []
+    leader = stage.seat(stage.cluster.wait_for_leader().name).member
+    leader.propose(kind, request.SerializeToString(), outcomes.append)
+    assert stage.cluster.scheduler.run_until(lambda: bool(outcomes), within_s=10)
+    assert isinstance(outcomes[0], bytes), outcomes[0]
+    return outcomes[0]
+
+
+def put(stage: Stage, key: bytes, value: bytes, lease: int = 0) -> int:
+    """The revision of it."""
+    request = PutRequest(key=key, value=value, lease=lease)
+    return PutResponse.FromString(written(stage, RequestKind.PUT, request)).header.revision
+
+
+def delete(stage: Stage, key: bytes) -> int:
+    reply = written(stage, RequestKind.DELETE_RANGE, DeleteRangeRequest(key=key))
+    return DeleteRangeResponse.FromString(reply).header.revision
+
+
+def compact(stage: Stage, revision: int) -> None:
+    written(stage, RequestKind.COMPACT, CompactionRequest(revision=revision))
