@@ -22,9 +22,11 @@ class FakeLocal:
         self, stage: Stage, cuts: set[tuple[str, str]] = frozenset(), **processes: str
     ) -> None:
         members = {
-            name: LocalMemberState(processes.get(name, "running"), f"http://{name}:2380", f"http://127.0.0.1:{n}")
+            name: LocalMemberState(
+                processes.get(name, "running"), f"http://{name}:2380", f"http://127.0.0.1:{n}"
+            )
             for n, name in enumerate(("m0", "m1", "m2"), 1)
-        }  # fmt: skip
+        }
         self.state = LocalState(members, frozenset(cuts))
         for seat in stage.seats:
             seat.feed.local_changed(self.state)

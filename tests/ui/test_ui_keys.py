@@ -103,6 +103,7 @@ async def test_the_history_of_a_key_with_many_versions(site: SiteUnderTest) -> N
 
 
 async def test_a_deleted_key_has_a_history(site: SiteUnderTest) -> None:
+    """Its end is in it."""
     put(site.stage, b"k", b"1")
     delete(site.stage, b"k")
     answer = await site.json("/api/history", key=b"k")

@@ -81,6 +81,7 @@ async def local(tmp_path: Path) -> AsyncIterator[Local]:
 
 
 async def test_the_socket_is_its_owners_alone(local: Local) -> None:
+    """Whoever may write to it may stop members."""
     assert (local.directory / CONTROL_SOCKET).stat().st_mode & 0o777 == 0o600
 
 
@@ -93,9 +94,8 @@ async def test_a_member_follows_how_things_stand(local: Local) -> None:
     control.start()
     try:
         await until(lambda: seen)
-        assert {
-            name: each.process for name, each in control.state.members.items()
-        } == dict.fromkeys(("m1", "m2", "m3"), "running")
+        processes = {name: each.process for name, each in control.state.members.items()}
+        assert processes == dict.fromkeys(("m1", "m2", "m3"), "running")
         assert control.state.members["m2"].ui_url == local.places[1].ui_url
         assert await control.link(1, 3, cut=True) == "the link of m1 and m3 is cut"
         await until(lambda: cuts)
@@ -146,6 +146,7 @@ async def test_what_cannot_be_done_is_told(local: Local) -> None:
 
 
 async def test_without_raftkv_local_the_buttons_say_so(local: Local) -> None:
+    """It was killed, say: 502, and not a button that does nothing."""
     control = local.control("m1", [])
     control.start()
     await until(lambda: control.state.members)
@@ -171,6 +172,7 @@ async def test_local_restart_starts_a_member_that_is_down(local: Local) -> None:
 
 @pytest.mark.parametrize("line", [b"m1\n", b"[]\n", b"\xff\n", b"{\n", b"\n", b'{"do": 1}\n'])
 async def test_other_lines_are_refused(local: Local, line: bytes) -> None:
+    """Each by an error in one line."""
     reader, writer = await asyncio.open_unix_connection(local.directory / CONTROL_SOCKET)
     writer.write(line)
     async with asyncio.timeout(SECONDS):

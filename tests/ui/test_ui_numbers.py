@@ -65,6 +65,7 @@ def test_rates_begin_anew_after_a_pause() -> None:
     ],
 )
 def test_the_prefix_of_a_key(key: bytes, prefix: bytes) -> None:
+    """Up to the first slash, or to the second one behind a first."""
     assert prefix_of(key) == prefix
 
 
@@ -161,6 +162,7 @@ def test_base64_and_text() -> None:
 
 
 def test_watched_ranges_for_people() -> None:
+    """A key, a prefix, all from a key on, or both ends."""
     assert range_text(b"k", b"") == "k"
     assert range_text(b"a/", b"a0") == "a/*"
     assert range_text(b"a", b"\0") == "a .."

@@ -17,12 +17,14 @@ DATA = Path("/data")
 
 
 def test_there_is_no_page_unless_asked_for() -> None:
+    """A member serves etcd's ports alone by default."""
     config = read_settings([], {})
     assert config.ui == UiSettings()
     assert ui_url_of(config) == ""
 
 
 def test_a_page_on_this_machine() -> None:
+    """On any address of loopback, by flag or by variable."""
     for url in ("http://127.0.0.1:2381", "http://localhost:2381", "http://[::1]:2381"):
         config = read_settings([f"--listen-ui-url={url}"], {})
         assert ui_url_of(config) == url
@@ -47,6 +49,7 @@ def test_a_page_for_other_machines_has_to_be_allowed(host: str) -> None:
     "url", ["127.0.0.1:2381", "unix:///x", "http://127.0.0.1", "http://127.0.0.1:1/x", "http://[:1"]
 )
 def test_what_is_no_url_of_a_page(url: str) -> None:
+    """One line that names the flag."""
     with pytest.raises(ConfigError, match="--listen-ui-url"):
         read_settings([f"--listen-ui-url={url}"], {})
 

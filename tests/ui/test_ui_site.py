@@ -68,6 +68,7 @@ async def test_the_page_and_its_files(site: SiteUnderTest) -> None:
 
 
 async def test_a_file_that_has_not_changed_is_not_sent_again(site: SiteUnderTest) -> None:
+    """The browser names what it has by its etag."""
     first = await site.get("/page/page.js")
     again = await site.get("/page/page.js", {**HOST, "if-none-match": first.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
@@ -157,6 +158,7 @@ async def test_only_pages_of_the_members_read_from_elsewhere(site: SiteUnderTest
     [("POST", "/"), ("PUT", "/api/keys"), ("DELETE", "/api/key"), ("GET", "/api/login")],
 )
 async def test_methods_that_are_not_served(site: SiteUnderTest, method: str, path: str) -> None:
+    """405, and which are."""
     response = await served(site.stage, site.site(HttpRequest(method, path, POST, b"")))
     assert told(response)[0] == 405
 
@@ -165,6 +167,7 @@ async def test_methods_that_are_not_served(site: SiteUnderTest, method: str, pat
 
 
 async def test_buttons_reach_raftkv_local(site: SiteUnderTest, local: FakeLocal) -> None:
+    """Ids come in hex, and what was done goes back."""
     answer = await site.post("/api/local/member", {"member": "ff", "action": "pause"})
     assert json.loads(answer.body) == {"done": "pause: done"}
     await site.post("/api/local/link", {"a": "1", "b": "2", "cut": True})
@@ -190,6 +193,7 @@ async def test_buttons_reach_raftkv_local(site: SiteUnderTest, local: FakeLocal)
 async def test_bad_bodies_are_named(
     site: SiteUnderTest, local: FakeLocal, path: str, body: object, says: str
 ) -> None:
+    """Nothing is asked of anybody then."""
     status, text = told(await site.post(path, body))
     assert status == 400
     assert says in text
@@ -197,6 +201,7 @@ async def test_bad_bodies_are_named(
 
 
 async def test_without_raftkv_local_there_are_no_buttons(page: Path) -> None:
+    """404, for a member that runs on a host of its own."""
     site = SiteUnderTest(page)
     status, text = told(await site.post("/api/local/member", {"member": "1", "action": "stop"}))
     assert status == 404
