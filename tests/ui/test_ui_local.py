@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,8 @@ class Local:
         async def stop(member: FakeMember) -> None:
             member.state = "stopped"
 
-        self.desk = LocalDesk(self.members, start, stop, self.notes.append)  # type: ignore[arg-type]
+        members: Any = self.members
+        self.desk = LocalDesk(members, start, stop, self.notes.append)
         self.infos = [
             MemberInfo(number, place.name, (place.peer_url,), ())
             for number, place in enumerate(self.places, 1)
