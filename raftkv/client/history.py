@@ -59,8 +59,8 @@ async def diff(
 ) -> AsyncIterator[Change]:
     """What differs between the revisions, in the order of keys. A key that was put again counts as
     changed, whatever its value. Raises Compacted and FutureRevision."""
-    old = _Side(_pages(client, first, key, range_end, page_keys))
-    new = _Side(_pages(client, last, key, range_end, page_keys))
+    old = _Side(pages(client, first, key, range_end, page_keys))
+    new = _Side(pages(client, last, key, range_end, page_keys))
     before, after = await old.next(), await new.next()
     while before is not None or after is not None:
         if after is None or (before is not None and before.key < after.key):
@@ -83,9 +83,11 @@ class _Side:
         return await anext(self._kvs, None)
 
 
-async def _pages(
+async def pages(
     client: Ranging, revision: int, key: bytes, range_end: bytes, page_keys: int
 ) -> AsyncIterator[KeyValue]:
+    """All keys of the range as they were at ``revision``, read ``page_keys`` at a time. Raises
+    Compacted and FutureRevision."""
     while True:
         page = await client.range(
             api.RangeRequest(key=key, range_end=range_end, revision=revision, limit=page_keys)

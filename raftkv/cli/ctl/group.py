@@ -16,6 +16,7 @@ from raftkv.cli.ctl.lease import lease
 from raftkv.cli.ctl.lock import elect, lock
 from raftkv.cli.ctl.maintenance import alarm, defrag, move_leader
 from raftkv.cli.ctl.member import member
+from raftkv.cli.ctl.moving import import_group
 from raftkv.cli.ctl.role import role
 from raftkv.cli.ctl.snapshot import snapshot
 from raftkv.cli.ctl.top import top
@@ -59,6 +60,7 @@ def completion(shell: str) -> None:
 
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
-    downgrade, move_leader, snapshot, auth, user, role, history, diff, top, version, completion,
+    downgrade, move_leader, snapshot, import_group, auth, user, role, history, diff, top, version,
+    completion,
 ):  # fmt: skip
     ctl.add_command(_command)

@@ -1,0 +1,1 @@
+"""Moving a key space between etcd and raftkv, over and back."""
