@@ -31,6 +31,8 @@ PROGRESS_S = 0.3
 class _Outlet:
     """``watch_stream.Outlet``: responses arrive one after another."""
 
+    peer = "simulated"
+
     def __init__(
         self,
         world: VirtualScheduler,

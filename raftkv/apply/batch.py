@@ -18,6 +18,8 @@ from raftkv.errors import Corrupt
 
 _ORIGIN = struct.Struct("<QQ")
 _REQUEST = struct.Struct("<BI")
+_USER = struct.Struct("<QH")
+"""What AS_USER begins with: ``raftkv.apply.behalf``."""
 
 
 class RequestKind(IntEnum):
@@ -96,3 +98,18 @@ def decode_batch(data: bytes) -> Batch:
     if at != end:
         raise Corrupt(f"a log entry of {end} bytes ends {at - end} bytes before its last request")
     return Batch(origin, sequence, requests)
+
+
+def first_kind(data: bytes) -> int | None:
+    """What an entry's first request is, without decoding any: under AS_USER and AS_MEMBER, the
+    request that they carry. None for an entry without requests."""
+    at = _ORIGIN.size
+    if len(data) < at + _REQUEST.size:
+        return None
+    kind, payload = data[at], at + _REQUEST.size
+    if kind == RequestKind.AS_MEMBER and len(data) > payload:
+        return data[payload]
+    if kind == RequestKind.AS_USER and len(data) >= payload + _USER.size:
+        place = payload + _USER.size + _USER.unpack_from(data, payload)[1]
+        return data[place] if place < len(data) else kind
+    return kind

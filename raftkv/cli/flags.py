@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from raftkv.cli.flag import Flag, Parsed, State, one_of, parse_bool, parse_duration, parse_int
 from raftkv.cli.operation_flags import OPERATION_FLAGS
 from raftkv.cli.tls_flags import TLS_FLAGS
+from raftkv.cli.ui_flags import UI_FLAGS
 from raftkv.errors import ConfigError
 from raftkv.server.config import Address
 from raftkv.wire.unix_socket import PATH_BYTES_MAX
@@ -218,6 +219,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     *OPERATION_FLAGS,
     *TLS_FLAGS,
+    *UI_FLAGS,
     Flag(
         "auth-token",
         "simple",

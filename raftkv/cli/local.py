@@ -1,7 +1,8 @@
 """`raftkv local`: a whole cluster on this machine from one command.
 
-Owns: the life of the members, the live status, and the ways to restart one: its number key in a
-terminal, or `raftkv local-restart NAME` from anywhere, through a socket in the data directory.
+Owns: the life of the members, the live status, and the keys of a terminal: a member's number starts
+it again. What is asked from elsewhere (`raftkv local-restart NAME`, the page's buttons) comes
+through ``local_desk``.
 Must never do: hide that a member died, or leave one behind when it ends itself.
 """
 
@@ -20,14 +21,13 @@ import grpc
 from rich.console import Console
 
 from raftkv.api.rpc_pb2 import StatusRequest, StatusResponse
+from raftkv.cli.local_desk import CONTROL_SOCKET, LocalDesk, Refused
 from raftkv.cli.local_member import LocalMember
-from raftkv.cli.local_plan import Place, check_ports, command_of, own_program, plan
+from raftkv.cli.local_plan import Place, check_ports, command_of, own_program
 from raftkv.cli.local_view import LocalView, Row
-from raftkv.errors import ConfigError
 
 REFRESH_S = 0.5
 STATUS_TIMEOUT_S = 1.0
-CONTROL_SOCKET = "control.sock"
 _STATUS_METHOD = "/etcdserverpb.Maintenance/Status"
 
 
@@ -37,9 +37,15 @@ class LocalCluster:
     def __init__(self, places: tuple[Place, ...], program: Sequence[str], data_dir: Path) -> None:
         self._view = LocalView(Console(), places)
         self._data_dir = data_dir
+        control = data_dir / CONTROL_SOCKET
         self._members = [
-            LocalMember(place, command_of(place, places, tuple(program))) for place in places
+            LocalMember(place, command_of(place, places, tuple(program), control))
+            for place in places
         ]
+        self._leader = ""
+        self._desk = LocalDesk(
+            self._members, self._start, self._stop_one, self._view.note, lambda: self._leader
+        )
         self._stop = asyncio.Event()
         self._watchers: set[asyncio.Task[None]] = set()
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -49,7 +55,7 @@ class LocalCluster:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        control = await asyncio.start_unix_server(self._control, self._data_dir / CONTROL_SOCKET)
+        await self._desk.open(self._data_dir)
         for member in self._members:
             await self._start(member)
         self._view.greet(str(self._data_dir))
@@ -59,7 +65,7 @@ class LocalCluster:
                 await self._show_until_stopped()
         finally:
             self._view.stop()
-            control.close()
+            self._desk.close()
             clean = await self._stop_all()
         return 0 if clean else 1
 
@@ -67,12 +73,14 @@ class LocalCluster:
 
     async def _start(self, member: LocalMember) -> None:
         await member.start()
+        self._desk.changed()
         task = asyncio.get_running_loop().create_task(self._report_end(member))
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
 
     async def _report_end(self, member: LocalMember) -> None:
         status = await member.wait()
+        self._desk.changed()
         if self._stop.is_set():
             return
         what = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
@@ -82,17 +90,9 @@ class LocalCluster:
             self._view.note(f"  {name} | {line}")
         self._view.note(f"restart it with: raftkv local-restart {name} --data-dir {self._data_dir}")
 
-    async def restart(self, name: str) -> str:
-        """Start a member that is down; what to tell whoever asked."""
-        for member in self._members:
-            if member.place.name == name:
-                if member.is_running:
-                    return f"{name} is running (pid {member.pid})"
-                await self._start(member)
-                self._view.note(f"{name} restarted")
-                return f"{name} restarted (pid {member.pid})"
-        names = ", ".join(member.place.name for member in self._members)
-        return f"there is no member {name!r}: the members are {names}"
+    async def _stop_one(self, member: LocalMember) -> None:
+        if not await member.stop():
+            self._view.note(f"{member.place.name} did not stop in time and was killed")
 
     async def _stop_all(self) -> bool:
         self._view.note("stopping all members")
@@ -110,6 +110,7 @@ class LocalCluster:
     async def _show_until_stopped(self) -> None:
         while not self._stop.is_set():
             rows = await asyncio.gather(*(self._row(member) for member in self._members))
+            self._leader = next((row.place.name for row in rows if row.state == "leader"), "")
             self._view.show(rows)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_S):
@@ -117,6 +118,8 @@ class LocalCluster:
 
     async def _row(self, member: LocalMember) -> Row:
         place = member.place
+        if member.is_paused:
+            return Row(place, "paused", member.pid)
         if not member.is_running:
             return Row(place, f"stopped (status {member.exit_status})")
         try:
@@ -157,12 +160,6 @@ class LocalCluster:
 
     # --- people ---------------------------------------------------------------------------------
 
-    async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = (await reader.readline()).decode(errors="replace").strip()
-        writer.write(f"{await self.restart(name)}\n".encode())
-        await writer.drain()
-        writer.close()
-
     @contextlib.contextmanager
     def _keys(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         """In a terminal, the digits restart members."""
@@ -183,34 +180,17 @@ class LocalCluster:
         key = sys.stdin.read(1)
         if key.isdigit() and 0 < int(key) <= len(self._members):
             name = self._members[int(key) - 1].place.name
-            task = asyncio.get_running_loop().create_task(self._restart_by_key(name))
-            self._watchers.add(task)
-            task.add_done_callback(self._watchers.discard)
-
-    async def _restart_by_key(self, name: str) -> None:
-        answer = await self.restart(name)
-        if "restarted" not in answer:
-            self._view.note(answer)
+            try:
+                self._desk.request({"do": "start", "member": name})
+            except Refused as e:
+                self._view.note(str(e))
 
 
-def run_local(members: int, base_port: int, data_dir: Path, program: Sequence[str] = ()) -> int:
+def run_local(places: tuple[Place, ...], data_dir: Path, program: Sequence[str] = ()) -> int:
     """Raises ConfigError for what cannot be started."""
-    places = plan(members, base_port, data_dir)
     check_ports(places)
 
     async def run() -> int:
         return await LocalCluster(places, program or own_program(), data_dir).run()
 
     return asyncio.run(run())
-
-
-async def ask_restart(data_dir: Path, name: str) -> str:
-    """Ask the `raftkv local` of a data directory to restart a member. Raises ConfigError."""
-    try:
-        reader, writer = await asyncio.open_unix_connection(data_dir / CONTROL_SOCKET)
-    except OSError as e:
-        raise ConfigError(f"no `raftkv local` runs on {data_dir}: {e.strerror}") from None
-    writer.write(f"{name}\n".encode())
-    answer = (await reader.readline()).decode().strip()
-    writer.close()
-    return answer

@@ -26,6 +26,14 @@ class LocalMember:
         self.exit_status: int | None = None
         self._command = list(command)
         self._process: asyncio.subprocess.Process | None = None
+        self.is_paused = False
+
+    @property
+    def state(self) -> str:
+        """As ``ui.local_state`` has it."""
+        if not self.is_running:
+            return "stopped"
+        return "paused" if self.is_paused else "running"
 
     @property
     def is_running(self) -> bool:
@@ -54,13 +62,32 @@ class LocalMember:
         """Its exit status, once it has ended."""
         assert self._process is not None, f"{self.place.name} was never started"
         self.exit_status = await self._process.wait()
+        self.is_paused = False
         return self.exit_status
+
+    def pause(self) -> None:
+        """Have it run no instruction, as a machine that hangs."""
+        assert self._process is not None, f"{self.place.name} was never started"
+        self._process.send_signal(signal.SIGSTOP)
+        self.is_paused = True
+
+    def resume(self) -> None:
+        assert self._process is not None, f"{self.place.name} was never started"
+        self._process.send_signal(signal.SIGCONT)
+        self.is_paused = False
+
+    def kill(self) -> None:
+        """At once, as kill -9."""
+        assert self._process is not None, f"{self.place.name} was never started"
+        self._process.kill()
 
     async def stop(self) -> bool:
         """SIGTERM, and SIGKILL for one that does not end; False if that was needed."""
         if self._process is None or not self.is_running:
             return True
         self._process.send_signal(signal.SIGTERM)
+        if self.is_paused:
+            self.resume()  # or it would not hear of it
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._process.wait()

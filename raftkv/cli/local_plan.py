@@ -17,6 +17,8 @@ from raftkv.errors import ConfigError
 BASE_PORT = 2379
 PORT_MAX = 65_535
 _SPREAD = (0, 20_000, 30_000)
+UI_OFFSET = 2
+"""Client port, peer port, the page's."""
 _STEP = 10
 HOST = "127.0.0.1"
 TOKEN = "raftkv-local"
@@ -30,6 +32,8 @@ class Place:
     client_port: int
     peer_port: int
     directory: Path
+    ui_port: int = 0
+    """0 without a page."""
 
     @property
     def client_url(self) -> str:
@@ -40,6 +44,15 @@ class Place:
         return f"http://{HOST}:{self.peer_port}"
 
     @property
+    def ui_url(self) -> str:
+        """ "" for none."""
+        return f"http://{HOST}:{self.ui_port}" if self.ui_port else ""
+
+    @property
+    def ports(self) -> list[int]:
+        return [port for port in (self.client_port, self.peer_port, self.ui_port) if port]
+
+    @property
     def endpoint(self) -> str:
         return f"{HOST}:{self.client_port}"
 
@@ -48,21 +61,32 @@ class Place:
         return self.directory.with_suffix(".log")
 
 
-def plan(members: int, base_port: int, data_dir: Path) -> tuple[Place, ...]:
+def plan(members: int, base_port: int, data_dir: Path, *, has_ui: bool = True) -> tuple[Place, ...]:
     """Raises ConfigError when the ports do not fit."""
-    spread = members <= len(_SPREAD) and base_port + _SPREAD[members - 1] + 1 <= PORT_MAX
+    above = UI_OFFSET if has_ui else 1
+    spread = members <= len(_SPREAD) and base_port + _SPREAD[members - 1] + above <= PORT_MAX
     offsets = _SPREAD[:members] if spread else tuple(_STEP * i for i in range(members))
-    last = base_port + offsets[-1] + 1
+    last = base_port + offsets[-1] + above
     if base_port < 1 or last > PORT_MAX:
         raise ConfigError(f"--base-port {base_port} needs ports up to {last}, of {PORT_MAX}")
     return tuple(
-        Place(f"m{i + 1}", base_port + offset, base_port + offset + 1, data_dir / f"m{i + 1}")
+        Place(
+            f"m{i + 1}",
+            base_port + offset,
+            base_port + offset + 1,
+            data_dir / f"m{i + 1}",
+            base_port + offset + UI_OFFSET if has_ui else 0,
+        )
         for i, offset in enumerate(offsets)
     )
 
 
-def command_of(place: Place, places: tuple[Place, ...], program: tuple[str, ...]) -> list[str]:
-    """The command line that runs one member; ``program`` takes etcd's flags."""
+def command_of(
+    place: Place, places: tuple[Place, ...], program: tuple[str, ...], control: Path
+) -> list[str]:
+    """The command line that runs one member; ``program`` takes etcd's flags, and ours where it has
+    a page, whose buttons speak to ``control``."""
+    of_page = [f"--listen-ui-url={place.ui_url}", f"--ui-local-control={control}"]
     initial = ",".join(f"{other.name}={other.peer_url}" for other in places)
     return [
         *program,
@@ -74,6 +98,7 @@ def command_of(place: Place, places: tuple[Place, ...], program: tuple[str, ...]
         f"--initial-advertise-peer-urls={place.peer_url}",
         f"--initial-cluster={initial}",
         f"--initial-cluster-token={TOKEN}",
+        *(of_page if place.ui_port else []),
     ]
 
 
@@ -83,12 +108,7 @@ def own_program() -> tuple[str, ...]:
 
 def check_ports(places: tuple[Place, ...]) -> None:
     """Raises ConfigError that names every port that somebody else listens on."""
-    taken = [
-        port
-        for place in places
-        for port in (place.client_port, place.peer_port)
-        if not _is_free(port)
-    ]
+    taken = [port for place in places for port in place.ports if not _is_free(port)]
     if taken:
         listed = ", ".join(map(str, taken))
         raise ConfigError(

@@ -77,29 +77,52 @@ DATA_DIR = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--base-port", type=int, default=BASE_PORT, show_default=True, help="first client port"
 )
+@click.option("--no-ui", is_flag=True, help="serve no web page")
 @click.option("--program", hidden=True, default="", help="run this instead of raftkv serve")
-def local(members: str, data_dir: Path, base_port: int, program: str) -> None:
-    """Run a whole cluster on this machine, until Ctrl-C."""
+def local(members: str, data_dir: Path, base_port: int, no_ui: bool, program: str) -> None:
+    """Run a whole cluster on this machine, until Ctrl-C, with a web page that shows it."""
     from raftkv.cli.local import run_local
+    from raftkv.cli.local_plan import plan
 
     try:
-        sys.exit(run_local(int(members), base_port, data_dir.resolve(), tuple(program.split())))
+        has_ui = not (no_ui or program)
+        places = plan(int(members), base_port, data_dir.resolve(), has_ui=has_ui)
+        sys.exit(run_local(places, data_dir.resolve(), tuple(program.split())))
     except ConfigError as e:
         click.echo(f"raftkv local: {e}", err=True)
         sys.exit(2)
 
 
+_RUNNING_DATA_DIR = click.option(
+    "--data-dir", type=DATA_DIR, default=Path("raftkv-data"), show_default=True
+)
+
+
 @main.command("local-restart")
 @click.argument("name")
-@click.option("--data-dir", type=DATA_DIR, default=Path("raftkv-data"), show_default=True)
+@_RUNNING_DATA_DIR
 def local_restart(name: str, data_dir: Path) -> None:
-    """Start a member of a running `raftkv local` that is down."""
-    from raftkv.cli.local import ask_restart
+    """Start a member of a running `raftkv local` that is down; "all" for all of them."""
+    _ask_local("local-restart", data_dir, "start", name)
+
+
+@main.command("local-kill")
+@click.argument("name")
+@_RUNNING_DATA_DIR
+def local_kill(name: str, data_dir: Path) -> None:
+    """Kill a member of a running `raftkv local`, as kill -9 does; "leader" for the one that leads.
+
+    Example: raftkv local-kill leader"""
+    _ask_local("local-kill", data_dir, "kill", name)
+
+
+def _ask_local(command: str, data_dir: Path, do: str, name: str) -> None:
+    from raftkv.cli.local_desk import ask
 
     try:
-        click.echo(asyncio.run(ask_restart(data_dir.resolve(), name)))
+        click.echo(asyncio.run(ask(data_dir.resolve(), do, name)))
     except ConfigError as e:
-        click.echo(f"raftkv local-restart: {e}", err=True)
+        click.echo(f"raftkv {command}: {e}", err=True)
         sys.exit(2)
 
 

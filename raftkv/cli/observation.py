@@ -39,7 +39,8 @@ class Observation:
         loop = asyncio.get_running_loop()
         self.metrics = Metrics(self._snapshot)
         registry = self.metrics.registry
-        member.observe(MemberObserver(registry, self._operations.warning_apply_s))
+        self.times = MemberObserver(registry, self._operations.warning_apply_s)
+        member.observe(self.times)
         call_metrics = CallMetrics(registry, extensive=self._operations.extensive_metrics)
         self.calls = CallBook(
             loop.time,

@@ -27,6 +27,7 @@ from raftkv.server.introduction import (
     judge_new,
 )
 from raftkv.server.member import Member
+from raftkv.ui.witness import LOOK
 
 log = logging.getLogger("raftkv.server")
 
@@ -39,12 +40,15 @@ ASK_AGAIN_S = 0.2
 """Between two rounds of questions to members that are starting too."""
 
 
-def respond_for(member: Callable[[], Member]) -> Respond:
-    """``member`` is asked for at each request: the port may be open a moment before it is made."""
+def respond_for(member: Callable[[], Member], look: Callable[[str], bytes]) -> Respond:
+    """``member`` is asked for at each request: the port may be open a moment before it is made.
+    ``look`` answers another member that shows the cluster."""
 
     def respond(method: str, path: str, reply: Callable[[HttpAnswer], None]) -> None:
         if (method, path) == ("GET", MEMBERS):
             reply(_view_answer(member().introduce()))
+        elif method == "GET" and path.startswith(LOOK):
+            reply(HttpAnswer(HTTPStatus.OK, look(path), {"Content-Type": "application/json"}))
         elif method == "GET" and path.startswith(HASHKV):
             reply(answer_hash_question(path, member().maintenance.hash_for_peer))
         elif method == "POST" and path.startswith(PROMOTE):

@@ -30,6 +30,7 @@ from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
 from raftkv.cli.tls_settings import with_own_pairs
+from raftkv.cli.ui_port import UiPort
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
@@ -125,7 +126,7 @@ class _Process:
         self._keys = keys
         self._foundation = foundation
         self._listeners: list[Listener] = []
-        self._metrics_listeners: list[Listener] = []
+        self._other_listeners: list[Listener] = []
         self._failure: BaseException | None = None
 
     async def serve(self) -> int:
@@ -178,16 +179,17 @@ class _Process:
             open_snapshot=self._foundation.open_snapshot,
             has_removed=lambda peer: self._member.has_removed(peer),
             told_removed=lambda: self._member.told_removed(),
-            respond=respond_for(lambda: self._member),
+            respond=respond_for(lambda: self._member, lambda path: self._ui.witness.answer(path)),
         )
 
     async def _listen(self) -> None:
         config = self._config
         reuse_port = config.operations.reuse_port
+        observation = Observation(self._member, self._transport, self._listeners)
+        self._ui = UiPort(self._member, self._transport, observation, self._keys.sockets)
         await self._transport.listen(
             [address.url for address in config.listen_peer], reuse_port=reuse_port
         )
-        observation = Observation(self._member, self._transport, self._listeners)
         message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
         limits = wire_limits(WireLimits(message_bytes_max=message_bytes_max), config.operations)
         services = services_of(self._member, self._health)
@@ -222,7 +224,10 @@ class _Process:
                 tls=self._keys.client_tls if address.is_tls else None,
                 reuse_port=reuse_port,
             )
-            self._metrics_listeners.append(listener)
+            self._other_listeners.append(listener)
+        page = await self._ui.listen(self._keys.client_tls)
+        if page is not None:
+            self._other_listeners.append(page)
 
     def _write_answers(self) -> None:
         for listener in self._listeners:
@@ -249,9 +254,10 @@ class _Process:
     async def _stop(self) -> None:
         self._health.set_serving(False)
         announce_closing(self._config, closed=False)
+        self._ui.close()
         if self._failure is None:
             await self._stop_member()
-        listeners = (*self._listeners, *self._metrics_listeners)
+        listeners = (*self._listeners, *self._other_listeners)
         await asyncio.gather(*(one.close(STOP_GRACE_S) for one in listeners))
         await self._transport.close()
         announce_closing(self._config, closed=True)

@@ -20,6 +20,7 @@ from raftkv.cli.flag import Flag, parse_duration
 from raftkv.cli.flags import FLAGS, flag_named, parse_retention, parse_value
 from raftkv.cli.operation_settings import limits_with, operations_of
 from raftkv.cli.tls_settings import check_ports, client_tls, flatten, peer_tls
+from raftkv.cli.ui_flags import ui_settings_of
 from raftkv.errors import ConfigError
 from raftkv.log_fields import fields
 from raftkv.server.config import Limits, ServerConfig
@@ -188,4 +189,5 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         auth_token=str(values["auth-token"]),
         auth_token_ttl_s=values["auth-token-ttl"],
         bcrypt_cost=values["bcrypt-cost"],
+        ui=ui_settings_of(values),
     )

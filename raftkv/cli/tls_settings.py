@@ -99,12 +99,15 @@ def check_ports(config: ServerConfig) -> None:
     """Raises ConfigError for a TLS URL without a certificate."""
     _check_port("client", config.listen_client, config.client_tls)
     _check_port("peer", config.listen_peer, config.peer_tls)
+    if config.ui.listen is not None and config.ui.listen.is_tls:
+        _check_port("ui", (config.ui.listen,), config.client_tls)
 
 
 def with_own_pairs(config: ServerConfig) -> ServerConfig:
     """With the certificates of --auto-tls and --peer-auto-tls, made now where they are not there.
     Raises OSError."""
-    client = _own(config, "client", config.client_tls, config.listen_client)
+    served = (*config.listen_client, *((config.ui.listen,) if config.ui.listen else ()))
+    client = _own(config, "client", config.client_tls, served)
     peer = _own(config, "peer", config.peer_tls, config.listen_peer)
     return replace(config, client_tls=client, peer_tls=peer)
 

@@ -39,7 +39,7 @@ class MemberObserver:
             registry=registry,
             buckets=_DISK_BUCKETS,
         )
-        self._apply = Histogram(
+        self.apply = Histogram(
             "etcd_server_apply_duration_seconds",
             "How long an entry of the log, with all its requests, took to apply.",
             ("version", "op", "success"),
@@ -60,7 +60,7 @@ class MemberObserver:
         self.backend_commit.observe(seconds)
 
     def entry_seconds(self, seconds: float, entry: Entry) -> None:
-        self._apply.observe(seconds)
+        self.apply.observe(seconds)
         if seconds > self._warning_s:
             self._slow.inc()
             log.warning(

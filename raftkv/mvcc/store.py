@@ -18,6 +18,7 @@ from raftkv.mvcc.compaction import NEVER, Compaction
 from raftkv.mvcc.hash import HashResult, HistoryHash
 from raftkv.mvcc.heads import Heads
 from raftkv.mvcc.history import History
+from raftkv.mvcc.past_range import Part
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
 from raftkv.mvcc.range_cursor import RangeCursor
 from raftkv.mvcc.range_reader import RangeReader
@@ -128,6 +129,15 @@ class Store:
     def open_cursor(self, query: RangeQuery) -> RangeCursor:
         """The same in pages. Raises Compacted and FutureRevision."""
         return RangeCursor(self, self._reader, query)
+
+    def read_part(
+        self, start: bytes, end: bytes | None, revision: int, rows_max: int, bytes_max: int
+    ) -> Part:
+        """The first rows of [start, end) as they were at ``revision``: at most ``rows_max``, after
+        looking at as many. Raises Compacted and FutureRevision."""
+        self.check_readable(revision)
+        past = self._reader.past(revision)
+        return past.rows(start, end, rows_max, rows_max, bytes_max, keys_only=False)
 
     def check_readable(self, revision: int) -> None:
         """Raises Compacted and FutureRevision."""

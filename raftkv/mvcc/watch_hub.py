@@ -13,6 +13,7 @@ costs a few words of memory, and delays nobody. Guarantees (names as in etcd's):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from raftkv.mvcc.cohort import Audience, Cohort
 from raftkv.mvcc.query import Event, RevisionEvents
@@ -53,6 +54,16 @@ class WatchHub:
     def slow_count(self) -> int:
         """Watchers that are not in step."""
         return len(self._unsynced) + len(self._paused)
+
+    def slow(self, watchers_max: int) -> list[tuple[Watcher, int]]:
+        """Some that are not in step, and the revision that each has to get next."""
+        found = [(each, each.next_revision) for each in islice(self._paused, watchers_max)]
+        for cohort in self._unsynced.cohorts():
+            if len(found) >= watchers_max:
+                break
+            for each in islice(cohort.watchers, watchers_max - len(found)):
+                found.append((each, max(each.next_revision, cohort.next_revision)))
+        return found
 
     def watch(self, spec: WatchSpec, sink: WatchSink) -> Watcher:
         """A new watcher. Nothing is delivered to it before this returns."""

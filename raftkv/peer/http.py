@@ -120,8 +120,11 @@ async def listen_http(
     return [await sockets.listen(url, lambda: _Waiting(respond, connections)) for url in urls]
 
 
-async def ask(sockets: PeerSockets, method: str, url: str, path: str) -> HttpAnswer | None:
-    """The answer of whoever listens at ``url``; None when nobody does, or makes no sense."""
+async def ask(
+    sockets: PeerSockets, method: str, url: str, path: str, *, is_quiet: bool = False
+) -> HttpAnswer | None:
+    """The answer of whoever listens at ``url``; None when nobody does, or makes no sense.
+    ``is_quiet``: for who asks again and again."""
     host, _ = host_and_port(url)
     try:
         async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -132,7 +135,8 @@ async def ask(sockets: PeerSockets, method: str, url: str, path: str) -> HttpAns
             finally:
                 writer.close()
     except (OSError, TimeoutError) as e:
-        if isinstance(e, ConnectionError) and not isinstance(e, ConnectionRefusedError):
+        is_odd = isinstance(e, ConnectionError) and not isinstance(e, ConnectionRefusedError)
+        if is_odd and not is_quiet:
             log.warning("cannot ask %s for %s: %s", url, path, e or "it closed the connection")
         return None
 

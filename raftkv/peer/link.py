@@ -43,7 +43,9 @@ class PeerLink:
         scheduler: Scheduler,
         queue_bytes_max: int,
         told_removed: Callable[[], None],
+        changed: Callable[[int, bool], None] = lambda target, is_open: None,
     ) -> None:
+        """``changed`` is told when the link comes up or is lost."""
         self.target = greeting.target
         self.urls = tuple(urls)
         self.bytes_sent = 0
@@ -53,6 +55,7 @@ class PeerLink:
         self._scheduler = scheduler
         self._queue_bytes_max = queue_bytes_max
         self._told_removed = told_removed
+        self._changed = changed
         self._transport: asyncio.Transport | None = None
         self._is_greeting = False
         self.open_since: float | None = None
@@ -155,12 +158,14 @@ class PeerLink:
         self._delay_s = REDIAL_DELAY_MIN_S
         self._last_complaint = ""
         log.info("established a link to a peer", extra=self._fields())
+        self._changed(self.target, True)
 
     def on_lost(self) -> None:
         if self.is_open:
             self.disconnects += 1
             if not self._closed:
                 log.warning("lost the link to a peer", extra=self._fields())
+                self._changed(self.target, False)
         elif self._is_greeting and not self._closed:
             self._complain("ended the connection before it answered; does it speak TLS, or not?")
         self.open_since = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -47,6 +47,10 @@ class PeerStatistics:
     round_trip_s: float | None
 
 
+Tap = Callable[[Sequence[Message], Collection[int]], None]
+"""Gets messages as they leave, and to whom they could not."""
+
+
 class PeerTransport:
     """``deliver`` gets the messages of one read together; ``unreachable`` a peer's id."""
 
@@ -79,6 +83,12 @@ class PeerTransport:
         self._told_removed = told_removed
         self._respond = respond
         self._links: dict[int, PeerLink] = {}
+        self._urls_of: dict[int, Sequence[str]] = {}
+        self._cut: frozenset[int] = frozenset()
+        self.tap: Tap | None = None
+        """Set while somebody looks at the messages."""
+        self.link_changed: Callable[[int, bool], None] = lambda peer, is_open: None
+        self.snapshot_begun: Callable[[int], None] = lambda peer: None
         self._servers: list[asyncio.Server | TlsServer] = []
         self._complaints = Ration(COMPLAINTS_BURST, COMPLAINTS_PER_SECOND, scheduler.now)
         self._accepted: set[PeerProtocol] = set()
@@ -94,6 +104,8 @@ class PeerTransport:
 
     def set_peers(self, urls_of: Mapping[int, Sequence[str]]) -> None:
         """Link to exactly these members (never to oneself), at these peer URLs."""
+        self._urls_of = dict(urls_of)
+        urls_of = {peer: urls for peer, urls in urls_of.items() if peer not in self._cut}
         for peer in [p for p in self._links if p not in urls_of]:
             self._links.pop(peer).close()
         for peer, urls in urls_of.items():
@@ -107,8 +119,25 @@ class PeerTransport:
             if protocol.transport is not None and self._has_removed(protocol.sender):
                 protocol.transport.abort()  # it dials again, and is told
 
+    def cut(self, peers: Collection[int]) -> None:
+        """Neither call these members nor hear them, until told otherwise: for those who try out
+        what a cluster does then (`raftkv local`)."""
+        self._cut = frozenset(peers)
+        for peer in self._cut & self._links.keys():
+            if self._links[peer].is_open:
+                self.link_changed(peer, False)
+        self.set_peers(self._urls_of)
+        for protocol in list(self._accepted):
+            if protocol.transport is not None and protocol.sender in self._cut:
+                protocol.transport.abort()
+
+    @property
+    def cut_peers(self) -> frozenset[int]:
+        return self._cut
+
     def send(self, messages: Sequence[Message]) -> None:
         """One write per peer for all of ``messages``; order per peer is kept."""
+        lost: list[int] = []
         frames: dict[int, list[bytes]] = {}
         for message in messages:
             frames.setdefault(message.to, []).append(encode_frame(encode_message(message)))
@@ -116,7 +145,10 @@ class PeerTransport:
             link = self._links.get(peer)
             if link is None or not link.send(b"".join(parts)):
                 self._sent_failures[peer] += len(parts)
+                lost.append(peer)
                 self._unreachable(peer)
+        if self.tap is not None:
+            self.tap(messages, lost)
 
     def send_snapshot(
         self, message: Message, path: str, done: Callable[[BaseException | None], None]
@@ -126,6 +158,9 @@ class PeerTransport:
         if link is None:
             done(ConnectionError(f"no link to peer {message.to:x}"))
             return
+        self.snapshot_begun(message.to)
+        if self.tap is not None:
+            self.tap((message,), ())
         greeting = self._greeting(message.to, Purpose.SNAPSHOT)
         work = send_snapshot(self._sockets, link.urls[0], greeting, message, path)
         task = asyncio.get_running_loop().create_task(work)
@@ -214,6 +249,7 @@ class PeerTransport:
             scheduler=self._scheduler,
             queue_bytes_max=self._queue_bytes_max,
             told_removed=self._told_removed,
+            changed=lambda peer, is_open: self.link_changed(peer, is_open),
         )
         link.start()
         return link
@@ -230,6 +266,8 @@ class PeerTransport:
         )
 
     def _open_sink(self, greeting: Greeting, transport: asyncio.Transport) -> FrameSink | None:
+        if greeting.sender in self._cut:
+            return None
         if greeting.purpose is Purpose.SNAPSHOT:
             return SnapshotSink(
                 greeting,

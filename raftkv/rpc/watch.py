@@ -79,6 +79,7 @@ class _StreamOutlet:
         self._stream = stream
         self.send = stream.send
         self.send_each = stream.send_each
+        self.peer = stream.peer
         self._draining: asyncio.Task[None] | None = None
 
     @property

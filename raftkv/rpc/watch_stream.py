@@ -77,6 +77,10 @@ class Outlet(Protocol):
     def backlog(self) -> int:
         """Bytes that the reader has not taken yet."""
 
+    @property
+    def peer(self) -> str:
+        """The reader, as host:port."""
+
     def when_drained(self, proceed: Callable[[], None]) -> None:
         """Call ``proceed`` once the backlog is low, unless the stream ends before."""
 
@@ -101,6 +105,14 @@ class WatchStream:
         self._progress_timer: Timer | None = None
         self._closed = False
         self._hub.streams += 1
+
+    @property
+    def client(self) -> str:
+        return self._outlet.peer
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._outlet.backlog
 
     # --- requests -------------------------------------------------------------------------------
 

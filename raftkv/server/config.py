@@ -51,6 +51,16 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class UiSettings:
+    """The web page of a member. ``local_control`` is the control socket of the `raftkv local` that
+    has started it, "" for none."""
+
+    listen: Address | None = None
+    allow_remote: bool = False
+    local_control: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of every queue, batch and wait in the server. A name ends in its unit or in _max."""
 
@@ -131,6 +141,7 @@ class ServerConfig:
     auth_token_ttl_s: int = 300
     """How long a simple token lives on after its last use."""
     bcrypt_cost: int = 10
+    ui: UiSettings = UiSettings()
     limits: Limits = Limits()
 
     def validate(self) -> None:

@@ -20,7 +20,7 @@ from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
-from raftkv.raft.message import NO_NODE, Entry, Message
+from raftkv.raft.message import NO_NODE, Entry, Message, SoftState
 from raftkv.scheduler import Scheduler
 from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import ServerConfig
@@ -223,6 +223,10 @@ class Member:
         self._engine.committer.commit_seconds = observer.commit_seconds
         self._engine.queue.entry_seconds = observer.entry_seconds
         self._engine.queue.clock = observer.clock
+
+    def when_role_changes(self, told: Callable[[SoftState], None]) -> None:
+        """Have ``told`` called at each change of leader or role: rare."""
+        self._engine.loop.role_changed = told
 
     # --- who is a member ----------------------------------------------------------------------
 

@@ -74,6 +74,8 @@ class ReadyLoop:
         self._telling = False
         self._stopped = False
         self.soft_state = SoftState()
+        self.role_changed: Callable[[SoftState], None] = lambda soft: None
+        """Told of each change of leader and role, after the engine."""
         self.answered: Callable[[], None] = lambda: None
         """Called once a turn when its answers are made: they leave before anything else is done."""
 
@@ -141,6 +143,7 @@ class ReadyLoop:
         if ready.soft_state is not None:
             self.soft_state = ready.soft_state
             self._on_soft_state(ready.soft_state)
+            self.role_changed(ready.soft_state)
         self._send(ready.messages)
         if ready.needs_persist:
             self._persister.save(ready, lambda: self._persisted(ready))

@@ -20,7 +20,8 @@ NOBODY: Any = None
 def test_no_member_has_that_id(learner: str) -> None:
     """What is no 64-bit number is not found, and no member is asked."""
     answers: list[HttpAnswer] = []
-    respond_for(lambda: NOBODY)("POST", f"/members/promote/{learner}", answers.append)
+    respond = respond_for(lambda: NOBODY, lambda path: b"")
+    respond("POST", f"/members/promote/{learner}", answers.append)
     assert [answer.status for answer in answers] == [404]
 
 

@@ -211,7 +211,7 @@ def test_the_local_plan() -> None:
     with pytest.raises(ConfigError, match="65535"):
         plan(3, 65_530, data)
     places = plan(3, 2379, data)
-    config = read_settings(command_of(places[1], places, ())[0:], {})
+    config = read_settings(command_of(places[1], places, (), data / "control.sock"), {})
     assert config.name == "m2"
     assert len(config.initial_cluster) == 3
 

@@ -94,7 +94,11 @@ def _environment() -> dict[str, str]:
     kept = ("HOME", "LANG", "TERM", "USER")
     found = {name: value for name, value in os.environ.items() if name in kept}
     system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return found | {"PATH": f"{ROOT / '.venv' / 'bin'}:{system}", "PYTHONUNBUFFERED": "1"}
+    return found | {
+        "PATH": f"{ROOT / '.venv' / 'bin'}:{system}",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 @pytest.fixture

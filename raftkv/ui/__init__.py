@@ -1,0 +1,1 @@
+"""The web page that a member serves: see DESIGN.md."""
