@@ -108,7 +108,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         yield reader
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_works_as_it_stands(page: str, reader: Reader) -> None:
     """Every command in order, in the terminals that the page names; what it says is seen, is."""
