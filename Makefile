@@ -10,7 +10,7 @@ ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver native test-native bench-native images simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver native test-native bench-native images docs docs-serve simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -80,6 +80,12 @@ test-native: native tools ## the compiled store from outside, and seeds that mus
 bench-native: native tools ## `make bench` for the compiled modules (WORK="put get")
 	@cd build/native && $(CURDIR)/$(BIN)/python -m benchmarks $(addprefix --work ,$(or $(WORK),put get txn)) \
 	  $(if $(ROUNDS),--rounds $(ROUNDS)) --data-dir $(CURDIR)/data $(ARGS)
+
+docs: $(STAMP) ## the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build $(ARGS)
+
+docs-serve: $(STAMP) ## the same on http://127.0.0.1:8000, made anew when a page changes
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve $(ARGS)
 
 simulate: $(STAMP) ## 2,000 seeds of simulated clusters on all cores (SEEDS=50000 FIRST=100000)
 	@$(BIN)/python -m jepsen_like simulate --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)

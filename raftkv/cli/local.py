@@ -42,7 +42,10 @@ class LocalCluster:
             LocalMember(place, command_of(place, places, tuple(program), control))
             for place in places
         ]
-        self._desk = LocalDesk(self._members, self._start, self._stop_one, self._view.note)
+        self._leader = ""
+        self._desk = LocalDesk(
+            self._members, self._start, self._stop_one, self._view.note, lambda: self._leader
+        )
         self._stop = asyncio.Event()
         self._watchers: set[asyncio.Task[None]] = set()
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -107,6 +110,7 @@ class LocalCluster:
     async def _show_until_stopped(self) -> None:
         while not self._stop.is_set():
             rows = await asyncio.gather(*(self._row(member) for member in self._members))
+            self._leader = next((row.place.name for row in rows if row.state == "leader"), "")
             self._view.show(rows)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_S):

@@ -6,6 +6,8 @@ that members follow. Must never do: start or end a process itself; the cluster d
     {"do": "start" | "stop" | "kill" | "pause" | "resume" | "restart", "member": NAME}
     {"do": "cut" | "heal", "link": [NAME, NAME]}     -> {"done": TEXT} or {"error": TEXT}
     {"do": "follow", "member": NAME}                 -> a LocalState a line, whenever it changes
+
+NAME may be "leader", and to start members "all".
 """
 
 from __future__ import annotations
@@ -34,8 +36,12 @@ class Refused(Exception):
     """``str`` says why."""
 
 
+ALL, LEADER = "all", "leader"
+
+
 class LocalDesk:
-    """``start`` and ``stop`` are the cluster's; ``note`` shows what was done."""
+    """``start`` and ``stop`` are the cluster's; ``note`` shows what was done; ``leader`` names the
+    member that was last seen to lead, "" for none."""
 
     def __init__(
         self,
@@ -43,7 +49,9 @@ class LocalDesk:
         start: Act,
         stop: Act,
         note: Callable[[str], None],
+        leader: Callable[[], str],
     ) -> None:
+        self._leader = leader
         self._members = {member.place.name: member for member in members}
         self._note = note
         self._cuts: set[tuple[str, str]] = set()
@@ -90,6 +98,8 @@ class LocalDesk:
             return self._link(request.get("link"), is_cut=do == "cut")
         if do not in self._acts:
             raise Refused(f"cannot {do!r}: known are {', '.join((*self._acts, 'cut', 'heal'))}")
+        if do == "start" and request.get("member") == ALL:
+            return self._start_all()
         member = self._member(request.get("member"))
         act, states, done = self._acts[do]
         name = member.place.name
@@ -111,6 +121,12 @@ class LocalDesk:
         task = asyncio.get_running_loop().create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _start_all(self) -> str:
+        down = [name for name, member in self._members.items() if member.state == "stopped"]
+        if not down:
+            raise Refused("all members run")
+        return "; ".join(self.request({"do": "start", "member": name}) for name in down)
 
     async def _kill(self, member: LocalMember) -> None:
         if member.is_running:
@@ -140,6 +156,10 @@ class LocalDesk:
         return text
 
     def _member(self, name: object) -> LocalMember:
+        if name == LEADER:
+            name = self._leader()
+            if not name:
+                raise Refused("no member leads now: ask again in a second")
         member = self._members.get(str(name))
         if member is None:
             known = ", ".join(self._members)
@@ -182,13 +202,16 @@ class LocalDesk:
             writer.close()
 
 
-async def ask_start(directory: Path, name: str) -> str:
-    """Ask the `raftkv local` of a data directory to start a member. Raises ConfigError."""
+async def ask(directory: Path, do: str, name: str) -> str:
+    """Ask the `raftkv local` of a data directory. Raises ConfigError when none is there, or it
+    refuses."""
     try:
         reader, writer = await asyncio.open_unix_connection(directory / CONTROL_SOCKET)
     except OSError as e:
         raise ConfigError(f"no `raftkv local` runs on {directory}: {e.strerror}") from None
-    writer.write(json.dumps({"do": "start", "member": name}).encode() + b"\n")
+    writer.write(json.dumps({"do": do, "member": name}).encode() + b"\n")
     answer: dict[str, str] = json.loads(await reader.readline() or b'{"error": "no answer"}')
     writer.close()
-    return answer.get("done") or answer["error"]
+    if "error" in answer:
+        raise ConfigError(answer["error"])
+    return answer["done"]

@@ -48,7 +48,8 @@ class LocalView:
     def greet(self, data_dir: str) -> None:
         endpoints = ",".join(place.endpoint for place in self._places)
         say = self._console.print
-        say(f"raftkv: {len(self._places)} members, data in {data_dir}", highlight=False)
+        members = f"{len(self._places)} members"
+        say(f"raftkv: {members}, data in {data_dir}", highlight=False, soft_wrap=True)
         say("try:", highlight=False)
         say(f"  export ETCDCTL_API=3 EP={endpoints}", highlight=False, soft_wrap=True)
         say("  etcdctl --endpoints $EP put hello world", highlight=False)

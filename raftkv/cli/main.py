@@ -93,17 +93,36 @@ def local(members: str, data_dir: Path, base_port: int, no_ui: bool, program: st
         sys.exit(2)
 
 
+_RUNNING_DATA_DIR = click.option(
+    "--data-dir", type=DATA_DIR, default=Path("raftkv-data"), show_default=True
+)
+
+
 @main.command("local-restart")
 @click.argument("name")
-@click.option("--data-dir", type=DATA_DIR, default=Path("raftkv-data"), show_default=True)
+@_RUNNING_DATA_DIR
 def local_restart(name: str, data_dir: Path) -> None:
-    """Start a member of a running `raftkv local` that is down."""
-    from raftkv.cli.local_desk import ask_start
+    """Start a member of a running `raftkv local` that is down; "all" for all of them."""
+    _ask_local("local-restart", data_dir, "start", name)
+
+
+@main.command("local-kill")
+@click.argument("name")
+@_RUNNING_DATA_DIR
+def local_kill(name: str, data_dir: Path) -> None:
+    """Kill a member of a running `raftkv local`, as kill -9 does; "leader" for the one that leads.
+
+    Example: raftkv local-kill leader"""
+    _ask_local("local-kill", data_dir, "kill", name)
+
+
+def _ask_local(command: str, data_dir: Path, do: str, name: str) -> None:
+    from raftkv.cli.local_desk import ask
 
     try:
-        click.echo(asyncio.run(ask_start(data_dir.resolve(), name)))
+        click.echo(asyncio.run(ask(data_dir.resolve(), do, name)))
     except ConfigError as e:
-        click.echo(f"raftkv local-restart: {e}", err=True)
+        click.echo(f"raftkv {command}: {e}", err=True)
         sys.exit(2)
 
 

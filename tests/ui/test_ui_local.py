@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raftkv.apply.membership import MemberInfo
-from raftkv.cli.local_desk import BACKLOG_BYTES_MAX, CONTROL_SOCKET, LocalDesk, ask_start
+from raftkv.cli.local_desk import BACKLOG_BYTES_MAX, CONTROL_SOCKET, LocalDesk, ask
 from raftkv.cli.local_plan import Place, plan
 from raftkv.errors import ConfigError
 from raftkv.ui.answers import Refusal
@@ -63,7 +63,8 @@ class Local:
             member.state = "stopped"
 
         members: Any = self.members
-        self.desk = LocalDesk(members, start, stop, self.notes.append)
+        self.leader = ""
+        self.desk = LocalDesk(members, start, stop, self.notes.append, lambda: self.leader)
         self.infos = [
             MemberInfo(number, place.name, (place.peer_url,), ())
             for number, place in enumerate(self.places, 1)
@@ -163,13 +164,30 @@ async def test_without_raftkv_local_the_buttons_say_so(local: Local) -> None:
 async def test_local_restart_starts_a_member_that_is_down(local: Local) -> None:
     """One that runs stays as it is; without a cluster the directory is named."""
     directory = local.directory
-    assert await ask_start(directory, "m2") == "m2 is running (pid 7): it must be stopped"
-    assert "the members are m1, m2, m3" in await ask_start(directory, "m9")
+    with pytest.raises(ConfigError, match=r"m2 is running .pid 7.: it must be stopped"):
+        await ask(directory, "start", "m2")
+    with pytest.raises(ConfigError, match="the members are m1, m2, m3"):
+        await ask(directory, "start", "m9")
     local.members[1].state = "stopped"
-    assert await ask_start(directory, "m2") == "m2 restarted"
+    assert await ask(directory, "start", "m2") == "m2 restarted"
     await until(lambda: local.members[1].state == "running")
     with pytest.raises(ConfigError, match="no `raftkv local` runs on"):
-        await ask_start(directory / "elsewhere", "m2")
+        await ask(directory / "elsewhere", "start", "m2")
+
+
+async def test_the_leader_can_be_killed_and_all_started(local: Local) -> None:
+    """By what they are, not by name: a newcomer need not find out first."""
+    directory = local.directory
+    with pytest.raises(ConfigError, match="no member leads now"):
+        await ask(directory, "kill", "leader")
+    local.leader = "m3"
+    assert await ask(directory, "kill", "leader") == "m3 is killed"
+    await until(lambda: local.members[2].state == "stopped")
+    local.members[0].state = "stopped"
+    assert await ask(directory, "start", "all") == "m1 restarted; m3 restarted"
+    await until(lambda: all(member.state == "running" for member in local.members))
+    with pytest.raises(ConfigError, match="all members run"):
+        await ask(directory, "start", "all")
 
 
 @pytest.mark.parametrize("line", [b"m1\n", b"[]\n", b"\xff\n", b"{\n", b"\n", b'{"do": 1}\n'])
