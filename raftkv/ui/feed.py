@@ -76,6 +76,7 @@ class Feed:
         self._fresh: list[Row] = []
         self._own_messages = self._own_happenings = 0
         self._alarms: set[tuple[str, str]] | None = None
+        self._names: dict[str, str] = {}
         self._silent: set[str] = set()
         self._processes: dict[str, str] = {}
         self._process_news: deque[Row] = deque(maxlen=PROCESS_NEWS_MAX)
@@ -112,6 +113,7 @@ class Feed:
         self._began_ms = self._witness.now_ms()
         self._own_messages, self._own_happenings = self._witness.messages.last, 0
         self._alarms = None
+        self._names.clear()
         self._silent.clear()
         self._told([], 0, list(self._process_news))
         self._collect_own()
@@ -274,7 +276,9 @@ class Feed:
     # --- what is noticed by looking -------------------------------------------------------------
 
     def _note_changes(self, rows: list[Row]) -> None:
-        """Alarms, and where no `raftkv local` knows it, members that fall silent."""
+        """Members that come and go, alarms, and where no `raftkv local` knows it, members that fall
+        silent."""
+        self._note_members({str(row["id"]): str(row["name"]) for row in rows})
         alarms = {(str(row["id"]), str(name)) for row in rows for name in _list(row["alarms"])}
         fresh = alarms - self._alarms if self._alarms is not None else set()
         by_id = {str(row["id"]): row for row in rows}
@@ -303,6 +307,20 @@ class Feed:
                 self._process_news.append(happening)
                 if self._pages:
                     self._told([], 0, [happening])
+
+    def _note_members(self, names: dict[str, str]) -> None:
+        before, self._names = self._names, names
+        if not before:
+            return  # the first look
+        told = [
+            *((each, "member_added", f"{names[each]} is a member now") for each in names),
+            *((each, "member_removed", f"{before[each]} is no member any more") for each in before),
+        ]
+        for member_id, what, text in told:
+            if (member_id in before) != (member_id in names):
+                happening = self._happening(member_id, what, None, f"{text}.")
+                self._happenings.append(happening)
+                self._fresh.append(happening)
 
     def _note(self, row: Row, what: str, does: str) -> None:
         happening = self._happening(str(row["id"]), what, row["term"], f"{row['name']} {does}.")
