@@ -70,6 +70,7 @@ class Feed:
         self._timer: Timer | None = None
         self._turns = 0
         self._began_ms = 0
+        self._is_whole = False
         self._pending: deque[Seen] = deque(maxlen=PENDING_MAX)
         self._dropped = 0
         self._happenings: deque[Row] = deque(maxlen=HAPPENINGS_KEPT_MAX)
@@ -111,6 +112,8 @@ class Feed:
     def _begin(self) -> None:
         self._witness.watch()
         self._began_ms = self._witness.now_ms()
+        self._neighbours.forget_old()
+        self._is_whole = self._neighbours.all_have_said()
         self._own_messages, self._own_happenings = self._witness.messages.last, 0
         self._alarms = None
         self._names.clear()
@@ -143,9 +146,14 @@ class Feed:
         return frozenset(told | self._ui_urls) - {""}
 
     def ask_once(self) -> None:
-        """A page is about to be opened, and will want to know where the others' are."""
-        if self._local is None and not self._pages:
+        """A page is about to be opened: it will want to know how and where the others are."""
+        if not self._pages:
             self._neighbours.poll()
+
+    @property
+    def knows_ui_urls(self) -> bool:
+        """Without having asked for them."""
+        return self._local is not None
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -162,7 +170,10 @@ class Feed:
         self._send_happenings()
         self._send_messages()
         self._turns += 1
-        if self._turns % TURNS_PER_CLUSTER_EVENT == 0:
+        if not self._is_whole and self._neighbours.all_have_said():
+            self._is_whole = True  # the first state had rows of nothing but names
+            self._broadcast(event("cluster", self.cluster()), droppable=True)
+        elif self._turns % TURNS_PER_CLUSTER_EVENT == 0:
             for page in [page for page in self._pages if not page.still_allowed()]:
                 page.end()
                 self.close(page)

@@ -78,6 +78,28 @@ def test_a_page_shows_all_members_from_any_of_them() -> None:
         stage.seat(name).feed.close(page)
 
 
+def test_the_first_page_has_all_rows_within_a_moment() -> None:
+    """At once where its page was asked for just before, in the next turn otherwise; never rows that
+    were told long ago."""
+    stage = Stage()
+    stage.cluster.wait_for_leader()
+    stage.run(1)
+    page = stage.open("m0")
+    assert len(stage.seat("m0").asked) == 2
+    stage.run(0.11)
+    assert all(row["state"] != "unknown" for row in page.cluster["members"])
+    stage.seat("m0").feed.close(page)
+    stage.seat("m0").feed.ask_once()
+    assert len(stage.seat("m0").asked) == 4
+    second = stage.open("m0")
+    assert all(row["state"] != "unknown" for row in second.of("cluster")[0]["members"])
+    stage.seat("m0").feed.close(second)
+    stage.seat("m0").feed.ask_once()
+    stage.run(60)
+    late = stage.open("m0").of("cluster")[0]["members"]
+    assert all(row["reachable"] and row["age_ms"] in (0, None) for row in late)
+
+
 def test_an_election_is_told_as_it_happens_and_to_pages_that_come_later() -> None:
     """What happened before a page was opened is marked so, and comes in order; old news do not."""
     stage = Stage()
