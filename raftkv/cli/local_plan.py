@@ -114,7 +114,8 @@ def check_ports(places: tuple[Place, ...]) -> None:
         listed = ", ".join(map(str, taken))
         raise ConfigError(
             f"port {listed} on {HOST} is in use: stop what listens there, or choose other ports "
-            f"with --base-port (now {places[0].client_port})"
+            f"with --base-port (now {places[0].client_port}; a member's page is {UI_OFFSET} above "
+            f"its client port, and --no-ui leaves it out)"
         )
 
 
