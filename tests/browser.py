@@ -101,6 +101,12 @@ class Browser:
         assert self.evaluate("root.dataset.errors") is None, self.evaluate("root.dataset.errors")
         self.drawn()
 
+    def visit(self, url: str) -> None:
+        """Loads a page of a server and waits until it says that it is ready."""
+        self.call("Page.navigate", url="about:blank")
+        self.call("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete' && 'ready' in root.dataset")
+
     def evaluate(self, expression: str) -> Any:
         """``root`` is the document's element."""
         source = f"(() => {{ const root = document.documentElement; return ({expression}); }})()"
@@ -138,9 +144,12 @@ class Browser:
             width=width, height=height, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
 
-    def dark(self, on: bool) -> None:
-        value = "dark" if on else "light"
-        features = [{"name": "prefers-color-scheme", "value": value}]
+    def dark(self, on: bool, *, calm: bool = False) -> None:
+        """``calm``: the reader wants reduced motion."""
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if on else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if calm else "no-preference"},
+        ]
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def picture(self, path: Path) -> None:

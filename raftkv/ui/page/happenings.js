@@ -1,0 +1,89 @@
+// What happened, in sentences.
+//
+// Owns: the list of happenings, newest first, and what screen readers are told of it. Heartbeats
+// and rates are no happenings. Must never do: grow without end, or say the same thing twice.
+
+import { element, setAttribute, setText } from "./element.js";
+import { timeOfDay } from "./words.js";
+
+const LINES_MAX = 200;
+const SAID_MAX = 4; // more at once are told as a number: a reader could not keep up
+
+const MARKS = {
+  became_leader: "★",
+  began_election: "?",
+  stepped_down: "↓",
+  voted: "✓",
+  link_down: "╱",
+  link_up: "─",
+  stopped: "■",
+  started: "▶",
+  paused: "Ⅱ",
+  resumed: "▶",
+  snapshot: "▣",
+  alarm: "!",
+  member_added: "+",
+  member_removed: "−",
+  page: "·",
+};
+
+export class Happenings {
+  constructor(list, empty, announcer) {
+    this.list = list;
+    this.empty = empty;
+    this.announcer = announcer;
+    this.known = new Set();
+    this.toSay = [];
+    this.since = null; // the member's clock when this page began to listen; what is older is past
+  }
+
+  /** Takes a `happening` event; its member is shown by its sentence. */
+  take(event, name = "") {
+    const key = [event.t, event.member, event.what, event.term].join(" ");
+    if (this.known.has(key)) return false;
+    this.known.add(key);
+    this.#insert(this.#line(event, name, key));
+    setAttribute(this.empty, "hidden", true);
+    const past = event.what !== "page" && this.since !== null && event.t < this.since;
+    if (!past) this.#say(event.text);
+    return true;
+  }
+
+  /** Something that this page itself did or noticed. */
+  tell(text) {
+    this.take({ t: Date.now(), member: "", what: "page", term: performance.now(), text });
+  }
+
+  #line(event, name, key) {
+    const time = element("time", { datetime: new Date(event.t).toISOString() }, timeOfDay(event.t));
+    const mark = element("span", { class: "what", "aria-hidden": "true" }, MARKS[event.what] ?? "·");
+    const line = element("li", { class: "happening", "data-what": event.what, "data-t": event.t }, time, mark, element("span", {}, event.text));
+    if (name) setAttribute(line, "title", `seen by ${name}`);
+    line.dataset.happening = key;
+    return line;
+  }
+
+  /** By time: those that were missed come late, and belong lower down. */
+  #insert(line) {
+    const t = Number(line.dataset.t);
+    let next = this.list.firstElementChild;
+    while (next && Number(next.dataset.t) > t) next = next.nextElementSibling;
+    this.list.insertBefore(line, next);
+    while (this.list.children.length > LINES_MAX) {
+      this.known.delete(this.list.lastElementChild.dataset.happening);
+      this.list.lastElementChild.remove();
+    }
+  }
+
+  /** All of one turn in one announcement. */
+  #say(text) {
+    this.toSay.push(text);
+    if (this.toSay.length > 1) return;
+    queueMicrotask(() => {
+      const said = this.toSay.slice(0, SAID_MAX).join(" ");
+      const more = this.toSay.length - SAID_MAX;
+      setText(this.announcer, more > 0 ? `${said} And ${more} more happenings.` : said);
+      this.toSay = [];
+    });
+  }
+}
