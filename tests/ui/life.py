@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import time
 from typing import Any
@@ -94,6 +95,21 @@ class Life:
         return f"{name}: {body['action']} done"
 
 
+def furnish(cluster: MadeUpCluster) -> None:
+    """Keys of every sort that the browser shows."""
+    for version in range(1, 4):
+        web = {"kind": "Deployment", "spec": {"replicas": version, "image": f"web:1.{version}"}}
+        cluster.put(b"/registry/deployments/default/web", json.dumps(web).encode())
+    cluster.put(b"/registry/<img src=x onerror=alert(1)>", b"<script>alert(1)</script>")
+    cluster.put(b"/bytes/\xff\xfe\x00", bytes(range(256)))
+    cluster.put(b"/config", "first line\nsecond line\nthird line\n".encode())
+    cluster.put(b"/config", "first line\nsecond, changed line\nthird line\nfourth\n".encode())
+    cluster.put(b"/gone", b"soon")
+    cluster.store.delete(b"/gone")
+    for number in range(250):
+        cluster.put(f"/many/{number:04}".encode(), b"x" * number)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--base-port", type=int, default=24100)
@@ -101,6 +117,7 @@ def main() -> None:
     chosen = parser.parse_args()
     cluster = MadeUpCluster(chosen.members)
     cluster.prefixes = [{"prefix": "/fruit/", "keys": 3, "bytes": 60, "writes_per_s": 3.2}]
+    furnish(cluster)
     with Replay(cluster, chosen.base_port) as replay:
         life = Life(cluster, replay, random.Random(1))
         replay.on_post = life.post

@@ -54,15 +54,17 @@ export function visible(text) {
   });
 }
 
-/** A key in one line: its text, or `0x...` when its bytes are none. */
+/** A key in one line: its text; where its bytes are none, those that are no letters as `\xff`. */
 export function keyWords(base64url) {
   const octets = fromBase64url(base64url);
   const text = textOf(octets);
-  return text === null ? `0x${[...octets].map(twoDigits).join("")}` : visible(text);
+  if (text !== null) return visible(text);
+  return [...octets].map((octet) => (octet >= 32 && octet < 127 ? String.fromCharCode(octet) : `\\x${twoDigits(octet)}`)).join("");
 }
 
-/** What a person typed for a key or prefix: text, or bytes when it is `0x` and pairs of digits. */
+/** What a person typed for a prefix: text, in which `\xff` stands for a byte. */
 export function typedKey(text) {
-  if (!/^0x([0-9a-f]{2})+$/i.test(text)) return textToBase64url(text);
-  return toBase64url(Uint8Array.from(text.slice(2).match(/../g), (pair) => parseInt(pair, 16)));
+  const parts = text.split(/(\\x[0-9a-f]{2})/i);
+  const octets = parts.flatMap((part, at) => (at % 2 ? [parseInt(part.slice(2), 16)] : [...new TextEncoder().encode(part)]));
+  return toBase64url(Uint8Array.from(octets));
 }

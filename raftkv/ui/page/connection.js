@@ -51,7 +51,7 @@ export class Connection {
     if (this.state !== "lost") return;
     if (other) {
       this.#banner("lost", `${me} does not answer. Going on with ${other.name}.`);
-      moveTo(other, carrying({ from: now.me, ...this.carried() }));
+      moveTo(other, carrying({ left: now.me, ...this.carried() }));
       return;
     }
     this.#nobody(me);
@@ -89,8 +89,8 @@ export class Connection {
   }
 
   /** A member's page was left for this one: said once its name is known. */
-  arrived(from) {
-    const left = this.cluster.member(from);
+  arrived(id) {
+    const left = this.cluster.member(id);
     const here = this.cluster.member(this.cluster.now.me);
     if (left && here && left.id !== here.id) this.happenings.tell(`${left.name} did not answer: this page is now served by ${here.name}.`);
   }

@@ -94,7 +94,7 @@ const hear = {
 function first() {
   byId("waiting").hidden = true;
   byId("stage").hidden = false;
-  if (carried.from) connection.arrived(carried.from);
+  if (carried.left) connection.arrived(carried.left);
   if (views.view === "diff") views.show(); // which revision is the newest is known now
   document.documentElement.dataset.ready = "yes";
 }

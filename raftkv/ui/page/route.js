@@ -4,7 +4,7 @@
 // Owns: the fragment. Must never do: trust it; what comes from it is looked up, never shown as said.
 
 export const VIEWS = ["cluster", "keys", "diff"];
-const CARRIED = ["from", "theme", "guide"];
+const CARRIED = ["left", "theme", "guide"];
 
 /** {view, params}; a fragment that names no view gives null. */
 export function parsed(fragment) {
