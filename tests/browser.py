@@ -13,6 +13,7 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -120,6 +121,17 @@ class Browser:
         deadline = time.monotonic() + ANSWER_S
         while not self.evaluate(condition):
             assert time.monotonic() < deadline, f"never true: {condition}"
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """For what is not in the page alone."""
+        deadline = time.monotonic() + ANSWER_S
+        while not condition():
+            assert time.monotonic() < deadline, f"never: {what}"
+            self.evaluate("new Promise((done) => setTimeout(done, 20))")
+
+    def drawn_apart(self) -> None:
+        """Lets the page's own timers and messages have their turns, without asking for a frame."""
+        self.evaluate("new Promise((done) => setTimeout(() => setTimeout(done, 50), 50))")
 
     def drawn(self) -> None:
         """Waits until what was asked for before is on the screen."""

@@ -51,8 +51,12 @@ class Life:
             cluster.put(f"/fruit/{fruit}".encode(), f"{self.chance.random():.6f}".encode())
             for other in cluster.members:
                 if other is not cluster.leader and other.up:
-                    messages.append(cluster.message(cluster.leader.name, other.name, "append", entries=1))
-                    messages.append(cluster.message(other.name, cluster.leader.name, "append_reply"))
+                    messages.append(
+                        cluster.message(cluster.leader.name, other.name, "append", entries=1)
+                    )
+                    messages.append(
+                        cluster.message(other.name, cluster.leader.name, "append_reply")
+                    )
         return messages
 
     def _election(self) -> list[dict[str, Any]]:
@@ -65,14 +69,20 @@ class Life:
         if self.leaderless == ELECTION_TURNS:
             first.state, first.vote = "candidate", first.id
             first.term += 1
-            self._tell(first.name, "began_election", f"{first.name} began an election in term {first.term}.")
+            self._tell(
+                first.name,
+                "began_election",
+                f"{first.name} began an election in term {first.term}.",
+            )
             asks = [(first, other, "vote") for other in up[1:]]
             return [cluster.message(a.name, b.name, kind) for a, b, kind in asks] + [
                 cluster.message(b.name, a.name, "vote_reply") for a, b, kind in asks
             ]
         if self.leaderless > ELECTION_TURNS + 6:
             cluster.elect(first.name)
-            self._tell(first.name, "became_leader", f"{first.name} became leader in term {first.term}.")
+            self._tell(
+                first.name, "became_leader", f"{first.name} became leader in term {first.term}."
+            )
         return []
 
     def _tell(self, name: str, what: str, text: str) -> None:
@@ -102,8 +112,8 @@ def furnish(cluster: MadeUpCluster) -> None:
         cluster.put(b"/registry/deployments/default/web", json.dumps(web).encode())
     cluster.put(b"/registry/<img src=x onerror=alert(1)>", b"<script>alert(1)</script>")
     cluster.put(b"/bytes/\xff\xfe\x00", bytes(range(256)))
-    cluster.put(b"/config", "first line\nsecond line\nthird line\n".encode())
-    cluster.put(b"/config", "first line\nsecond, changed line\nthird line\nfourth\n".encode())
+    cluster.put(b"/config", b"first line\nsecond line\nthird line\n")
+    cluster.put(b"/config", b"first line\nsecond, changed line\nthird line\nfourth\n")
     cluster.put(b"/gone", b"soon")
     cluster.store.delete(b"/gone")
     for number in range(250):

@@ -53,7 +53,9 @@ class MadeUpCluster:
 
     @property
     def leader(self) -> MadeUpMember | None:
-        return next((member for member in self.members if member.up and member.state == "leader"), None)
+        return next(
+            (member for member in self.members if member.up and member.state == "leader"), None
+        )
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -72,7 +74,9 @@ class MadeUpCluster:
         """An entry that is on every member that is up, committed and applied."""
         leader = self.leader
         assert leader is not None, "nobody takes entries"
-        self.log.append({"index": len(self.log) + 1, "term": leader.term, "kind": kind, "bytes": size})
+        self.log.append(
+            {"index": len(self.log) + 1, "term": leader.term, "kind": kind, "bytes": size}
+        )
         for member in self.members:
             if member.up:
                 member.last = member.commit = member.applied = len(self.log)
@@ -169,7 +173,7 @@ class MadeUpCluster:
         return MESSAGE | known | more
 
     def beat(self) -> list[dict[str, Any]]:
-        """The leader's heartbeats and their replies; those to nobody, or over a cut link, are lost."""
+        """The leader's heartbeats and their replies; what goes to nobody or a cut link is lost."""
         leader = self.leader
         beats = []
         for member in self.members if leader else []:

@@ -57,7 +57,9 @@ class MadeUpStore:
         return past[-1] if past and past[-1].value is not None else None
 
     def list(self, prefix: bytes, after: bytes, limit: int, revision: int) -> dict[str, Any]:
-        live = [key for key in sorted(self.keys) if key.startswith(prefix) and self.at(key, revision)]
+        live = [
+            key for key in sorted(self.keys) if key.startswith(prefix) and self.at(key, revision)
+        ]
         rest = [key for key in live if key > after]
         rows = []
         for key in rest[:limit]:

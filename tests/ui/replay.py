@@ -42,7 +42,7 @@ class Site:
         self.replay = replay
         self.member = member
         self.streams: set[asyncio.Queue[bytes | None]] = set()
-        self.opened = 0
+        self.silent = False
         self.runner: web.AppRunner | None = None
         self.port = 0
 
@@ -66,6 +66,10 @@ class Site:
         if self.runner is not None:
             await self.runner.cleanup()
             self.runner = None
+
+    def send(self, piece: bytes) -> None:
+        for queue in () if self.silent else self.streams:
+            queue.put_nowait(piece)
 
     @web.middleware
     async def _guard(
@@ -101,11 +105,10 @@ class Site:
         queue.put_nowait(frame("cluster", self.replay.cluster.cluster_event(self.member.name)))
         await answer.prepare(request)
         self.streams.add(queue)
-        self.opened += 1
         try:
             while (piece := await queue.get()) is not None:
                 await answer.write(piece)
-        except (ConnectionResetError, asyncio.CancelledError):
+        except ConnectionResetError:
             pass  # the page went away
         finally:
             self.streams.discard(queue)
@@ -121,7 +124,10 @@ class Site:
 
     async def _keys(self, request: web.Request) -> web.StreamResponse:
         store = self.replay.cluster.store
-        limit, rev = (self._number(request, "limit", 100), self._number(request, "rev", store.revision))
+        limit, rev = (
+            self._number(request, "limit", 100),
+            self._number(request, "rev", store.revision),
+        )
         prefix, after = self._bytes(request, "prefix"), self._bytes(request, "after")
         if rev > store.revision:
             text = f"revision {rev} is not there yet, the newest is {store.revision}: ask for that"
@@ -215,8 +221,7 @@ class Replay:
     def send_here(self, event: str, data: dict[str, Any]) -> None:
         """The same from the servers' own loop."""
         for site in self.sites:
-            for queue in site.streams:
-                queue.put_nowait(frame(event, data))
+            site.send(frame(event, data))
 
     def tell(self) -> None:
         """A `cluster` event of the cluster as it is now, half a second later, on every stream."""
@@ -225,9 +230,7 @@ class Replay:
 
     def tell_here(self) -> None:
         for site in self.sites:
-            told = frame("cluster", self.cluster.cluster_event(site.member.name))
-            for queue in site.streams:
-                queue.put_nowait(told)
+            site.send(frame("cluster", self.cluster.cluster_event(site.member.name)))
 
     def messages(self, messages: list[dict[str, Any]], dropped: int = 0) -> None:
         self.send("messages", self.cluster.batch(messages, dropped))
@@ -235,6 +238,10 @@ class Replay:
     def kill(self, name: str) -> None:
         """The member's process is gone: its port refuses, its streams end."""
         self.run(self.site(name).stop())
+
+    def silence(self, name: str) -> None:
+        """Nothing more comes on its streams, which stay open: a paused process does so."""
+        self.site(name).silent = True
 
     def revive(self, name: str) -> None:
         self.run(self.site(name).start())

@@ -19,8 +19,6 @@ export function fromBase64url(text) {
   return Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
 }
 
-export const textToBase64url = (text) => toBase64url(new TextEncoder().encode(text));
-
 /** The text of UTF-8 bytes, or null. */
 export function textOf(octets) {
   try {

@@ -9,6 +9,10 @@ import { timeOfDay } from "./words.js";
 const LINES_MAX = 200;
 const SAID_MAX = 4; // more at once are told as a number: a reader could not keep up
 
+const JOINED = new Set(["link_up", "link_down"]);
+const JOINED_MS = 3_000;
+const JOINED_LOOK = 12; // lines from the top
+
 const MARKS = {
   became_leader: "★",
   began_election: "?",
@@ -42,7 +46,7 @@ export class Happenings {
     const key = [event.t, event.member, event.what, event.term].join(" ");
     if (this.known.has(key)) return false;
     this.known.add(key);
-    this.#insert(this.#line(event, name, key));
+    if (!this.#joined(event)) this.#insert(this.#line(event, name, key));
     setAttribute(this.empty, "hidden", true);
     const past = event.what !== "page" && this.since !== null && event.t < this.since;
     if (!past) this.#say(event.text);
@@ -52,6 +56,18 @@ export class Happenings {
   /** Something that this page itself did or noticed. */
   tell(text) {
     this.take({ t: Date.now(), member: "", what: "page", term: performance.now(), text });
+  }
+
+  /** Links of one moment share a line: a member that comes back has one to each other. */
+  #joined(event) {
+    if (!JOINED.has(event.what)) return false;
+    const line = [...this.list.children].slice(0, JOINED_LOOK).find((other) => other.dataset.what === event.what && Math.abs(Number(other.dataset.t) - event.t) < JOINED_MS);
+    if (!line) return false;
+    const words = line.lastElementChild;
+    const more = Number(line.dataset.more ?? 0) + 1;
+    line.dataset.more = more;
+    words.textContent = more < SAID_MAX ? `${words.textContent} ${event.text}` : words.textContent.replace(/( And \d+ more\.)?$/, ` And ${more - SAID_MAX + 1} more.`);
+    return true;
   }
 
   #line(event, name, key) {

@@ -9,6 +9,7 @@ import { along, beside, lane } from "./geometry.js";
 import { milliseconds } from "./words.js";
 
 const ASIDE = 26; // words beside a link, where no message covers them
+const LABELLED_MAX = 4; // members; the links of more cross, and the table has their numbers
 const PARTS = [["line", 0, 1], ["left", 0, 0.44], ["right", 0.56, 1]];
 
 export const linkState = (pair) => (pair.cut ? "cut" : pair.up ? "up" : pair.known ? "down" : "unknown");
@@ -58,7 +59,7 @@ export class Links {
     const place = beside(way, this.ring.places.size > 3 ? 0.36 : 0.5, pair.cut ? 0 : ASIDE);
     setAttributes(words, { x: place.x, y: place.y });
     const state = linkState(pair);
-    const quiet = this.ring.places.size > 5 || pair.rtt === null ? "" : milliseconds(pair.rtt);
+    const quiet = this.ring.places.size > LABELLED_MAX || pair.rtt === null ? "" : milliseconds(pair.rtt);
     setText(words, state === "up" ? this.counts.get(pair.key) ?? quiet : state === "unknown" ? "" : state);
     setAttributes(node, { class: `link ${state}`, "data-state": state, role: "img", "aria-label": linkWords(pair) });
   }

@@ -3,9 +3,9 @@
 // Owns: the list of measures with their words, for the cards and for the table alike.
 // Must never do: draw.
 
-import { bytes, count, duration, milliseconds, rate, standingWords, NOTHING } from "./words.js";
+import { bytes, count, duration, milliseconds, millisecondsPair, rate, standingWords, NOTHING } from "./words.js";
 
-const latency = (low, high) => (member) => `${milliseconds(member[low])} / ${milliseconds(member[high])}`;
+const latency = (low, high) => (member) => millisecondsPair(member[low], member[high]);
 const vote = (member, cluster) => (member.vote ? cluster.name(member.vote) : NOTHING);
 
 /** [title, words(member, cluster), group]; the groups are the cards' parts. */
@@ -24,12 +24,12 @@ export const MEASURES = [
   ["Fsync p50 / p99", latency("fsync_p50_ms", "fsync_p99_ms"), "latency"],
   ["Commit p99", (member) => milliseconds(member.commit_p99_ms), "latency"],
   ["Apply p50 / p99", latency("apply_p50_ms", "apply_p99_ms"), "latency"],
-  ["Database", spaceWords, "space"],
   ["Watchers", (member) => `${count(member.watchers)} on ${count(member.watch_streams)} streams`, "store"],
   ["Alarms", (member) => member.alarms.join(", ") || "none", "store"],
   ["Up for", (member) => duration(member.uptime_s), "who"],
   ["Clients", (member) => member.client_urls.join(" ") || NOTHING, "where"],
   ["Peers", (member) => member.peer_urls.join(" ") || NOTHING, "where"],
+  ["Database", spaceWords, "space"],
 ];
 
 export function spaceWords(member) {

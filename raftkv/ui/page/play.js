@@ -16,8 +16,9 @@ export class Play {
     this.cluster = cluster;
     this.fail = fail;
     this.dialog = byId("confirm");
-    byId("confirm-no").addEventListener("click", () => this.dialog.close("no"));
-    byId("confirm-yes").addEventListener("click", () => this.dialog.close("yes"));
+    byId("confirm-no").addEventListener("click", () => this.#answer(false));
+    byId("confirm-yes").addEventListener("click", () => this.#answer(true));
+    this.dialog.addEventListener("cancel", () => this.#answer(false));
   }
 
   /** What an action would cost, in words; null when the quorum stays. */
@@ -56,11 +57,15 @@ export class Play {
     setText(byId("confirm-title"), `${word} ${member.name}?`);
     setText(byId("confirm-text"), cost);
     setText(byId("confirm-yes"), `${word} it`);
-    this.dialog.returnValue = "no";
     this.dialog.showModal();
     byId("confirm-no").focus();
     return new Promise((answered) => {
-      this.dialog.addEventListener("close", () => answered(this.dialog.returnValue === "yes"), { once: true });
+      this.answered = answered;
     });
+  }
+
+  #answer(yes) {
+    this.dialog.close();
+    this.answered(yes);
   }
 }

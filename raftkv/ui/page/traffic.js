@@ -12,8 +12,8 @@ import { calm } from "./frames.js";
 
 export const DOTS_MAX = 120;
 export const TRAVEL_MS = 450;
-const HELD_MS = 100; // played this much later than told, so that a batch keeps its spacing
-const LATE_MS = 250;
+const HELD_MS = 450; // played this much later than it was: what other members saw comes later
+const LATE_MS = 600;
 const BREAKS_AT = 0.55;
 const FALLS = 26;
 

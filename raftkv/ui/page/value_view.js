@@ -9,6 +9,7 @@ import { counted } from "./words.js";
 
 export const FORMATS = ["text", "json", "hex", "base64"];
 const SHOWN_CHARACTERS_MAX = 200_000;
+const UNSEEN = /[^\P{Cc}\t\n\r]/u; // control characters: no text has them
 const SIGNS = { removed: "−", added: "+", same: " ", alike: "…" };
 
 function prettyJson(text) {
@@ -19,10 +20,10 @@ function prettyJson(text) {
   }
 }
 
-/** The format that shows most: JSON objects as JSON, UTF-8 as text, other bytes as hex. */
+/** The format that shows most: JSON objects as JSON, text as text, other bytes as hex. */
 export function bestFormat(...versions) {
   const texts = versions.map((version) => version?.value_text ?? (version?.value ? null : ""));
-  if (texts.includes(null)) return "hex";
+  if (texts.some((text) => text === null || UNSEEN.test(text))) return "hex";
   const structured = texts.every((text) => text === "" || (/^\s*[[{]/.test(text) && prettyJson(text) !== null));
   return structured && texts.some((text) => text !== "") ? "json" : "text";
 }

@@ -31,6 +31,12 @@ export function milliseconds(value) {
   return `${value >= 10 ? Math.round(value) : value.toFixed(value >= 1 ? 1 : 2)} ms`;
 }
 
+/** Two of them, `0.2 / 1.9 ms`: p50 and p99. */
+export function millisecondsPair(low, high) {
+  const [left, right] = [milliseconds(low), milliseconds(high)];
+  return left.endsWith(" ms") && right.endsWith(" ms") ? `${left.slice(0, -3)} / ${right}` : `${left} / ${right}`;
+}
+
 export function rate(value) {
   if (!measured(value)) return NOTHING;
   return `${value > 0 && value < 10 ? value.toFixed(1) : count(value)}/s`;
