@@ -19,7 +19,14 @@ from types import TracebackType
 from typing import Any
 
 ANSWER_S = 60.0
-_KEY_CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9}
+_KEY_CODES = {
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Tab": 9,
+    "Enter": 13,
+}
 
 
 class Browser:
@@ -139,7 +146,7 @@ class Browser:
         self.evaluate(f"new Promise((done) => {frames})")
 
     def press(self, key: str, *, shift: bool = False) -> None:
-        text = {"text": key} if len(key) == 1 else {}
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         code = _KEY_CODES.get(key, ord(key.upper()[0]))
         described = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
         self.call("Input.dispatchKeyEvent", type="keyDown", **described, **text)

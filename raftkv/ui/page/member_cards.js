@@ -73,7 +73,7 @@ export class MemberCards {
     setText(note.firstChild ?? note.appendChild(element("span", {})), `${here ? "serves this page" : "up"} · ${duration(member.uptime_s)}${age} `);
     const link = note.querySelector("a");
     if (here || !page) link?.remove();
-    else if (!link) note.append(element("a", { href: page.href }, "its page"));
+    else if (!link) note.append(element("a", { href: page.href, "aria-label": `Page of ${member.name}` }, "its page"));
     else setAttribute(link, "href", page.href);
   }
 
