@@ -24,13 +24,17 @@
   };
   // The drawing's names stand on their member's outline; its other words on the panel.
   const svgGround = (element, around) => {
-    const outline = element.matches(".node-name, .node-term") && element.parentNode.querySelector(".outline");
+    const outline =
+      element.matches(".node-name, .node-term") && element.parentNode.querySelector(".outline");
     return outline ? over(rgba(getComputedStyle(outline).fill), around) : around;
   };
   const ground = (element) => {
     const above = [];
     for (let node = element; node; node = node.parentElement) above.unshift(node);
-    const html = above.reduce((rgb, node) => over(rgba(getComputedStyle(node).backgroundColor), rgb), [255, 255, 255]);
+    const html = above.reduce(
+      (rgb, node) => over(rgba(getComputedStyle(node).backgroundColor), rgb),
+      [255, 255, 255],
+    );
     return element instanceof SVGElement ? svgGround(element, html) : html;
   };
   const seen = new Set();
@@ -54,4 +58,4 @@
     seen.add(line);
   }
   return { texts, poor };
-})()
+})();

@@ -43,7 +43,10 @@ export class Api {
   }
 
   async #call(path, options) {
-    const answer = await this.#answer(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const answer = await this.#answer(path, {
+      ...options,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
     try {
       return await answer.json();
     } catch {
@@ -59,7 +62,10 @@ export class Api {
       answer = await fetch(path, { ...options, headers, cache: "no-store" });
     } catch (error) {
       if (options.signal?.aborted && error.name !== "TimeoutError") throw error;
-      throw new ApiError(0, "This member does not answer. The page looks for another one; try again then.");
+      throw new ApiError(
+        0,
+        "This member does not answer. The page looks for another one; try again then.",
+      );
     }
     if (answer.ok) return answer;
     const text = await errorText(answer);

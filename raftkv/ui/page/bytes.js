@@ -35,7 +35,10 @@ export function hexDump(octets) {
   const rows = [];
   for (let at = 0; at < octets.length; at += ROW) {
     const row = [...octets.subarray(at, at + ROW)];
-    const digits = row.map(twoDigits).join(" ").padEnd(ROW * 3 - 1);
+    const digits = row
+      .map(twoDigits)
+      .join(" ")
+      .padEnd(ROW * 3 - 1);
     const letters = row.map((o) => (o >= 32 && o < 127 ? String.fromCharCode(o) : ".")).join("");
     rows.push(`${at.toString(16).padStart(6, "0")}  ${digits}  ${letters}`);
   }
@@ -57,12 +60,18 @@ export function keyWords(base64url) {
   const octets = fromBase64url(base64url);
   const text = textOf(octets);
   if (text !== null) return visible(text);
-  return [...octets].map((octet) => (octet >= 32 && octet < 127 ? String.fromCharCode(octet) : `\\x${twoDigits(octet)}`)).join("");
+  return [...octets]
+    .map((octet) =>
+      octet >= 32 && octet < 127 ? String.fromCharCode(octet) : `\\x${twoDigits(octet)}`,
+    )
+    .join("");
 }
 
 /** What a person typed for a prefix: text, in which `\xff` stands for a byte. */
 export function typedKey(text) {
   const parts = text.split(/(\\x[0-9a-f]{2})/i);
-  const octets = parts.flatMap((part, at) => (at % 2 ? [parseInt(part.slice(2), 16)] : [...new TextEncoder().encode(part)]));
+  const octets = parts.flatMap((part, at) =>
+    at % 2 ? [parseInt(part.slice(2), 16)] : [...new TextEncoder().encode(part)],
+  );
   return toBase64url(Uint8Array.from(octets));
 }

@@ -19,7 +19,9 @@ export class Cluster {
   take(event) {
     const before = this.now;
     this.now = { ...event, members: event.members.map(whole) };
-    this.members = [...this.now.members].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+    this.members = [...this.now.members].sort((a, b) =>
+      a.name.localeCompare(b.name, "en", { numeric: true }),
+    );
     for (const member of this.members) {
       const past = this.past.get(member.id) ?? [];
       past.push(member.writes_per_s ?? 0);
@@ -92,7 +94,9 @@ function whole(member) {
 }
 
 function pairOf(a, b, both) {
-  const measured = both.map((link) => link.rtt_ms).filter((rtt) => rtt !== null && rtt !== undefined);
+  const measured = both
+    .map((link) => link.rtt_ms)
+    .filter((rtt) => rtt !== null && rtt !== undefined);
   return {
     key: `${a.id}-${b.id}`,
     a,
@@ -106,7 +110,8 @@ function pairOf(a, b, both) {
 
 /** What differs between two events, in words: for a tab that did not look in between. */
 export function changesBetween(before, after) {
-  const leader = (event) => event.members.find((member) => member.state === "leader" && isUp(member));
+  const leader = (event) =>
+    event.members.find((member) => member.state === "leader" && isUp(member));
   const term = (event) => Math.max(0, ...event.members.map((member) => member.term));
   const changes = [];
   const [was, is] = [leader(before), leader(after)];
@@ -115,7 +120,8 @@ export function changesBetween(before, after) {
   for (const member of after.members) {
     const earlier = before.members.find((other) => other.id === member.id);
     if (!earlier) changes.push(`${member.name} is new`);
-    else if (isUp(earlier) !== isUp(member)) changes.push(`${member.name} ${isUp(member) ? "is back" : "went away"}`);
+    else if (isUp(earlier) !== isUp(member))
+      changes.push(`${member.name} ${isUp(member) ? "is back" : "went away"}`);
   }
   return changes;
 }

@@ -9,7 +9,14 @@ import { findOther, moveTo, others, pageOf } from "./refuge.js";
 import { carrying } from "./route.js";
 
 const AGAIN_MS = 2_000;
-const STATES = { connecting: "connecting …", live: "live", hidden: "paused: the tab is hidden", login: "needs a login", refused: "refused", lost: "no answer" };
+const STATES = {
+  connecting: "connecting …",
+  live: "live",
+  hidden: "paused: the tab is hidden",
+  login: "needs a login",
+  refused: "refused",
+  lost: "no answer",
+};
 
 export class Connection {
   /** `carried()` is what another member's page shall know of this one. */
@@ -45,7 +52,8 @@ export class Connection {
   async #lost() {
     const { now } = this.cluster;
     const me = this.cluster.name(now?.me) ?? "This member";
-    if (!this.away) this.happenings.tell(`${me || "This member"} does not answer. Looking for another member.`);
+    if (!this.away)
+      this.happenings.tell(`${me || "This member"} does not answer. Looking for another member.`);
     this.away = true;
     const other = now && (await findOther(now));
     if (this.state !== "lost") return;
@@ -60,7 +68,10 @@ export class Connection {
 
   #again() {
     clearTimeout(this.again);
-    this.again = setTimeout(() => ["lost", "refused"].includes(this.state) && this.stream.open(), AGAIN_MS);
+    this.again = setTimeout(
+      () => ["lost", "refused"].includes(this.state) && this.stream.open(),
+      AGAIN_MS,
+    );
   }
 
   #nobody(me) {
@@ -68,7 +79,10 @@ export class Connection {
     const start = this.cluster.local
       ? "If you started them with raftkv local, look at its terminal: it says why they ended, and the same command starts them again with their data."
       : "Look whether the members run and whether this machine reaches them; raftkv ctl endpoint health says more.";
-    const links = rest.flatMap((member) => [element("a", { href: pageOf(member).href }, member.name), " "]);
+    const links = rest.flatMap((member) => [
+      element("a", { href: pageOf(member).href }, member.name),
+      " ",
+    ]);
     const text = `${me || "This member"} does not answer, nor does any other. This page keeps trying. ${start}`;
     this.#banner("lost", text, links.length ? [" Try them by hand: ", ...links] : []);
   }
@@ -92,6 +106,7 @@ export class Connection {
   arrived(id) {
     const left = this.cluster.member(id);
     const here = this.cluster.member(this.cluster.now.me);
-    if (left && here && left.id !== here.id) this.happenings.tell(`${left.name} did not answer: this page is now served by ${here.name}.`);
+    if (left && here && left.id !== here.id)
+      this.happenings.tell(`${left.name} did not answer: this page is now served by ${here.name}.`);
   }
 }

@@ -12,7 +12,8 @@ const LABEL = 46; // two lines of words outside a member's timer
 
 /** Members in the upper half have their words above, away from the links. */
 const isUpper = (y) => y < -1;
-export const labelLines = (place) => (isUpper(place.y) ? [-TIMER - 28, -TIMER - 11] : [TIMER + 20, TIMER + 37]);
+export const labelLines = (place) =>
+  isUpper(place.y) ? [-TIMER - 28, -TIMER - 11] : [TIMER + 20, TIMER + 37];
 
 /** Places of `n` members, and the view box that holds them and their labels. */
 export function layout(n) {
@@ -26,7 +27,12 @@ export function layout(n) {
   const ys = places.map((place) => place.y);
   const left = Math.min(...xs, -120) - MARGIN;
   const top = Math.min(...ys) - TIMER - (isUpper(Math.min(...ys)) ? LABEL : 12);
-  const box = [left, top, Math.max(...xs, 120) + MARGIN - left, Math.max(...ys) + TIMER + LABEL - top];
+  const box = [
+    left,
+    top,
+    Math.max(...xs, 120) + MARGIN - left,
+    Math.max(...ys) + TIMER + LABEL - top,
+  ];
   return { places, box: box.map((number) => Math.round(number)).join(" ") };
 }
 

@@ -8,6 +8,7 @@ import { isUp, milliseconds } from "./words.js";
 
 const HIDDEN = "raftkv-guide-hidden";
 const HEARTBEATS = 20; // enough to have seen some
+const NEAR_MS = 5_000; // an end that is told is the one that was seen
 const STEPS = ["watch", "kill", "election", "return", "done"];
 
 export class Guide {
@@ -32,7 +33,12 @@ export class Guide {
     this.was = { id, term: Number(term), gone: Number(gone) };
   }
 
+  /** Asked for when the member of this page is gone: it may be the leader that was just killed. */
   get carried() {
+    const { now } = this.cluster ?? {};
+    if (this.step === "kill" && this.leader && this.leader.id === now?.me) {
+      [this.step, this.was] = ["election", { ...this.leader, gone: now.t }];
+    }
     return this.was ? [this.step, this.was.id, this.was.term, this.was.gone].join("~") : null;
   }
 
@@ -45,11 +51,14 @@ export class Guide {
   }
 
   #begin() {
-    [this.step, this.was, this.heartbeats] = ["watch", null, 0];
+    [this.step, this.was, this.heartbeats, this.took] = ["watch", null, 0, undefined];
   }
 
   hear(batch) {
-    if (this.step === "watch") this.heartbeats += batch.messages.filter((m) => m.type === "heartbeat" || m.type === "append").length;
+    if (this.step === "watch")
+      this.heartbeats += batch.messages.filter(
+        (m) => m.type === "heartbeat" || m.type === "append",
+      ).length;
   }
 
   update(cluster) {
@@ -66,15 +75,21 @@ export class Guide {
   #advance(cluster) {
     const { leader } = cluster;
     if (this.step === "watch" && this.heartbeats >= HEARTBEATS) this.step = "kill";
-    if (leader && (this.step === "watch" || this.step === "kill")) this.leader = { id: leader.id, term: leader.term };
+    if (leader && (this.step === "watch" || this.step === "kill"))
+      this.leader = { id: leader.id, term: leader.term };
     const gone = this.leader && cluster.member(this.leader.id);
     if (this.step === "kill" && gone && !isUp(gone)) {
       this.step = "election";
       this.was = { ...this.leader, gone: cluster.now.t };
     }
-    if (this.step === "election" && leader && leader.id !== this.was.id && leader.term > this.was.term) {
+    if (
+      this.step === "election" &&
+      leader &&
+      leader.id !== this.was.id &&
+      leader.term > this.was.term
+    ) {
       this.step = "return";
-      this.took = cluster.now.t - this.was.gone;
+      this.took ??= cluster.now.t - this.was.gone;
     }
     const back = this.was && cluster.member(this.was.id);
     if (this.step === "return" && back && isUp(back)) this.step = "done";
@@ -83,10 +98,14 @@ export class Guide {
   /** The moment of the election, more exactly than the next `cluster` event tells it. */
   happened(event) {
     if (this.step === "kill" && event.what === "stopped" && event.member === this.leader?.id) {
-      this.was = { ...this.leader, gone: event.t };
-      this.step = "election";
+      [this.step, this.was] = ["election", { ...this.leader, gone: event.t }];
     }
-    if (event.what === "became_leader" && this.was && event.term > this.was.term) this.took ??= event.t - this.was.gone;
+    if (!this.was) return;
+    const near = Math.abs(event.t - this.was.gone) < NEAR_MS;
+    if (event.what === "stopped" && event.member === this.was.id && near) this.was.gone = event.t;
+    if (event.what === "became_leader" && event.term > this.was.term && this.step !== "done") {
+      this.took = event.t - this.was.gone;
+    }
   }
 
   #press() {
@@ -116,11 +135,26 @@ export class Guide {
     const was = this.was && this.cluster?.name(this.was.id);
     const took = this.took > 0 ? ` It took ${milliseconds(this.took)}.` : "";
     return {
-      watch: [`${leader ?? "The leader"} tells the others, ten times a second, that it is there: the small dots. Each one fills a timer.`, null],
-      kill: ["Now take the leader away. No write that was acknowledged can be lost.", leader ? `Kill ${leader}` : null],
-      election: [`${was} is silent and the timers run out: who is first asks for votes in a new term. A majority makes it leader.`, null],
-      return: [`${leader} leads in term ${this.cluster?.term}.${took} Bring ${was} back, and it follows and catches up.`, `Restart ${was}`],
-      done: ["That was a failover. Now pause a follower, or cut a link and look who still has a majority.", "Once more"],
+      watch: [
+        `${leader ?? "The leader"} tells the others, ten times a second, that it is there: the small dots. Each one fills a timer.`,
+        null,
+      ],
+      kill: [
+        "Now take the leader away. No write that was acknowledged can be lost.",
+        leader ? `Kill ${leader}` : null,
+      ],
+      election: [
+        `${was} is silent and the timers run out: who is first asks for votes in a new term. A majority makes it leader.`,
+        null,
+      ],
+      return: [
+        `${leader} leads in term ${this.cluster?.term}.${took} Bring ${was} back, and it follows and catches up.`,
+        `Restart ${was}`,
+      ],
+      done: [
+        "That was a failover. Now pause a follower, or cut a link and look who still has a majority.",
+        "Once more",
+      ],
     }[this.step];
   }
 }

@@ -61,19 +61,38 @@ export class Happenings {
   /** Links of one moment share a line: a member that comes back has one to each other. */
   #joined(event) {
     if (!JOINED.has(event.what)) return false;
-    const line = [...this.list.children].slice(0, JOINED_LOOK).find((other) => other.dataset.what === event.what && Math.abs(Number(other.dataset.t) - event.t) < JOINED_MS);
+    const line = [...this.list.children]
+      .slice(0, JOINED_LOOK)
+      .find(
+        (other) =>
+          other.dataset.what === event.what &&
+          Math.abs(Number(other.dataset.t) - event.t) < JOINED_MS,
+      );
     if (!line) return false;
     const words = line.lastElementChild;
     const more = Number(line.dataset.more ?? 0) + 1;
     line.dataset.more = more;
-    words.textContent = more < SAID_MAX ? `${words.textContent} ${event.text}` : words.textContent.replace(/( And \d+ more\.)?$/, ` And ${more - SAID_MAX + 1} more.`);
+    words.textContent =
+      more < SAID_MAX
+        ? `${words.textContent} ${event.text}`
+        : words.textContent.replace(/( And \d+ more\.)?$/, ` And ${more - SAID_MAX + 1} more.`);
     return true;
   }
 
   #line(event, name, key) {
     const time = element("time", { datetime: new Date(event.t).toISOString() }, timeOfDay(event.t));
-    const mark = element("span", { class: "what", "aria-hidden": "true" }, MARKS[event.what] ?? "·");
-    const line = element("li", { class: "happening", "data-what": event.what, "data-t": event.t }, time, mark, element("span", {}, event.text));
+    const mark = element(
+      "span",
+      { class: "what", "aria-hidden": "true" },
+      MARKS[event.what] ?? "·",
+    );
+    const line = element(
+      "li",
+      { class: "happening", "data-what": event.what, "data-t": event.t },
+      time,
+      mark,
+      element("span", {}, event.text),
+    );
     if (name) setAttribute(line, "title", `seen by ${name}`);
     line.dataset.happening = key;
     return line;

@@ -54,7 +54,12 @@ export class KeyList {
     setText(byId("keys-status"), "Asking …");
     try {
       const after = pages.at(-1) ?? "";
-      const answer = await this.api.get("/api/keys", { prefix: prefix && typedKey(prefix), after, limit: PAGE, rev });
+      const answer = await this.api.get("/api/keys", {
+        prefix: prefix && typedKey(prefix),
+        after,
+        limit: PAGE,
+        rev,
+      });
       if (number !== this.asked) return; // a later question was asked meanwhile
       this.pages = pages;
       this.shown = `${prefix} ${rev}`;
@@ -70,27 +75,54 @@ export class KeyList {
   #draw(answer, prefix, rev) {
     this.last = answer.next || answer.keys.at(-1)?.key;
     const first = this.pages.length * PAGE;
-    const range = answer.keys.length ? `${count(first + 1)} – ${count(first + answer.keys.length)} of ` : "";
-    const none = answer.count === 0 ? ". Nothing begins with this; an empty prefix lists all keys." : "";
-    setText(byId("keys-status"), `${range}${counted(answer.count, "key")}, at revision ${count(answer.revision)}${none}`);
+    const range = answer.keys.length
+      ? `${count(first + 1)} – ${count(first + answer.keys.length)} of `
+      : "";
+    const none =
+      answer.count === 0 ? ". Nothing begins with this; an empty prefix lists all keys." : "";
+    setText(
+      byId("keys-status"),
+      `${range}${counted(answer.count, "key")}, at revision ${count(answer.revision)}${none}`,
+    );
     setAttribute(byId("keys-next"), "disabled", !answer.more);
     setAttribute(byId("keys-back"), "disabled", this.pages.length === 0);
     byId("key-table").hidden = answer.keys.length === 0;
     const body = byId("key-table").tBodies[0];
-    keyed(body, answer.keys, (row) => row.key, (row) => makeRow(row, prefix, rev), mendRow);
+    keyed(
+      body,
+      answer.keys,
+      (row) => row.key,
+      (row) => makeRow(row, prefix, rev),
+      mendRow,
+    );
     this.#mark();
   }
 
   #mark() {
     for (const row of byId("key-table").tBodies[0].rows) {
-      setAttribute(row.querySelector("a"), "aria-current", row.dataset.key === this.chosen ? "true" : null);
+      setAttribute(
+        row.querySelector("a"),
+        "aria-current",
+        row.dataset.key === this.chosen ? "true" : null,
+      );
     }
   }
 }
 
 function makeRow(row, prefix, rev) {
-  const link = element("a", { href: fragment("keys", { prefix, rev, key: row.key }) }, keyWords(row.key));
-  return element("tr", {}, element("th", { scope: "row" }, link), element("td", {}), element("td", {}), element("td", {}));
+  const link = element(
+    "a",
+    { href: fragment("keys", { prefix, rev, key: row.key }) },
+    keyWords(row.key),
+  );
+  return element(
+    "tr",
+    {},
+    element("th", { scope: "row" }, link),
+    element("td", {}),
+    element("td", {}),
+    element("td", {}),
+  );
 }
 
 function mendRow(line, row) {

@@ -41,7 +41,10 @@ export class KeyView {
       this.value = value;
       this.versions = history.versions;
       this.history = history;
-      this.chosen = { older: this.versions[1]?.revision ?? null, newer: this.versions[0]?.revision ?? null };
+      this.chosen = {
+        older: this.versions[1]?.revision ?? null,
+        newer: this.versions[0]?.revision ?? null,
+      };
       this.#draw();
     } catch (error) {
       if (number !== this.asked) return;
@@ -93,14 +96,30 @@ export class KeyView {
 
   #draw() {
     const { value, versions } = this;
-    setText(byId("key-facts"), value ? factsOf(value) : `There is no such key at this revision.${versions.length ? " Its history is below." : ""}`);
+    setText(
+      byId("key-facts"),
+      value
+        ? factsOf(value)
+        : `There is no such key at this revision.${versions.length ? " Its history is below." : ""}`,
+    );
     const label = `Value of ${this.#name()}`;
-    byId("value").replaceChildren(...(value ? [valueNode(value, this.#formatFor(value), label)] : []));
+    byId("value").replaceChildren(
+      ...(value ? [valueNode(value, this.#formatFor(value), label)] : []),
+    );
     setAttribute(byId("history-more"), "hidden", !this.history.more);
-    const kept = this.history.compact_revision > 0 ? `Revisions before ${count(this.history.compact_revision)} are compacted.` : "";
+    const kept =
+      this.history.compact_revision > 0
+        ? `Revisions before ${count(this.history.compact_revision)} are compacted.`
+        : "";
     setText(byId("history-note"), versions.length ? kept : `No version of it is kept. ${kept}`);
     byId("history-table").hidden = versions.length === 0;
-    keyed(byId("history-table").tBodies[0], versions, (version) => version.revision, (version) => this.#makeRow(version), () => {});
+    keyed(
+      byId("history-table").tBodies[0],
+      versions,
+      (version) => version.revision,
+      (version) => this.#makeRow(version),
+      () => {},
+    );
     this.#drawDiff();
   }
 
@@ -136,11 +155,18 @@ export class KeyView {
   }
 
   #drawDiff() {
-    const [older, newer] = ["older", "newer"].map((side) => this.versions.find((version) => version.revision === this.chosen[side]));
+    const [older, newer] = ["older", "newer"].map((side) =>
+      this.versions.find((version) => version.revision === this.chosen[side]),
+    );
     if (!newer) return byId("version-diff").replaceChildren();
-    const words = older ? `From revision ${count(older.revision)} to ${count(newer.revision)}` : `Since nothing, at revision ${count(newer.revision)}`;
+    const words = older
+      ? `From revision ${count(older.revision)} to ${count(newer.revision)}`
+      : `Since nothing, at revision ${count(newer.revision)}`;
     const format = this.#formatFor(older, newer);
-    return byId("version-diff").replaceChildren(element("h4", {}, words), diffNode(older, newer, format, words));
+    return byId("version-diff").replaceChildren(
+      element("h4", {}, words),
+      diffNode(older, newer, format, words),
+    );
   }
 }
 

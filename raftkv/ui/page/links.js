@@ -10,13 +10,19 @@ import { milliseconds } from "./words.js";
 
 const ASIDE = 26; // words beside a link, where no message covers them
 const LABELLED_MAX = 4; // members; the links of more cross, and the table has their numbers
-const PARTS = [["line", 0, 1], ["left", 0, 0.44], ["right", 0.56, 1]];
+const PARTS = [
+  ["line", 0, 1],
+  ["left", 0, 0.44],
+  ["right", 0.56, 1],
+];
 
-export const linkState = (pair) => (pair.cut ? "cut" : pair.up ? "up" : pair.known ? "down" : "unknown");
+export const linkState = (pair) =>
+  pair.cut ? "cut" : pair.up ? "up" : pair.known ? "down" : "unknown";
 
 export function linkWords(pair) {
   const state = linkState(pair);
-  const took = state === "up" && pair.rtt !== null ? `, ${milliseconds(pair.rtt)} there and back` : "";
+  const took =
+    state === "up" && pair.rtt !== null ? `, ${milliseconds(pair.rtt)} there and back` : "";
   return `Link ${pair.a.name} – ${pair.b.name}: ${state}${took}`;
 }
 
@@ -31,10 +37,22 @@ export class Links {
   update(cluster) {
     this.pairs = new Map(cluster.pairs.map((pair) => [pair.key, pair]));
     const pairs = [...this.pairs.values()];
-    keyed(this.ring.links, pairs, (pair) => pair.key, (pair) => this.#make(pair), (node, pair) => this.#mend(node, pair));
+    keyed(
+      this.ring.links,
+      pairs,
+      (pair) => pair.key,
+      (pair) => this.#make(pair),
+      (node, pair) => this.#mend(node, pair),
+    );
     setAttribute(this.list, "hidden", !cluster.local || pairs.length === 0);
     if (cluster.local) {
-      keyed(this.list.querySelector("ul"), pairs, (pair) => pair.key, (pair) => this.#makeItem(pair), mendItem);
+      keyed(
+        this.list.querySelector("ul"),
+        pairs,
+        (pair) => pair.key,
+        (pair) => this.#makeItem(pair),
+        mendItem,
+      );
     }
     this.local = cluster.local;
   }
@@ -44,7 +62,10 @@ export class Links {
     node.append(...PARTS.map(([name]) => shape("line", { class: name })));
     const press = () => this.local && this.act(this.pairs.get(pair.key));
     // Wider than it looks, so that it is easily met.
-    node.append(shape("line", { class: "reach", click: press }), shape("text", { class: "link-words" }));
+    node.append(
+      shape("line", { class: "reach", click: press }),
+      shape("text", { class: "link-words" }),
+    );
     return node;
   }
 
@@ -52,21 +73,39 @@ export class Links {
     const way = lane(this.ring.places.get(pair.a.id), this.ring.places.get(pair.b.id), 0);
     for (const [name, from, to] of [...PARTS, ["reach", 0, 1]]) {
       const [start, end] = [along(way, from), along(way, to)];
-      setAttributes(node.querySelector(`.${name}`), { x1: start.x, y1: start.y, x2: end.x, y2: end.y });
+      setAttributes(node.querySelector(`.${name}`), {
+        x1: start.x,
+        y1: start.y,
+        x2: end.x,
+        y2: end.y,
+      });
     }
     // A third of the way: in the middle of the ring the links of many members cross.
     const words = node.querySelector(".link-words");
     const place = beside(way, this.ring.places.size > 3 ? 0.36 : 0.5, pair.cut ? 0 : ASIDE);
     setAttributes(words, { x: place.x, y: place.y });
     const state = linkState(pair);
-    const quiet = this.ring.places.size > LABELLED_MAX || pair.rtt === null ? "" : milliseconds(pair.rtt);
-    setText(words, state === "up" ? this.counts.get(pair.key) ?? quiet : state === "unknown" ? "" : state);
-    setAttributes(node, { class: `link ${state}`, "data-state": state, role: "img", "aria-label": linkWords(pair) });
+    const quiet =
+      this.ring.places.size > LABELLED_MAX || pair.rtt === null ? "" : milliseconds(pair.rtt);
+    setText(
+      words,
+      state === "up" ? (this.counts.get(pair.key) ?? quiet) : state === "unknown" ? "" : state,
+    );
+    setAttributes(node, {
+      class: `link ${state}`,
+      "data-state": state,
+      role: "img",
+      "aria-label": linkWords(pair),
+    });
   }
 
   /** The buttons below the drawing: the same by keyboard, and easy to find. */
   #makeItem(pair) {
-    const button = element("button", { type: "button", class: "chip", click: () => this.act(this.pairs.get(pair.key)) });
+    const button = element("button", {
+      type: "button",
+      class: "chip",
+      click: () => this.act(this.pairs.get(pair.key)),
+    });
     return element("li", {}, button);
   }
 
@@ -78,7 +117,15 @@ export class Links {
 
 function mendItem(item, pair) {
   const button = item.firstElementChild;
-  setAttributes(button, { "data-state": linkState(pair), "aria-pressed": String(pair.cut), title: linkWords(pair) });
-  setAttribute(button, "aria-label", `${pair.cut ? "Heal" : "Cut"} the link ${pair.a.name} – ${pair.b.name}`);
+  setAttributes(button, {
+    "data-state": linkState(pair),
+    "aria-pressed": String(pair.cut),
+    title: linkWords(pair),
+  });
+  setAttribute(
+    button,
+    "aria-label",
+    `${pair.cut ? "Heal" : "Cut"} the link ${pair.a.name} – ${pair.b.name}`,
+  );
   setText(button, `${pair.a.name} – ${pair.b.name}${pair.cut ? ": cut" : ""}`);
 }

@@ -21,6 +21,8 @@ export function spanOf(cluster) {
 }
 
 export function logWords(member) {
+  if (member.last_index === null || member.last_index === undefined)
+    return "Nothing is known of its log";
   const waiting = member.last_index - member.commit_index;
   const unapplied = member.commit_index - member.applied_index;
   const open = waiting > 0 ? `, ${count(waiting)} not committed` : "";
@@ -31,7 +33,11 @@ export function logWords(member) {
 export class LogStrip {
   constructor() {
     this.cells = element("div", { class: "cells", "aria-hidden": "true" });
-    this.bar = element("div", { class: "bar", "aria-hidden": "true" }, ...["applied", "committed", "waiting"].map((name) => element("span", { class: name })));
+    this.bar = element(
+      "div",
+      { class: "bar", "aria-hidden": "true" },
+      ...["applied", "committed", "waiting"].map((name) => element("span", { class: name })),
+    );
     this.words = element("p", { class: "log-words" });
     this.node = element("div", { class: "strip" }, this.cells, this.bar, this.words);
   }
@@ -39,8 +45,11 @@ export class LogStrip {
   update(member, span) {
     this.cells.hidden = !span.cells;
     this.bar.hidden = span.cells;
-    const behind = span.to - member.last_index;
-    const note = behind > 0 && (behind >= CELLS || !span.cells) && member.last_index < span.from ? ` · ${counted(behind, "entry").replace(/entrys$/, "entries")} behind` : "";
+    const behind = member.last_index > 0 ? span.to - member.last_index : 0;
+    const note =
+      behind > 0 && (behind >= CELLS || !span.cells) && member.last_index < span.from
+        ? ` · ${counted(behind, "entry").replace(/entrys$/, "entries")} behind`
+        : "";
     setText(this.words, `${logWords(member)}${note}`);
     if (span.cells) this.#drawCells(member, span);
     else this.#drawBar(member, span);
@@ -49,14 +58,22 @@ export class LogStrip {
   #drawCells(member, span) {
     const known = new Map(member.tail.map((entry) => [entry.index, entry]));
     const columns = Array.from({ length: CELLS }, (_, at) => span.from + at);
-    keyed(this.cells, columns, (index) => index, () => element("span", {}), (cell, index) => {
-      const entry = known.get(index);
-      setText(cell, entry ? entry.term : "");
-      setAttributes(cell, {
-        class: cellClass(member, index, entry),
-        title: entry ? `${count(index)}: ${entry.kind}, term ${entry.term}, ${counted(entry.bytes, "byte")}` : null,
-      });
-    });
+    keyed(
+      this.cells,
+      columns,
+      (index) => index,
+      () => element("span", {}),
+      (cell, index) => {
+        const entry = known.get(index);
+        setText(cell, entry ? entry.term : "");
+        setAttributes(cell, {
+          class: cellClass(member, index, entry),
+          title: entry
+            ? `${count(index)}: ${entry.kind}, term ${entry.term}, ${counted(entry.bytes, "byte")}`
+            : null,
+        });
+      },
+    );
   }
 
   #drawBar(member, span) {
@@ -74,7 +91,13 @@ export class LogStrip {
 }
 
 function cellClass(member, index, entry) {
-  if (!entry) return index <= member.last_index && index >= member.first_index ? "cell unseen" : "cell none";
-  const stage = index <= member.applied_index ? "applied" : index <= member.commit_index ? "committed" : "waiting";
+  if (!entry)
+    return index <= member.last_index && index >= member.first_index ? "cell unseen" : "cell none";
+  const stage =
+    index <= member.applied_index
+      ? "applied"
+      : index <= member.commit_index
+        ? "committed"
+        : "waiting";
   return `cell ${stage} term-${entry.term % TERM_COLOURS}`;
 }

@@ -3,7 +3,16 @@
 // Owns: the list of measures with their words, for the cards and for the table alike.
 // Must never do: draw.
 
-import { bytes, count, duration, milliseconds, millisecondsPair, rate, standingWords, NOTHING } from "./words.js";
+import {
+  bytes,
+  count,
+  duration,
+  milliseconds,
+  millisecondsPair,
+  rate,
+  standingWords,
+  NOTHING,
+} from "./words.js";
 
 const latency = (low, high) => (member) => millisecondsPair(member[low], member[high]);
 const vote = (member, cluster) => (member.vote ? cluster.name(member.vote) : NOTHING);
@@ -24,7 +33,11 @@ export const MEASURES = [
   ["Fsync p50 / p99", latency("fsync_p50_ms", "fsync_p99_ms"), "latency"],
   ["Commit p99", (member) => milliseconds(member.commit_p99_ms), "latency"],
   ["Apply p50 / p99", latency("apply_p50_ms", "apply_p99_ms"), "latency"],
-  ["Watchers", (member) => `${count(member.watchers)} on ${count(member.watch_streams)} streams`, "store"],
+  [
+    "Watchers",
+    (member) => `${count(member.watchers)} on ${count(member.watch_streams)} streams`,
+    "store",
+  ],
   ["Alarms", (member) => member.alarms.join(", ") || "none", "store"],
   ["Up for", (member) => duration(member.uptime_s), "who"],
   ["Clients", (member) => member.client_urls.join(" ") || NOTHING, "where"],
@@ -39,6 +52,9 @@ export function spaceWords(member) {
 
 /** {used, file}: parts of the quota, or of the file where there is none. */
 export function spaceParts(member) {
-  const whole = member.quota_bytes > 0 ? Math.max(member.quota_bytes, member.db_bytes) : Math.max(1, member.db_bytes);
+  const whole =
+    member.quota_bytes > 0
+      ? Math.max(member.quota_bytes, member.db_bytes)
+      : Math.max(1, member.db_bytes);
   return { used: member.db_bytes_in_use / whole, file: member.db_bytes / whole };
 }

@@ -20,7 +20,13 @@ export class MemberCards {
 
   update(cluster) {
     this.cluster = cluster;
-    keyed(this.list, cluster.members, (member) => member.id, (member) => this.#make(member), (card, member) => this.#mend(card, member));
+    keyed(
+      this.list,
+      cluster.members,
+      (member) => member.id,
+      (member) => this.#make(member),
+      (card, member) => this.#mend(card, member),
+    );
     for (const id of this.lines.keys()) if (!cluster.member(id)) this.lines.delete(id);
   }
 
@@ -34,7 +40,13 @@ export class MemberCards {
   #make(member) {
     const line = new Sparkline("Writes a second over the last minute");
     this.lines.set(member.id, line);
-    const head = element("h3", { tabindex: -1, id: `member-${member.id}` }, roleMark(member), element("span", { class: "name" }), element("span", { class: "role" }));
+    const head = element(
+      "h3",
+      { tabindex: -1, id: `member-${member.id}` },
+      roleMark(member),
+      element("span", { class: "name" }),
+      element("span", { class: "role" }),
+    );
     const facts = element("dl", { class: "facts" });
     for (const [title, , group] of SHOWN) {
       facts.append(element("div", { class: group }, element("dt", {}, title), element("dd", {})));
@@ -47,7 +59,12 @@ export class MemberCards {
       element("ul", { class: "alarms", "aria-label": "Alarms" }),
       element("div", { class: "spark-line" }, line.node, element("span", { class: "most" })),
       facts,
-      element("div", { class: "space-bar", role: "img" }, element("span", { class: "file" }), element("span", { class: "used" })),
+      element(
+        "div",
+        { class: "space-bar", role: "img" },
+        element("span", { class: "file" }),
+        element("span", { class: "used" }),
+      ),
     );
   }
 
@@ -57,7 +74,13 @@ export class MemberCards {
     setText(card.querySelector(".name"), member.name);
     setText(card.querySelector("h3 .role"), standingWords(member));
     this.#about(card.querySelector(".about"), member);
-    keyed(card.querySelector(".alarms"), member.alarms, (alarm) => alarm, () => element("li", {}), setText);
+    keyed(
+      card.querySelector(".alarms"),
+      member.alarms,
+      (alarm) => alarm,
+      () => element("li", {}),
+      setText,
+    );
     const past = this.cluster.past.get(member.id);
     this.lines.get(member.id).update(past);
     setText(card.querySelector(".most"), `most in a minute ${rate(Math.max(...past))}`);
@@ -69,11 +92,18 @@ export class MemberCards {
   #about(note, member) {
     const page = pageOf(member);
     const here = member.id === this.cluster.now.me;
-    const age = member.age_ms > 2000 ? ` · these numbers are ${duration(member.age_ms / 1000)} old` : "";
-    setText(note.firstChild ?? note.appendChild(element("span", {})), `${here ? "serves this page" : "up"} · ${duration(member.uptime_s)}${age} `);
+    const age =
+      member.age_ms > 2000 ? ` · these numbers are ${duration(member.age_ms / 1000)} old` : "";
+    setText(
+      note.firstChild ?? note.appendChild(element("span", {})),
+      `${here ? "serves this page" : "up"} · ${duration(member.uptime_s)}${age} `,
+    );
     const link = note.querySelector("a");
     if (here || !page) link?.remove();
-    else if (!link) note.append(element("a", { href: page.href, "aria-label": `Page of ${member.name}` }, "its page"));
+    else if (!link)
+      note.append(
+        element("a", { href: page.href, "aria-label": `Page of ${member.name}` }, "its page"),
+      );
     else setAttribute(link, "href", page.href);
   }
 

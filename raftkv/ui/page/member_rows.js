@@ -47,9 +47,20 @@ export class MemberRows {
   update(cluster) {
     this.cluster = cluster;
     const span = spanOf(cluster);
-    setText(this.ruler.firstElementChild, span.cells ? `index ${count(span.from)}` : `index ${count(span.from)}, too fast for single entries`);
+    setText(
+      this.ruler.firstElementChild,
+      span.cells
+        ? `index ${count(span.from)}`
+        : `index ${count(span.from)}, too fast for single entries`,
+    );
     setText(this.ruler.lastElementChild, count(span.to));
-    keyed(this.list, cluster.members, (member) => member.id, (member) => this.#make(member), (row, member) => this.#mend(row, member, span));
+    keyed(
+      this.list,
+      cluster.members,
+      (member) => member.id,
+      (member) => this.#make(member),
+      (row, member) => this.#mend(row, member, span),
+    );
     for (const id of this.strips.keys()) if (!cluster.member(id)) this.strips.delete(id);
   }
 
@@ -57,7 +68,14 @@ export class MemberRows {
     const strip = new LogStrip();
     this.strips.set(member.id, strip);
     const buttons = element("div", { class: "buttons", role: "group" });
-    const who = element("p", { class: "who" }, roleMark(member), element("strong", {}), element("span", { class: "role" }), element("span", { class: "term" }));
+    const who = element(
+      "p",
+      { class: "who" },
+      roleMark(member),
+      element("strong", {}),
+      element("span", { class: "role" }),
+      element("span", { class: "term" }),
+    );
     return element("li", { class: "member-row" }, who, buttons, strip.node);
   }
 
@@ -76,17 +94,24 @@ export class MemberRows {
     setAttributes(group, { hidden: !this.cluster.local, "aria-label": `Play with ${member.name}` });
     const actions = this.cluster.local ? actionsOf(member) : [];
     const held = group.contains(document.activeElement);
-    const make = (action) => element("button", {
-      type: "button",
-      class: "small",
-      "data-action": action,
-      click: () => this.act(this.cluster.member(member.id), action),
-    });
-    keyed(group, actions, (action) => action, make, (button, action) => {
-      const [word, means] = WORDS[action];
-      setText(button, word);
-      setAttributes(button, { title: means, "aria-label": `${word} ${member.name}` });
-    });
+    const make = (action) =>
+      element("button", {
+        type: "button",
+        class: "small",
+        "data-action": action,
+        click: () => this.act(this.cluster.member(member.id), action),
+      });
+    keyed(
+      group,
+      actions,
+      (action) => action,
+      make,
+      (button, action) => {
+        const [word, means] = WORDS[action];
+        setText(button, word);
+        setAttributes(button, { title: means, "aria-label": `${word} ${member.name}` });
+      },
+    );
     // The button that had the focus may be gone: Kill became Restart.
     if (held && !group.contains(document.activeElement)) group.querySelector("button")?.focus();
   }

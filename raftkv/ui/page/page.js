@@ -42,7 +42,10 @@ const login = new Login(() => {
 const api = new Api((text) => login.ask(text));
 login.api = api;
 
-const connection = new Connection(cluster, happenings, () => ({ theme: theme.chosen, guide: guide.carried }));
+const connection = new Connection(cluster, happenings, () => ({
+  theme: theme.chosen,
+  guide: guide.carried,
+}));
 const fail = (error) => connection.fail(error);
 const play = new Play(api, cluster, fail);
 const act = (member, action) => play.act(member, action);
@@ -50,12 +53,21 @@ const guide = new Guide(act, carried.guide);
 
 const cards = new MemberCards(byId("cards"));
 const ring = new Ring(byId("ring"), (id) => cards.show(id));
-const traffic = new Traffic(ring.dots, () => ring.places, (id, now) => ring.hear(id, now));
+const traffic = new Traffic(
+  ring.dots,
+  () => ring.places,
+  (id, now) => ring.hear(id, now),
+);
 const links = new Links(ring, byId("links"), (pair) => play.link(pair));
 const rows = new MemberRows(byId("rows"), byId("ruler"), act);
 const linkTable = new LinkTable(byId("link-table"));
 const parts = [
-  new Summary(), ring, links, rows, cards, guide,
+  new Summary(),
+  ring,
+  links,
+  rows,
+  cards,
+  guide,
   new MemberTable(byId("member-table")),
   new WatcherTable(byId("watcher-table"), byId("no-watchers")),
   new PrefixTable(byId("prefix-table"), byId("no-prefixes"), byId("prefix-note")),
@@ -104,7 +116,12 @@ function countMessages(now) {
   if (now - counted.at < COUNT_MS) return;
   counted = { at: now, links: traffic.takeCounts() };
   if (!calm.matches) return links.tellCounts(null);
-  const both = (pair) => ["a", "b"].reduce((sum, from) => sum + (counted.links.get(`${pair[from].id} ${pair[from === "a" ? "b" : "a"].id}`) ?? 0), 0);
+  const both = (pair) =>
+    ["a", "b"].reduce(
+      (sum, from) =>
+        sum + (counted.links.get(`${pair[from].id} ${pair[from === "a" ? "b" : "a"].id}`) ?? 0),
+      0,
+    );
   return links.tellCounts(new Map(cluster.pairs.map((pair) => [pair.key, `${both(pair)}/s`])));
 }
 
@@ -116,7 +133,9 @@ function tellSleep(before, after) {
 
 const keyList = new KeyList(api, fail);
 const keyView = new KeyView(api, fail);
-const revisionDiff = new RevisionDiff(api, fail, () => Math.max(0, ...cluster.members.map((member) => member.revision)));
+const revisionDiff = new RevisionDiff(api, fail, () =>
+  Math.max(0, ...cluster.members.map((member) => member.revision)),
+);
 const views = new Views({
   keys(params) {
     keyList.follow(params);

@@ -8,7 +8,13 @@ import { byId, setText } from "./element.js";
 import { isUp } from "./words.js";
 
 const TAKES_AWAY = new Set(["kill", "stop", "pause"]);
-const DOING = { kill: "Killing", stop: "Stopping", pause: "Pausing", resume: "Resuming", restart: "Restarting" };
+const DOING = {
+  kill: "Killing",
+  stop: "Stopping",
+  pause: "Pausing",
+  resume: "Resuming",
+  restart: "Restarting",
+};
 
 export class Play {
   constructor(api, cluster, fail) {
@@ -32,7 +38,11 @@ export class Play {
   async act(member, action) {
     const cost = this.cost(member, action);
     if (cost && !(await this.#agreed(member, action, cost))) return;
-    await this.#post("/api/local/member", { member: member.id, action }, `${DOING[action]} ${member.name} …`);
+    await this.#post(
+      "/api/local/member",
+      { member: member.id, action },
+      `${DOING[action]} ${member.name} …`,
+    );
   }
 
   link(pair) {

@@ -24,7 +24,11 @@ export function others(cluster) {
 
 async function answers(member) {
   // Opaque: whether somebody answers is all that can be learnt from another origin.
-  await fetch(pageOf(member), { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(ASK_MS) });
+  await fetch(pageOf(member), {
+    mode: "no-cors",
+    cache: "no-store",
+    signal: AbortSignal.timeout(ASK_MS),
+  });
   return member;
 }
 

@@ -56,7 +56,13 @@ export class RevisionDiff {
     const number = (this.asked += 1);
     setText(byId("diff-status"), "Asking …");
     try {
-      const answer = await this.api.get("/api/diff", { from, to, prefix: prefix && typedKey(prefix), after: this.after, limit: PAGE });
+      const answer = await this.api.get("/api/diff", {
+        from,
+        to,
+        prefix: prefix && typedKey(prefix),
+        after: this.after,
+        limit: PAGE,
+      });
       if (number !== this.asked) return;
       this.#draw(answer);
     } catch (error) {
@@ -73,25 +79,42 @@ export class RevisionDiff {
     setAttribute(byId("diff-more"), "hidden", !answer.more);
     const more = answer.more ? ", and there are more" : "";
     // A bounded piece of a large store had no change: the next may have.
-    const words = !this.seen && answer.more ? "No change so far" : this.seen ? `${counted(this.seen, "changed key")}${more}` : "Nothing changed";
-    setText(byId("diff-status"), `${words} from revision ${count(answer.from)} to ${count(answer.to)}.`);
+    const words =
+      !this.seen && answer.more
+        ? "No change so far"
+        : this.seen
+          ? `${counted(this.seen, "changed key")}${more}`
+          : "Nothing changed";
+    setText(
+      byId("diff-status"),
+      `${words} from revision ${count(answer.from)} to ${count(answer.to)}.`,
+    );
   }
 }
 
 function changeNode(change) {
-  const side = (name) => (change[`${name}_value`] === null || change[`${name}_value`] === undefined
-    ? undefined
-    : { value: change[`${name}_value`], value_text: change[`${name}_value_text`] });
+  const side = (name) =>
+    change[`${name}_value`] === null || change[`${name}_value`] === undefined
+      ? undefined
+      : { value: change[`${name}_value`], value_text: change[`${name}_value_text`] };
   const [before, after] = [side("from"), side("to")];
   const name = keyWords(change.key);
   const link = element("a", { href: fragment("keys", { key: change.key }) }, "history");
   const details = element("details", { class: `change ${change.change}` });
-  const summary = element("summary", {}, element("span", { class: "badge" }, change.change), element("code", {}, name));
+  const summary = element(
+    "summary",
+    {},
+    element("span", { class: "badge" }, change.change),
+    element("code", {}, name),
+  );
   details.append(summary);
   // Compared when somebody looks: a page of large values would take its time otherwise.
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
-    details.append(diffNode(before, after, bestFormat(before, after), `Change of ${name}`), element("p", {}, link));
+    details.append(
+      diffNode(before, after, bestFormat(before, after), `Change of ${name}`),
+      element("p", {}, link),
+    );
   });
   return element("li", {}, details);
 }

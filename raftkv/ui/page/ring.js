@@ -35,7 +35,13 @@ export class Ring {
     setAttribute(this.svg, "viewBox", box);
     this.places = new Map(cluster.members.map((member, at) => [member.id, places[at]]));
     this.#middle();
-    keyed(this.nodes, cluster.members, (member) => member.id, (member) => this.#make(member), (node, member) => this.#mend(node, member));
+    keyed(
+      this.nodes,
+      cluster.members,
+      (member) => member.id,
+      (member) => this.#make(member),
+      (node, member) => this.#mend(node, member),
+    );
     if (calm.matches) this.frame(performance.now());
   }
 
@@ -85,7 +91,9 @@ export class Ring {
     });
     const text = (name, words) => setText(node.querySelector(`.${name}`), words);
     setAttribute(node.querySelector(".outline"), "d", outline(role));
-    ["role", "vote"].forEach((name, at) => setAttribute(node.querySelector(`.node-${name}`), "y", labelLines(place)[at]));
+    ["role", "vote"].forEach((name, at) =>
+      setAttribute(node.querySelector(`.node-${name}`), "y", labelLines(place)[at]),
+    );
     text("node-name", shortened(member.name, 9));
     text("node-term", `term ${count(member.term)}`);
     text("node-role", standingWords(member));
@@ -94,7 +102,9 @@ export class Ring {
 
   #vote(member) {
     if (!isUp(member) || !member.vote) return "";
-    return member.vote === member.id ? "voted for itself" : `voted ${shortened(this.cluster.name(member.vote), 9)}`;
+    return member.vote === member.id
+      ? "voted for itself"
+      : `voted ${shortened(this.cluster.name(member.vote), 9)}`;
   }
 
   #label(member) {

@@ -16,7 +16,9 @@ export function parsed(fragment) {
 export const current = () => parsed(location.hash) ?? parsed("");
 
 export function fragment(view, params) {
-  const given = Object.entries(params).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const given = Object.entries(params).filter(
+    ([, value]) => value !== "" && value !== null && value !== undefined,
+  );
   const query = new URLSearchParams(given).toString();
   return `#${view}${query ? `?${query}` : ""}`;
 }

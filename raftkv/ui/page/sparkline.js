@@ -12,13 +12,18 @@ export class Sparkline {
   constructor(label) {
     this.area = shape("path", { class: "area" });
     this.line = shape("path", { class: "line" });
-    this.node = shape("svg", {
-      class: "sparkline",
-      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-      preserveAspectRatio: "none",
-      role: "img",
-      "aria-label": label,
-    }, this.area, this.line);
+    this.node = shape(
+      "svg",
+      {
+        class: "sparkline",
+        viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+        preserveAspectRatio: "none",
+        role: "img",
+        "aria-label": label,
+      },
+      this.area,
+      this.line,
+    );
   }
 
   /** The newest value is at the right; the tallest fills the height. */

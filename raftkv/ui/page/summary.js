@@ -15,11 +15,19 @@ export class Summary {
     const reads = members.reduce((sum, member) => sum + (member.reads_per_s ?? 0), 0);
     this.#set("leader", leader?.name ?? "none", leader ? "" : "bad");
     this.#set("term", count(cluster.term));
-    this.#set("members", `${up} of ${members.length} up`, up < members.length ? (cluster.votersUp < cluster.quorum ? "bad" : "warn") : "");
+    this.#set(
+      "members",
+      `${up} of ${members.length} up`,
+      up < members.length ? (cluster.votersUp < cluster.quorum ? "bad" : "warn") : "",
+    );
     this.#set("revision", count(revision));
     this.#set("writes", rate(writes));
     this.#set("reads", rate(reads));
-    this.#set("alarms", alarmWords(members), members.some((member) => member.alarms.length) ? "bad" : "");
+    this.#set(
+      "alarms",
+      alarmWords(members),
+      members.some((member) => member.alarms.length) ? "bad" : "",
+    );
     setText(byId("cluster-name"), `${now.local ? "local cluster" : "cluster"} ${now.cluster_id}`);
     setText(byId("version"), `raftkv ${now.version}`);
     document.title = `${leader ? `${leader.name} leads` : "no leader"} · ${up}/${members.length} · raftkv`;

@@ -11,13 +11,22 @@ import { bytes, count, milliseconds, rate, NOTHING } from "./words.js";
 
 /** Writes rows of text into a table's body; the first cell is the row's heading. */
 export function fill(body, rows, keyOf = (row) => row[0]) {
-  const make = (row) => element("tr", {}, ...row.map((_, at) => element(at ? "td" : "th", at ? {} : { scope: "row" })));
-  keyed(body, rows, keyOf, make, (line, row) => row.forEach((text, at) => setText(line.children[at], text)));
+  const make = (row) =>
+    element("tr", {}, ...row.map((_, at) => element(at ? "td" : "th", at ? {} : { scope: "row" })));
+  keyed(body, rows, keyOf, make, (line, row) =>
+    row.forEach((text, at) => setText(line.children[at], text)),
+  );
 }
 
 function fillHead(table, titles) {
   const row = table.tHead.rows[0];
-  keyed(row, titles.map((title, at) => ({ title, at })), ({ at }) => at, () => element("th", { scope: "col" }), (cell, { title }) => setText(cell, title));
+  keyed(
+    row,
+    titles.map((title, at) => ({ title, at })),
+    ({ at }) => at,
+    () => element("th", { scope: "col" }),
+    (cell, { title }) => setText(cell, title),
+  );
 }
 
 export class MemberTable {
@@ -29,7 +38,10 @@ export class MemberTable {
     const members = cluster.members;
     fillHead(this.table, ["Measure", ...members.map((member) => member.name)]);
     // A row has a cell a member: another number of members is another row.
-    const rows = MEASURES.map(([title, words]) => [title, ...members.map((member) => words(member, cluster))]);
+    const rows = MEASURES.map(([title, words]) => [
+      title,
+      ...members.map((member) => words(member, cluster)),
+    ]);
     fill(this.table.tBodies[0], rows, (row) => `${row[0]} ${members.length}`);
   }
 }
@@ -59,15 +71,22 @@ export class WatcherTable {
   }
 
   update(cluster) {
-    const slow = cluster.members.flatMap((member) => member.slowest_watchers.map((watcher) => ({ member, watcher })));
-    slow.sort((a, b) => b.watcher.behind - a.watcher.behind || b.watcher.backlog_bytes - a.watcher.backlog_bytes);
-    const rows = slow.slice(0, 10).map(({ member, watcher }) => [
-      watcher.client,
-      member.name,
-      visible(watcher.range),
-      count(watcher.behind),
-      bytes(watcher.backlog_bytes),
-    ]);
+    const slow = cluster.members.flatMap((member) =>
+      member.slowest_watchers.map((watcher) => ({ member, watcher })),
+    );
+    slow.sort(
+      (a, b) =>
+        b.watcher.behind - a.watcher.behind || b.watcher.backlog_bytes - a.watcher.backlog_bytes,
+    );
+    const rows = slow
+      .slice(0, 10)
+      .map(({ member, watcher }) => [
+        watcher.client,
+        member.name,
+        visible(watcher.range),
+        count(watcher.behind),
+        bytes(watcher.backlog_bytes),
+      ]);
     this.empty.hidden = rows.length > 0;
     this.table.hidden = rows.length === 0;
     fill(this.table.tBodies[0], rows, (row) => row.slice(0, 3).join(" "));
@@ -83,7 +102,12 @@ export class PrefixTable {
 
   update(cluster) {
     const prefixes = cluster.now.prefixes ?? [];
-    const rows = prefixes.map((row) => [visible(row.prefix) || NOTHING, count(row.keys), bytes(row.bytes), rate(row.writes_per_s)]);
+    const rows = prefixes.map((row) => [
+      visible(row.prefix) || NOTHING,
+      count(row.keys),
+      bytes(row.bytes),
+      rate(row.writes_per_s),
+    ]);
     this.empty.hidden = rows.length > 0;
     this.table.hidden = rows.length === 0;
     const sampled = cluster.now.sampled || prefixes.some((row) => row.sampled);

@@ -29,7 +29,8 @@ function middle(before, after) {
     ...before.map((item) => ({ kind: "removed", item })),
     ...after.map((item) => ({ kind: "added", item })),
   ];
-  if (!before.length || !after.length || before.length * after.length > TABLE_CELLS_MAX) return replaced();
+  if (!before.length || !after.length || before.length * after.length > TABLE_CELLS_MAX)
+    return replaced();
   const table = commonLengths(before, after);
   const width = after.length + 1;
   const path = [];
@@ -54,7 +55,10 @@ function commonLengths(before, after) {
   for (let i = before.length - 1; i >= 0; i -= 1) {
     for (let j = after.length - 1; j >= 0; j -= 1) {
       const at = i * width + j;
-      table[at] = before[i] === after[j] ? table[at + width + 1] + 1 : Math.max(table[at + width], table[at + 1]);
+      table[at] =
+        before[i] === after[j]
+          ? table[at + width + 1] + 1
+          : Math.max(table[at + width], table[at + 1]);
     }
   }
   return table;
@@ -69,7 +73,9 @@ function lineParts(before, after) {
     return [[{ text: before, changed: true }], [{ text: after, changed: true }]];
   }
   const path = steps(left, right);
-  return ["removed", "added"].map((kind) => joined(path.filter((step) => step.kind === "same" || step.kind === kind)));
+  return ["removed", "added"].map((kind) =>
+    joined(path.filter((step) => step.kind === "same" || step.kind === kind)),
+  );
 }
 
 function joined(path) {
@@ -90,7 +96,7 @@ export function diffText(before, after) {
   if (before === after) return [];
   const rows = [];
   const path = steps(before.split("\n"), after.split("\n"));
-  for (let at = 0; at < path.length; ) {
+  for (let at = 0; at < path.length;) {
     if (path[at].kind === "same") {
       rows.push({ kind: "same", parts: [{ text: path[at].item, changed: false }] });
       at += 1;
@@ -109,9 +115,13 @@ function changedRows(path) {
   const removed = path.filter((step) => step.kind === "removed").map((step) => step.item);
   const added = path.filter((step) => step.kind === "added").map((step) => step.item);
   const whole = (kind) => (item) => ({ kind, parts: [{ text: item, changed: false }] });
-  if (removed.length !== added.length) return [...removed.map(whole("removed")), ...added.map(whole("added"))];
+  if (removed.length !== added.length)
+    return [...removed.map(whole("removed")), ...added.map(whole("added"))];
   const pairs = removed.map((line, at) => lineParts(line, added[at]));
-  return [...pairs.map(([parts]) => ({ kind: "removed", parts })), ...pairs.map(([, parts]) => ({ kind: "added", parts }))];
+  return [
+    ...pairs.map(([parts]) => ({ kind: "removed", parts })),
+    ...pairs.map(([, parts]) => ({ kind: "added", parts })),
+  ];
 }
 
 function folded(rows) {

@@ -8,7 +8,7 @@ const THEMES = ["system", "light", "dark"];
 export class Theme {
   constructor(select, carried) {
     this.select = select;
-    this.choose(THEMES.includes(carried) ? carried : localStorage.getItem(KEPT) ?? "system");
+    this.choose(THEMES.includes(carried) ? carried : (localStorage.getItem(KEPT) ?? "system"));
     select.addEventListener("change", () => this.choose(select.value));
   }
 

@@ -40,12 +40,18 @@ export class Traffic {
   /** Takes a `messages` event that came at `now`. */
   take(batch, now) {
     const places = this.places();
-    const known = batch.messages.filter((message) => places.has(message.from) && places.has(message.to) && message.from !== message.to);
+    const known = batch.messages.filter(
+      (message) =>
+        places.has(message.from) && places.has(message.to) && message.from !== message.to,
+    );
     this.totals.messages += known.length + (batch.dropped ?? 0);
     this.totals.undrawn += batch.dropped ?? 0;
     for (const message of known) this.#count(message);
     if (calm.matches) return this.#hearAll(known, now);
-    const bundles = known.length <= this.free.length / 2 ? known.map((message) => ({ message, messages: 1 })) : bundled(known);
+    const bundles =
+      known.length <= this.free.length / 2
+        ? known.map((message) => ({ message, messages: 1 }))
+        : bundled(known);
     for (const { message, messages } of bundles) {
       if (this.free.length) this.#start(message, messages, now, batch.t, places);
       else this.totals.undrawn += messages;
@@ -60,7 +66,8 @@ export class Traffic {
   }
 
   #hearAll(messages, now) {
-    for (const message of messages) if (FROM_LEADER.has(message.type) && !message.lost) this.heard(message.to, now);
+    for (const message of messages)
+      if (FROM_LEADER.has(message.type) && !message.lost) this.heard(message.to, now);
   }
 
   #start(message, messages, now, told, places) {
@@ -102,7 +109,10 @@ export class Traffic {
       setAttribute(dot.node, "d", BROKEN);
     }
     const size = dot.broken ? Math.max(4, dot.size) : dot.size;
-    dot.node.setAttribute("transform", `translate(${at.x.toFixed(1)} ${(at.y + FALLS * fallen).toFixed(1)}) scale(${size.toFixed(1)})`);
+    dot.node.setAttribute(
+      "transform",
+      `translate(${at.x.toFixed(1)} ${(at.y + FALLS * fallen).toFixed(1)}) scale(${size.toFixed(1)})`,
+    );
     setAttribute(dot.node, "opacity", lost ? (1 - fallen).toFixed(2) : null);
     setAttribute(dot.node, "display", null);
   }

@@ -34,7 +34,9 @@ export function milliseconds(value) {
 /** Two of them, `0.2 / 1.9 ms`: p50 and p99. */
 export function millisecondsPair(low, high) {
   const [left, right] = [milliseconds(low), milliseconds(high)];
-  return left.endsWith(" ms") && right.endsWith(" ms") ? `${left.slice(0, -3)} / ${right}` : `${left} / ${right}`;
+  return left.endsWith(" ms") && right.endsWith(" ms")
+    ? `${left.slice(0, -3)} / ${right}`
+    : `${left} / ${right}`;
 }
 
 export function rate(value) {
