@@ -53,7 +53,8 @@
     const ratio = contrast(over(rgba(colour), behind), behind);
     const size = parseFloat(style.fontSize);
     const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    const line = `${ratio.toFixed(2)} ${element.tagName}.${element.getAttribute("class") ?? ""} ${words.slice(0, 30)}`;
+    const where = `${element.tagName}.${element.getAttribute("class") ?? ""}`;
+    const line = `${ratio.toFixed(2)} ${where} ${words.slice(0, 30)}`;
     if (ratio < (large ? 3 : 4.5) && !seen.has(line)) poor.push(line);
     seen.add(line);
   }

@@ -15,7 +15,7 @@ from tests.ui.replay import Replay
 
 pytestmark = pytest.mark.slow
 
-READABLE = (Path(__file__).parent / "readable.js").read_text()
+READABLE = (Path(__file__).parent / "readable.js").read_text().rstrip("\n;")
 VIEWS = {
     "cluster": "#cluster",
     "keys": f"#keys?key={coded(b'/config')}",

@@ -81,7 +81,9 @@ export class Api {
 }
 
 async function errorText(answer) {
-  const fallback = `The member answered ${answer.status} ${answer.statusText}. Reload the page, or look at its log.`;
+  const fallback =
+    `The member answered ${answer.status} ${answer.statusText}. ` +
+    "Reload the page, or look at its log.";
   try {
     return (await answer.json()).error || fallback;
   } catch {

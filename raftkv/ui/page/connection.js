@@ -77,13 +77,16 @@ export class Connection {
   #nobody(me) {
     const rest = this.cluster.now ? others(this.cluster.now) : [];
     const start = this.cluster.local
-      ? "If you started them with raftkv local, look at its terminal: it says why they ended, and the same command starts them again with their data."
-      : "Look whether the members run and whether this machine reaches them; raftkv ctl endpoint health says more.";
+      ? "If you started them with raftkv local, look at its terminal: it says why they ended, " +
+        "and the same command starts them again with their data."
+      : "Look whether the members run and whether this machine reaches them; " +
+        "raftkv ctl endpoint health says more.";
     const links = rest.flatMap((member) => [
       element("a", { href: pageOf(member).href }, member.name),
       " ",
     ]);
-    const text = `${me || "This member"} does not answer, nor does any other. This page keeps trying. ${start}`;
+    const what = `${me || "This member"} does not answer, nor does any other.`;
+    const text = `${what} This page keeps trying. ${start}`;
     this.#banner("lost", text, links.length ? [" Try them by hand: ", ...links] : []);
   }
 

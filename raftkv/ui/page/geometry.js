@@ -74,7 +74,8 @@ function polygon(corners, radius, turn) {
 }
 
 function circle(radius) {
-  return `M${-radius},0a${radius},${radius} 0 1,0 ${2 * radius},0a${radius},${radius} 0 1,0 ${-2 * radius},0Z`;
+  const half = `a${radius},${radius} 0 1,0`;
+  return `M${-radius},0${half} ${2 * radius},0${half} ${-2 * radius},0Z`;
 }
 
 const square = (half) => `M${-half},${-half}H${half}V${half}H${-half}Z`;
@@ -121,5 +122,6 @@ export function dotSize(type, entries, messages) {
 }
 
 /** A whole circle starting at the top, for a timer that drains. */
-export const timerPath = `M0,${-TIMER}a${TIMER},${TIMER} 0 1,1 0,${2 * TIMER}a${TIMER},${TIMER} 0 1,1 0,${-2 * TIMER}`;
+const HALF = `a${TIMER},${TIMER} 0 1,1 0`;
+export const timerPath = `M0,${-TIMER}${HALF},${2 * TIMER}${HALF},${-2 * TIMER}`;
 export const TIMER_LENGTH = 2 * Math.PI * TIMER;

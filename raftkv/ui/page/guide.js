@@ -136,7 +136,8 @@ export class Guide {
     const took = this.took > 0 ? ` It took ${milliseconds(this.took)}.` : "";
     return {
       watch: [
-        `${leader ?? "The leader"} tells the others, ten times a second, that it is there: the small dots. Each one fills a timer.`,
+        `${leader ?? "The leader"} tells the others, ten times a second, that it is there: ` +
+          "the small dots. Each one fills a timer.",
         null,
       ],
       kill: [
@@ -144,15 +145,18 @@ export class Guide {
         leader ? `Kill ${leader}` : null,
       ],
       election: [
-        `${was} is silent and the timers run out: who is first asks for votes in a new term. A majority makes it leader.`,
+        `${was} is silent and the timers run out: who is first asks for votes in a new term. ` +
+          "A majority makes it leader.",
         null,
       ],
       return: [
-        `${leader} leads in term ${this.cluster?.term}.${took} Bring ${was} back, and it follows and catches up.`,
+        `${leader} leads in term ${this.cluster?.term}.${took} ` +
+          `Bring ${was} back, and it follows and catches up.`,
         `Restart ${was}`,
       ],
       done: [
-        "That was a failover. Now pause a follower, or cut a link and look who still has a majority.",
+        "That was a failover. Now pause a follower, " +
+          "or cut a link and look who still has a majority.",
         "Once more",
       ],
     }[this.step];

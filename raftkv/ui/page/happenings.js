@@ -3,10 +3,11 @@
 // Owns: the list of happenings, newest first, and what screen readers are told of it. Heartbeats
 // and rates are no happenings. Must never do: grow without end, or say the same thing twice.
 
-import { element, setAttribute, setText } from "./element.js";
+import { element, setAttribute } from "./element.js";
 import { timeOfDay } from "./words.js";
 
 const LINES_MAX = 200;
+const KEPT_MAX = 5; // announcements
 const SAID_MAX = 4; // more at once are told as a number: a reader could not keep up
 
 const JOINED = new Set(["link_up", "link_down"]);
@@ -117,7 +118,10 @@ export class Happenings {
     queueMicrotask(() => {
       const said = this.toSay.slice(0, SAID_MAX).join(" ");
       const more = this.toSay.length - SAID_MAX;
-      setText(this.announcer, more > 0 ? `${said} And ${more} more happenings.` : said);
+      // Added, not replaced: a reader that still speaks would lose what was there.
+      const words = more > 0 ? `${said} And ${more} more happenings.` : said;
+      this.announcer.append(element("p", {}, words));
+      if (this.announcer.children.length > KEPT_MAX) this.announcer.firstElementChild.remove();
       this.toSay = [];
     });
   }

@@ -173,5 +173,6 @@ export class KeyView {
 function factsOf(value) {
   const lease = value.lease ? ` · lease ${value.lease}` : "";
   const size = value.bytes === undefined ? "" : ` · ${bytes(value.bytes)}`;
-  return `version ${count(value.version)} · created at revision ${count(value.create_revision)}, changed at ${count(value.mod_revision)}${size}${lease}`;
+  const when = `created at revision ${count(value.create_revision)}, changed at ${count(value.mod_revision)}`;
+  return `version ${count(value.version)} · ${when}${size}${lease}`;
 }

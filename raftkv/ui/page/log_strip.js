@@ -27,7 +27,8 @@ export function logWords(member) {
   const unapplied = member.commit_index - member.applied_index;
   const open = waiting > 0 ? `, ${count(waiting)} not committed` : "";
   const late = unapplied > 0 ? `, ${count(unapplied)} committed but not applied` : "";
-  return `Log to ${count(member.last_index)}, commit ${count(member.commit_index)}, applied ${count(member.applied_index)}${open}${late}`;
+  const ends = [member.last_index, member.commit_index, member.applied_index].map(count);
+  return `Log to ${ends[0]}, commit ${ends[1]}, applied ${ends[2]}${open}${late}`;
 }
 
 export class LogStrip {

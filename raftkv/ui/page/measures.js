@@ -17,12 +17,14 @@ import {
 const latency = (low, high) => (member) => millisecondsPair(member[low], member[high]);
 const vote = (member, cluster) => (member.vote ? cluster.name(member.vote) : NOTHING);
 
+const known = (value) => value !== null && value !== undefined;
+
 /** [title, words(member, cluster), group]; the groups are the cards' parts. */
 export const MEASURES = [
   ["State", (member) => standingWords(member), "who"],
   ["Term", (member) => count(member.term), "raft"],
   ["Vote", vote, "raft"],
-  ["Log", (member) => `${count(member.first_index)} – ${count(member.last_index)}`, "raft"],
+  ["Log", logSpan, "raft"],
   ["Commit", (member) => count(member.commit_index), "raft"],
   ["Applied", (member) => count(member.applied_index), "raft"],
   ["Revision", (member) => count(member.revision), "store"],
@@ -30,9 +32,9 @@ export const MEASURES = [
   ["Writes", (member) => rate(member.writes_per_s), "load"],
   ["Reads", (member) => rate(member.reads_per_s), "load"],
   ["Log entries", (member) => rate(member.entries_per_s), "load"],
-  ["Fsync p50 / p99", latency("fsync_p50_ms", "fsync_p99_ms"), "latency"],
+  ["Fsync p50/p99", latency("fsync_p50_ms", "fsync_p99_ms"), "latency"],
   ["Commit p99", (member) => milliseconds(member.commit_p99_ms), "latency"],
-  ["Apply p50 / p99", latency("apply_p50_ms", "apply_p99_ms"), "latency"],
+  ["Apply p50/p99", latency("apply_p50_ms", "apply_p99_ms"), "latency"],
   [
     "Watchers",
     (member) => `${count(member.watchers)} on ${count(member.watch_streams)} streams`,
@@ -45,7 +47,18 @@ export const MEASURES = [
   ["Database", spaceWords, "space"],
 ];
 
-export function spaceWords(member) {
+function logSpan(member) {
+  if (!known(member.last_index)) return NOTHING;
+  return `${count(member.first_index)} – ${count(member.last_index)}`;
+}
+
+function watcherWords(member) {
+  if (!known(member.watchers)) return NOTHING;
+  return `${count(member.watchers)} on ${counted(member.watch_streams, "stream")}`;
+}
+
+function spaceWords(member) {
+  if (!known(member.db_bytes)) return NOTHING;
   const quota = member.quota_bytes > 0 ? ` of ${bytes(member.quota_bytes)}` : ", no quota";
   return `${bytes(member.db_bytes_in_use)} used, file ${bytes(member.db_bytes)}${quota}`;
 }

@@ -10,6 +10,7 @@ import { Sparkline } from "./sparkline.js";
 import { duration, rate, standing, standingWords } from "./words.js";
 
 const SHOWN = MEASURES.filter(([, , group]) => group !== "who");
+const OLD_MS = 2_000;
 const FULL = 0.8; // of the quota
 
 export class MemberCards {
@@ -92,12 +93,8 @@ export class MemberCards {
   #about(note, member) {
     const page = pageOf(member);
     const here = member.id === this.cluster.now.me;
-    const age =
-      member.age_ms > 2000 ? ` · these numbers are ${duration(member.age_ms / 1000)} old` : "";
-    setText(
-      note.firstChild ?? note.appendChild(element("span", {})),
-      `${here ? "serves this page" : "up"} · ${duration(member.uptime_s)}${age} `,
-    );
+    const up = this.#upWords(member, here);
+    setText(note.firstChild ?? note.appendChild(element("span", {})), `${up} `);
     const link = note.querySelector("a");
     if (here || !page) link?.remove();
     else if (!link)
@@ -105,6 +102,13 @@ export class MemberCards {
         element("a", { href: page.href, "aria-label": `Page of ${member.name}` }, "its page"),
       );
     else setAttribute(link, "href", page.href);
+  }
+
+  #upWords(member, here) {
+    if (!(member.uptime_s >= 0) || member.uptime_s === null) return "Nothing is known of it yet.";
+    const age =
+      member.age_ms > OLD_MS ? ` · these numbers are ${duration(member.age_ms / 1000)} old` : "";
+    return `${here ? "Serves this page, up" : "Up"} for ${duration(member.uptime_s)}${age}`;
   }
 
   #space(bar, member) {

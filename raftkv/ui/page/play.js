@@ -32,7 +32,10 @@ export class Play {
     const { votersUp, quorum, voters } = this.cluster;
     const counts = TAKES_AWAY.has(action) && isUp(member) && member.state !== "learner";
     if (!counts || votersUp < quorum || votersUp - 1 >= quorum) return null;
-    return `${votersUp - 1} of ${voters.length} members would be left, and ${quorum} are needed: nothing can be written, and there will be no leader, until one is back.`;
+    return (
+      `${votersUp - 1} of ${voters.length} members would be left, and ${quorum} are needed: ` +
+      "nothing can be written, and there will be no leader, until one is back."
+    );
   }
 
   async act(member, action) {

@@ -110,7 +110,9 @@ export class Ring {
   #label(member) {
     const vote = this.#vote(member);
     const here = member.id === this.cluster.now.me ? ", serves this page" : "";
-    return `${member.name}: ${standingWords(member)}, term ${count(member.term)}${vote ? `, ${vote}` : ""}${here}. Show its numbers`;
+    const voted = vote ? `, ${vote}` : "";
+    const state = `${standingWords(member)}, term ${count(member.term)}${voted}${here}`;
+    return `${member.name}: ${state}. Show its numbers`;
   }
 
   /** A message of its leader has arrived. */

@@ -1,7 +1,7 @@
 // What the page shows is in its address: `#keys?key=...` can be linked to and survives a move to
 // another member.
 //
-// Owns: the fragment. Must never do: trust it; what comes from it is looked up, never shown as said.
+// Owns: the fragment. Must never do: trust it; what comes from it is looked up, not shown as said.
 
 export const VIEWS = ["cluster", "keys", "diff"];
 const CARRIED = ["left", "theme", "guide"];

@@ -35,6 +35,7 @@ export class Views {
     this.table = table;
     localStorage.setItem(TABLE, table ? "yes" : "no");
     setAttribute(this.toggle, "aria-pressed", String(table));
+    setAttribute(byId("columns"), "class", table ? "columns undrawn" : "columns");
     for (const node of document.querySelectorAll(".as-drawing")) node.hidden = table;
     for (const node of document.querySelectorAll(".as-table")) node.hidden = !table;
   }
