@@ -1,8 +1,7 @@
 """Serves the page, and speaks as the UI port of each member of a made-up cluster.
 
 Owns: Replay: one HTTP server a member, in a thread of its own; what is sent on the streams is what
-a test says, and what the page POSTs is kept. ``python -m tests.ui.replay`` lets such a cluster
-live by itself, to work on the page by hand (see life.py).
+a test says, and what the page POSTs is kept.
 Must never do: send anything by itself, but the first `cluster` event of a stream.
 """
 
