@@ -110,7 +110,7 @@ def test_a_dot_travels_for_each_message_and_never_more_than_the_cap(
     """Four messages are four dots. Thousands are bundled, dropped ones counted, and the drawing has
     as many nodes as before."""
     browser.visit(replay.url())
-    nodes = browser.evaluate("document.querySelectorAll('#ring *').length")
+    nodes = browser.evaluate("document.querySelectorAll('.ring-stage *').length")
     replay.messages(cluster.beat())
     browser.wait_for(f"{TOTALS}.messages === '4'")
     assert browser.evaluate(f"{TOTALS}.dots") == "4"
@@ -122,7 +122,7 @@ def test_a_dot_travels_for_each_message_and_never_more_than_the_cap(
     assert int(totals["most"]) <= 120
     assert int(totals["dots"]) <= 4 + 20 * 4
     assert int(totals["undrawn"]) >= 20_000
-    assert browser.evaluate("document.querySelectorAll('#ring *').length") == nodes
+    assert browser.evaluate("document.querySelectorAll('.ring-stage *').length") == nodes
     browser.wait_for(f"{SHOWN_DOTS} === 0")
 
 

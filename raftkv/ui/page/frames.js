@@ -5,9 +5,12 @@
 
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
+const FRAME_MS = 30; // half of what a screen can show is smooth enough, and costs half
+
 export class Frames {
   #parts = [];
   #asked = 0;
+  #drawn = 0;
 
   constructor() {
     document.addEventListener("visibilitychange", () => this.wake());
@@ -23,8 +26,10 @@ export class Frames {
     if (this.#asked || document.hidden || calm.matches) return;
     this.#asked = requestAnimationFrame((now) => {
       this.#asked = 0;
+      if (now - this.#drawn < FRAME_MS) return this.wake();
+      this.#drawn = now;
       const moving = this.#parts.map((part) => part(now));
-      if (moving.includes(true)) this.wake();
+      return moving.includes(true) ? this.wake() : undefined;
     });
   }
 }

@@ -82,8 +82,8 @@ const square = (half) => `M${-half},${-half}H${half}V${half}H${-half}Z`;
 
 const OUTLINES = {
   leader: polygon(6, NODE + 5, -Math.PI / 2),
-  candidate: polygon(4, NODE + 10, -Math.PI / 2),
-  "pre-candidate": polygon(4, NODE + 10, -Math.PI / 2),
+  candidate: polygon(4, NODE + 7, -Math.PI / 2),
+  "pre-candidate": polygon(4, NODE + 7, -Math.PI / 2),
   learner: square(NODE - 5),
 };
 

@@ -8,7 +8,7 @@ import { element, shape, keyed, setAttribute, setAttributes, setText } from "./e
 import { along, beside, lane } from "./geometry.js";
 import { milliseconds } from "./words.js";
 
-const ASIDE = 26; // words beside a link, where no message covers them
+const ASIDE = 33; // words beside a link, where no message covers them
 const LABELLED_MAX = 4; // members; the links of more cross, and the table has their numbers
 const PARTS = [
   ["line", 0, 1],
@@ -85,18 +85,23 @@ export class Links {
     const place = beside(way, this.ring.places.size > 3 ? 0.36 : 0.5, pair.cut ? 0 : ASIDE);
     setAttributes(words, { x: place.x, y: place.y });
     const state = linkState(pair);
-    const quiet =
-      this.ring.places.size > LABELLED_MAX || pair.rtt === null ? "" : milliseconds(pair.rtt);
-    setText(
-      words,
-      state === "up" ? (this.counts.get(pair.key) ?? quiet) : state === "unknown" ? "" : state,
-    );
+    setText(words, this.#words(pair, state));
     setAttributes(node, {
       class: `link ${state}`,
       "data-state": state,
       role: "img",
       "aria-label": linkWords(pair),
     });
+  }
+
+  /** Cut is always said; the rest only where it does not lie on other links. */
+  #words(pair, state) {
+    if (state === "cut") return "cut";
+    if (this.counts.has(pair.key)) return this.counts.get(pair.key);
+    if (this.ring.places.size > LABELLED_MAX) return "";
+    return { up: pair.rtt === null ? "" : milliseconds(pair.rtt), down: "down", unknown: "" }[
+      state
+    ];
   }
 
   /** The buttons below the drawing: the same by keyboard, and easy to find. */

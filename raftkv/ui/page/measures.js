@@ -6,6 +6,7 @@
 import {
   bytes,
   count,
+  counted,
   duration,
   milliseconds,
   millisecondsPair,
@@ -35,12 +36,8 @@ export const MEASURES = [
   ["Fsync p50/p99", latency("fsync_p50_ms", "fsync_p99_ms"), "latency"],
   ["Commit p99", (member) => milliseconds(member.commit_p99_ms), "latency"],
   ["Apply p50/p99", latency("apply_p50_ms", "apply_p99_ms"), "latency"],
-  [
-    "Watchers",
-    (member) => `${count(member.watchers)} on ${count(member.watch_streams)} streams`,
-    "store",
-  ],
   ["Alarms", (member) => member.alarms.join(", ") || "none", "store"],
+  ["Watchers", watcherWords, "store"],
   ["Up for", (member) => duration(member.uptime_s), "who"],
   ["Clients", (member) => member.client_urls.join(" ") || NOTHING, "where"],
   ["Peers", (member) => member.peer_urls.join(" ") || NOTHING, "where"],

@@ -7,7 +7,7 @@ import { MEASURES, spaceParts } from "./measures.js";
 import { mendMark, roleMark } from "./member_rows.js";
 import { pageOf } from "./refuge.js";
 import { Sparkline } from "./sparkline.js";
-import { duration, rate, standing, standingWords } from "./words.js";
+import { duration, isUp, rate, standing, standingWords } from "./words.js";
 
 const SHOWN = MEASURES.filter(([, , group]) => group !== "who");
 const OLD_MS = 2_000;
@@ -106,8 +106,9 @@ export class MemberCards {
 
   #upWords(member, here) {
     if (!(member.uptime_s >= 0) || member.uptime_s === null) return "Nothing is known of it yet.";
-    const age =
-      member.age_ms > OLD_MS ? ` · these numbers are ${duration(member.age_ms / 1000)} old` : "";
+    const old = `these numbers are ${duration(member.age_ms / 1000)} old`;
+    if (!isUp(member)) return `Not answering: ${old}`;
+    const age = member.age_ms > OLD_MS ? ` · ${old}` : "";
     return `${here ? "Serves this page, up" : "Up"} for ${duration(member.uptime_s)}${age}`;
   }
 

@@ -52,7 +52,7 @@ const act = (member, action) => play.act(member, action);
 const guide = new Guide(act, carried.guide);
 
 const cards = new MemberCards(byId("cards"));
-const ring = new Ring(byId("ring"), (id) => cards.show(id));
+const ring = new Ring(byId("ring"), byId("dots"), (id) => cards.show(id));
 const traffic = new Traffic(
   ring.dots,
   () => ring.places,

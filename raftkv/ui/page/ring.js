@@ -10,29 +10,31 @@ import { labelLines, layout, outline, timerPath, TIMER, TIMER_LENGTH } from "./g
 import { calm } from "./frames.js";
 import { count, shortened, standing, standingWords, isUp } from "./words.js";
 
+const TIMER_MS = 60; // between two drawings of the timers: the ring is painted anew for them
 const STALE = 3; // timeouts: nothing of this member's messages is seen from here
 
 export class Ring {
-  /** `chosen(id)`: a member was pressed. */
-  constructor(svg, chosen) {
+  /** `dots` is a layer of its own over `svg`. `chosen(id)`: a member was pressed. */
+  constructor(svg, dots, chosen) {
     this.svg = svg;
     this.chosen = chosen;
+    this.drawn = -Infinity;
     this.heard = new Map(); // member -> when it last heard of its leader
     this.places = new Map();
     this.nodes = shape("g", { class: "nodes" });
     this.links = shape("g", { class: "links" });
-    this.dots = shape("g", { class: "dots", "aria-hidden": "true" });
+    this.dots = dots;
     this.middle = shape("g", { class: "middle", "aria-hidden": "true" });
     this.middleTerm = shape("text", { class: "middle-term", y: -4 });
     this.middleLeader = shape("text", { class: "middle-leader", y: 20 });
     this.middle.append(this.middleTerm, this.middleLeader);
-    svg.append(this.links, this.middle, this.dots, this.nodes);
+    svg.append(this.links, this.middle, this.nodes);
   }
 
   update(cluster) {
     this.cluster = cluster;
     const { places, box } = layout(cluster.members.length);
-    setAttribute(this.svg, "viewBox", box);
+    for (const layer of [this.svg, this.dots]) setAttribute(layer, "viewBox", box);
     this.places = new Map(cluster.members.map((member, at) => [member.id, places[at]]));
     this.#middle();
     keyed(
@@ -122,6 +124,8 @@ export class Ring {
 
   /** Draws the timers; true while one of them drains. */
   frame(now) {
+    if (now - this.drawn < TIMER_MS) return true;
+    this.drawn = now;
     let draining = false;
     for (const node of this.nodes.children) {
       const left = this.#timeLeft(node, now);
