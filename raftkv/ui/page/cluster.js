@@ -24,7 +24,7 @@ export class Cluster {
     );
     for (const member of this.members) {
       const past = this.past.get(member.id) ?? [];
-      past.push(member.writes_per_s ?? 0);
+      past.push(isUp(member) ? (member.writes_per_s ?? 0) : 0); // its last number is of before
       if (past.length > PAST_MAX) past.shift();
       this.past.set(member.id, past);
     }

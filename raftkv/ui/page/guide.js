@@ -133,11 +133,11 @@ export class Guide {
   #words() {
     const leader = this.cluster?.leader?.name;
     const was = this.was && this.cluster?.name(this.was.id);
-    const took = this.took > 0 ? ` It took ${milliseconds(this.took)}.` : "";
+    const took = this.took > 0 ? `, after ${milliseconds(this.took)} without a leader` : "";
     return {
       watch: [
-        `${leader ?? "The leader"} tells the others, ten times a second, that it is there: ` +
-          "the small dots. Each one fills a timer.",
+        `${leader ?? "The leader"} tells the others that it is there: the small dots. ` +
+          "Each fills a timer.",
         null,
       ],
       kill: [
@@ -145,20 +145,14 @@ export class Guide {
         leader ? `Kill ${leader}` : null,
       ],
       election: [
-        `${was} is silent and the timers run out: who is first asks for votes in a new term. ` +
-          "A majority makes it leader.",
+        `${was} is silent, the timers run out: who is first asks for votes in a new term.`,
         null,
       ],
       return: [
-        `${leader} leads in term ${this.cluster?.term}.${took} ` +
-          `Bring ${was} back, and it follows and catches up.`,
+        `${leader} leads in term ${this.cluster?.term}${took}. Bring ${was} back.`,
         `Restart ${was}`,
       ],
-      done: [
-        "That was a failover. Now pause a follower, " +
-          "or cut a link and look who still has a majority.",
-        "Once more",
-      ],
+      done: ["That was a failover. Now pause a follower, or cut a link.", "Once more"],
     }[this.step];
   }
 }

@@ -78,12 +78,11 @@ export class KeyList {
     const range = answer.keys.length
       ? `${count(first + 1)} – ${count(first + answer.keys.length)} of `
       : "";
+    // A store so large that the member left its count out.
+    const total = answer.count === null ? "very many keys" : counted(answer.count, "key");
     const none =
       answer.count === 0 ? ". Nothing begins with this; an empty prefix lists all keys." : "";
-    setText(
-      byId("keys-status"),
-      `${range}${counted(answer.count, "key")}, at revision ${count(answer.revision)}${none}`,
-    );
+    setText(byId("keys-status"), `${range}${total}, at revision ${count(answer.revision)}${none}`);
     setAttribute(byId("keys-next"), "disabled", !answer.more);
     setAttribute(byId("keys-back"), "disabled", this.pages.length === 0);
     byId("key-table").hidden = answer.keys.length === 0;

@@ -8,7 +8,7 @@ import { element, shape, keyed, setAttribute, setAttributes, setText } from "./e
 import { along, beside, lane } from "./geometry.js";
 import { milliseconds } from "./words.js";
 
-const ASIDE = 33; // words beside a link, where no message covers them
+const ASIDE = 38; // words beside a link, where no message covers them
 const LABELLED_MAX = 4; // members; the links of more cross, and the table has their numbers
 const PARTS = [
   ["line", 0, 1],
