@@ -146,11 +146,11 @@ def test_a_cluster_with_users_asks_who_it_is(browser: Browser, replay: Replay) -
     replay.password = "secret"
     browser.call("Page.navigate", url=f"{replay.url()}#keys")
     browser.wait_for("document.getElementById('login')?.open")
-    assert "auth is enabled" in browser.evaluate(text("login-error"))
+    assert browser.evaluate(text("login-error")) == ""
     fields = "document.getElementById('login-form').elements"
     submit = "document.querySelector('#login-form [type=submit]').click()"
     browser.evaluate(f"({fields}.name.value = 'root', {fields}.password.value = 'x', {submit})")
-    browser.wait_for(f"{text('login-error')} === 'wrong name or password'")
+    browser.wait_for(f"{text('login-error')} === 'The name or the password is wrong.'")
     browser.evaluate(f"({fields}.password.value = 'secret', {submit})")
     browser.wait_for("'ready' in root.dataset && !document.getElementById('login').open")
     browser.wait_for(f"{number('#key-table tbody tr')} === 100")

@@ -69,11 +69,12 @@ export class Api {
     }
     if (answer.ok) return answer;
     const text = await errorText(answer);
-    if (answer.status === 401 && path !== "/api/login") this.#refused(text);
+    if (answer.status === 401 && path !== "/api/login") this.#refused();
     throw new ApiError(answer.status, text);
   }
 
-  #refused(text) {
+  #refused() {
+    const text = this.token ? "Your login has ended. Log in again." : "";
     this.token = null;
     sessionStorage.removeItem(TOKEN);
     this.askLogin(text);

@@ -20,7 +20,7 @@ export class Login {
 
   ask(text) {
     byId("login-open").hidden = false;
-    setText(byId("login-error"), text);
+    if (text || !this.dialog.open) setText(byId("login-error"), text);
     if (!this.dialog.open) this.dialog.showModal();
   }
 
@@ -29,7 +29,9 @@ export class Login {
     try {
       await this.api.login(name.value, password.value);
     } catch (error) {
-      setText(byId("login-error"), error.message);
+      // The member's words for 401 tell programs how to log in.
+      const wrong = error.status === 401;
+      setText(byId("login-error"), wrong ? "The name or the password is wrong." : error.message);
       password.select();
       return;
     }

@@ -149,6 +149,8 @@ const stream = new Stream(api, hear, (state, text) => {
     slept = true;
     traffic.clear();
   }
+  // Somebody who may not see the cluster may know a user who may.
+  if (state === "refused" && api.token) byId("login-open").hidden = false;
   connection.tell(state, text);
 });
 connection.stream = stream;
