@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser
 from tests.e2e.etcdctl import Etcdctl
 from tests.e2e.member_process import reserve_ports
 from tests.e2e.program import RAFTKV
 from tests.e2e.ui_client import UiClient, UiStream
 from tests.e2e.waiting import wait_until
+from tests.ui.page_parts import button, node
 
 pytestmark = [pytest.mark.raftkv_only, pytest.mark.slow]
 
@@ -203,3 +205,28 @@ def test_keys_written_by_etcdctl_have_a_history_and_a_difference(all_well: Local
         "the prefix is counted",
     )
     stream.close()
+
+
+def test_the_page_kills_its_own_leader_and_draws_the_next(all_well: Local, tmp_path: Path) -> None:
+    """In Chromium, by its buttons: the page of the leader kills it, goes on at another member,
+    draws the new leader and the old one stopped, and restarts it."""
+    stream = all_well.client("m1").open()
+    old = wait_until(lambda: stream.leader, "a leader")
+    stream.close()
+    with Browser(tmp_path / "profile", 1400, 900) as browser:
+        browser.visit(all_well.client(old).url)
+        browser.wait_for(f"{node(old)}?.dataset.role === 'leader'")
+        browser.wait_for("document.querySelectorAll('.node.follower').length === 4")
+        browser.wait_for("Number(document.getElementById('ring').dataset.dots) > 0")
+        browser.evaluate(f"{button(old, 'kill')}.click()")
+        gone = f"{node(old)}?.dataset.role === 'stopped'"
+        browser.wait_for(f"root && 'ready' in root.dataset && {gone}")
+        assert browser.evaluate("location.origin") != all_well.client(old).url
+        browser.wait_for("document.querySelectorAll('.node.leader').length === 1")
+        new = browser.evaluate("document.querySelector('.node.leader .node-name').textContent")
+        assert new != old
+        happenings = "document.getElementById('happenings').textContent"
+        browser.wait_for(f"{happenings}.includes('{new} became the leader')")
+        assert f"{old} did not answer" in browser.evaluate(happenings)
+        browser.evaluate(f"{button(old, 'restart')}.click()")
+        browser.wait_for(f"{node(old)}.dataset.role === 'follower'")
