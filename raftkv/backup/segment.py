@@ -65,6 +65,8 @@ class SegmentReader:
         self.path = path
         self.size = 0
         self.torn_bytes = 0
+        self.is_damaged = False
+        """The record that ends it is all there: no crash of a writer leaves that."""
         self._digest = hashlib.sha256()
         self._file_size = disk.size(path)
         self._chunks = disk.chunks(path)
@@ -92,6 +94,7 @@ class SegmentReader:
             payload = self._take(FRAME.size, length)
             record = decode(frame, payload)
             if record is None:
+                self.is_damaged = len(payload) == length
                 break
             self._digest.update(frame)
             self._digest.update(payload)

@@ -126,7 +126,7 @@ def _read_segment(
     except (RaftKVError, OSError) as e:
         return replace(row, problem=str(e)), ""
     note = ""
-    if reader.torn_bytes and is_last:
+    if reader.torn_bytes and is_last and not reader.is_damaged:
         note = f"{reader.torn_bytes} bytes at the end are being written, or torn"
     elif reader.torn_bytes:
         problem = problem or (

@@ -52,10 +52,11 @@ class Backups:
 
     def open(self, done: Opened) -> None:
         """Raises TooManyRequests."""
-        if self._open >= BACKUPS_MAX and self._kept:
-            self._forget(next(iter(self._kept)))
         if self._open >= BACKUPS_MAX:
-            raise TooManyRequests(f"{self._open} snapshots are being read, the limit is as many")
+            if not self._kept:
+                text = f"{self._open} snapshots are being read, the limit is {BACKUPS_MAX}"
+                raise TooManyRequests(text)
+            self._forget(next(iter(self._kept)))  # the worker removes it before it copies again
         self._open += 1
         self._committer.commit_now(lambda: self._copy(done))
 

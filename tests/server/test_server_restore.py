@@ -17,7 +17,6 @@ from raftkv.server.restore import RestoreOptions, restore
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.wal.disk import OsDisk
 
-
 UNSAFE = RestoreOptions(bump_revision=0)
 
 
