@@ -31,7 +31,7 @@ from raftkv.log_fields import fields, hex_id
 
 log = logging.getLogger("raftkv.backup")
 
-SYNC_INTERVAL_S = 0.25
+SYNC_INTERVAL_S = 0.1
 """What was received is durable after as long and the time of a sync: well within a second."""
 STALL_CHECK_S = 5.0
 """How often a watch that brings nothing is compared with the cluster's revision."""
@@ -137,14 +137,9 @@ class Follower:
             head = await asyncio.to_thread(self._next_head, now.header.cluster_id, now)
             self._writer = await asyncio.to_thread(self._open, head)
             self._is_broken = False
-        writer = self._writer
-        _check_cluster(writer, now.header)
-        if now.header.revision < writer.kept_revision:
-            raise AnotherCluster(
-                f"the cluster is at revision {now.header.revision}, and "
-                f"{writer.kept_revision} was seen: it was restored from an older backup"
-            )
-        return writer
+        _check_cluster(self._writer, now.header)
+        _check_revision(self._writer, now.header)
+        return self._writer
 
     def _next_head(self, cluster_id: int, now: api.RangeResponse) -> SegmentHead:
         left = None if self._is_broken else taken_up(self._directory)
@@ -155,6 +150,7 @@ class Follower:
             if head.cluster_id == cluster_id and head.first_revision <= now.header.revision + 1:
                 log.info("going on", extra=fields(revision=head.first_revision, chain=head.chain))
                 return head
+            _tell_broken("another cluster answers, or an older state", head.first_revision - 1)
         chains = self._directory.chains()
         number = chains[-1].number + 1 if chains else 1
         first = now.header.revision + 1
@@ -170,11 +166,7 @@ class Follower:
 
     def _break_chain(self, reason: str) -> None:
         """The next chain begins where the cluster is now; what is in between is in no backup."""
-        last = self.kept_revision
-        log.error(
-            "the log is broken: another chain begins, and a base of it is being made",
-            extra=fields(reason=reason, last_revision=last),
-        )
+        _tell_broken(reason, self.kept_revision)
         if self._writer is not None:
             self._writer.close()
         self._writer = None
@@ -218,8 +210,9 @@ class Follower:
     async def _look(self, writer: LogWriter) -> None:
         """A connection that died without a word would leave the watch waiting."""
         while True:
-            revision = (await self._client.range(_NOTHING)).header.revision
-            before = writer.last_revision
+            header = (await self._client.range(_NOTHING)).header
+            _check_cluster(writer, header)
+            revision, before = header.revision, writer.last_revision
             await self._pause(STALL_CHECK_S)
             if before == writer.last_revision < revision:
                 raise Stalled(
@@ -233,6 +226,13 @@ class Follower:
             await self._bases.make(writer)
 
 
+def _tell_broken(reason: str, last_revision: int) -> None:
+    log.error(
+        "the log is broken: another chain begins, and a base of it is being made",
+        extra=fields(reason=reason, last_revision=last_revision),
+    )
+
+
 _NOTHING = api.RangeRequest(key=b"\0", count_only=True)
 """A linearizable read whose answer's header says where the cluster is."""
 
@@ -242,6 +242,15 @@ def _check_cluster(writer: LogWriter, header: api.ResponseHeader) -> None:
         raise AnotherCluster(
             f"cluster {hex_id(header.cluster_id)} answers, and the log is of "
             f"{hex_id(writer.cluster_id)}"
+        )
+
+
+def _check_revision(writer: LogWriter, header: api.ResponseHeader) -> None:
+    """Of a linearizable read that began after all that was kept had come."""
+    if header.revision < writer.kept_revision:
+        raise AnotherCluster(
+            f"the cluster is at revision {header.revision}, and {writer.kept_revision} was seen: "
+            "it has lost what it had"
         )
 
 

@@ -32,6 +32,7 @@ class SegmentWriter:
         """``path`` is new, and its name durable before this returns."""
         self.path = path
         self.size = 0
+        self._is_closed = False
         self._digest = hashlib.sha256()
         self._file = disk.create(path)
         first = Record(Kind.HEAD, time_ms, head.first_revision, encode_head(head))
@@ -53,7 +54,10 @@ class SegmentWriter:
         self._file.sync()
 
     def close(self) -> None:
-        self._file.close()
+        """Again does no harm."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._file.close()
 
 
 class SegmentReader:

@@ -143,7 +143,7 @@ def taken_up(directory: BackupDirectory) -> tuple[SegmentHead, int] | None:
         return None
     segments = list(chains[-1].segments)
     torn = 0
-    while segments and _is_empty(directory, segments[-1]):
+    while segments and _has_no_head(directory, segments[-1]):
         last = segments.pop()  # its writer died with the name and before the first sync
         torn += last.size
         directory.disk.remove(last.path)
@@ -156,10 +156,11 @@ def taken_up(directory: BackupDirectory) -> tuple[SegmentHead, int] | None:
     return going_on, torn + cut
 
 
-def _is_empty(directory: BackupDirectory, segment: Segment) -> bool:
+def _has_no_head(directory: BackupDirectory, segment: Segment) -> bool:
     if segment.size > HEAD_BYTES_MAX:
         return False
     try:
-        return not sum(1 for _ in SegmentReader(directory.disk, segment.path))
+        SegmentReader(directory.disk, segment.path)
     except Corrupt:
         return True
+    return False

@@ -117,12 +117,13 @@ def unpack(snapshot: str, image: str, disk: Disk, *, check_hash: bool = True) ->
     digest_bytes = 0 if bare else DIGEST_BYTES  # a database file that somebody copied has none
     file = disk.create(image)
     digest, held = hashlib.sha256(), b""
+    left = disk.size(snapshot) - digest_bytes
     for chunk in disk.chunks(snapshot):
-        held += chunk  # the last bytes are the checksum: hold back as many
-        done = held[: max(len(held) - digest_bytes, 0)]
+        done = chunk if len(chunk) <= left else chunk[: max(left, 0)]
+        held += chunk[len(done) :]  # the last bytes are the checksum
         digest.update(done)
         file.write(done)
-        held = held[len(done) :]
+        left -= len(done)
     file.sync()
     file.close()
     if check_hash and held != digest.digest():

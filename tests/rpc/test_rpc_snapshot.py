@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_member import FakeMember
@@ -128,8 +129,9 @@ class KeptImages:
     def __init__(self, member: FakeMember, path: Path) -> None:
         self.kept: dict[str, Backup] = {}
         self.path = path
-        member.maintenance.keep_backup = self.kept.__setitem__  # type: ignore[attr-defined]
-        member.maintenance.take_backup = lambda name: self.kept.pop(name, None)  # type: ignore[attr-defined]
+        upkeep: Any = member.maintenance
+        upkeep.keep_backup = self.kept.__setitem__
+        upkeep.take_backup = lambda name: self.kept.pop(name, None)
 
 
 async def broken_stream(member: FakeMember, metadata: dict[str, str]) -> SlowStream:
