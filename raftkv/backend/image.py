@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import Any
 
 import lmdb
 
-from raftkv.backend.environment import LmdbBackend
-from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
+from raftkv.backend.environment import LmdbBackend, Rows
+from raftkv.backend.schema import Meta, Table
 from raftkv.errors import Corrupt
 
 _MAGIC_AT = 16
@@ -35,11 +36,13 @@ def _magic(path: str) -> int:
 
 
 class LmdbImage(LmdbBackend):
-    """The reading half of ``Backend``. Raises Corrupt for what is no raftkv database."""
+    """The reading half of ``Backend``, as far as the key space needs it. A table that the version
+    which wrote the file did not know is empty. Raises Corrupt for what is no raftkv database."""
 
     def _open(self) -> None:
+        self._missing: set[Table] = set()
         if is_bbolt(self._path):
-            raise Corrupt(f"{self._path} is a database of etcd's, not of raftkv's")
+            raise Corrupt(f"{self._path} is a database of etcd's: `raftkv ctl import snapshot`")
         if _magic(self._path) != _LMDB_MAGIC:
             raise Corrupt(f"{self._path} is not a raftkv database")
         try:
@@ -51,15 +54,35 @@ class LmdbImage(LmdbBackend):
                 map_size=os.stat(self._path).st_size,
                 max_dbs=2 * len(Table),
             )
-            self._db = [self._env.open_db(table.database, create=False) for table in Table]
             self._main = self._env.open_db(None)
+            self._db = [self._table(table) for table in Table]
             self._page_bytes: int = self._env.stat()["psize"]
             self._begin()
         except lmdb.Error as e:
             raise Corrupt(f"{self._path} cannot be read as a database: {e}") from e
-        found = self.get(Table.META, Meta.FORMAT)
-        if found != FORMAT_VERSION:
-            raise Corrupt(f"{self._path} has format {found!r}, {FORMAT_VERSION!r} is known")
+        if self.get(Table.META, Meta.FORMAT) is None:
+            raise Corrupt(f"{self._path} names no format: it is not a raftkv database")
+
+    def _table(self, table: Table) -> Any:
+        try:
+            return self._env.open_db(table.database, create=False)
+        except lmdb.NotFoundError:
+            self._missing.add(table)
+            return self._main  # never read
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        return None if table in self._missing else super().get(table, key)
+
+    def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
+        return iter(()) if table in self._missing else super().cursor(table, start, end)
+
+    def count(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
+    ) -> tuple[int, bytes]:
+        return (0, b"") if table in self._missing else super().count(table, start, end, rows_max)
+
+    def first(self, table: Table) -> bytes | None:
+        return None if table in self._missing else super().first(table)
 
     def _begin(self) -> None:
         self._txn = self._env.begin(write=False, buffers=True)
