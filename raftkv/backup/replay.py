@@ -42,8 +42,6 @@ class LogReader:
         previous: SegmentReader | None = None
         for segment in self._segments:
             is_last = segment is self._segments[-1]
-            if is_last and previous is not None and not segment.size:
-                return  # its writer was killed before it wrote anything
             reader = SegmentReader(self._disk, segment.path)
             if previous is not None:
                 _check_link(previous, reader)

@@ -29,15 +29,16 @@ class SegmentWriter:
     """``digest`` is the SHA-256 of all that was written. Every call blocks; OSError ends it."""
 
     def __init__(self, disk: Disk, path: str, head: SegmentHead, time_ms: int) -> None:
-        """``path`` is new, and its name durable before this returns."""
+        """``path`` is new; it has its name, durably, once its head is in it."""
         self.path = path
         self.size = 0
         self._is_closed = False
         self._digest = hashlib.sha256()
-        self._file = disk.create(path)
+        self._file = disk.create(f"{path}.part")
         first = Record(Kind.HEAD, time_ms, head.first_revision, encode_head(head))
         self.append(encode(first))
         self._file.sync()
+        disk.rename(f"{path}.part", path)
         disk.sync_dir(path.rpartition("/")[0] or ".")
 
     @property

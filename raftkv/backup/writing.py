@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from raftkv.backup.directory import BackupDirectory, Segment
+from raftkv.backup.directory import BackupDirectory
 from raftkv.backup.record import (
     Change,
     Kind,
@@ -27,8 +27,6 @@ from raftkv.errors import Corrupt
 
 SEGMENT_BYTES = 64 << 20
 """A segment is whole once it has as many; the next one begins."""
-HEAD_BYTES_MAX = 4096
-"""What a segment without a head may have and still be one that was never used."""
 
 NowMs = Callable[[], int]
 
@@ -139,28 +137,10 @@ def taken_up(directory: BackupDirectory) -> tuple[SegmentHead, int] | None:
     """Where the log that an earlier run left goes on, and the bytes that had to be cut off its
     end; None when there is none. Raises Corrupt for an end that cannot be read at all."""
     chains = directory.chains()
-    if not chains:
+    if not chains or not chains[-1].segments:
         return None
-    segments = list(chains[-1].segments)
-    torn = 0
-    while segments and _has_no_head(directory, segments[-1]):
-        last = segments.pop()  # its writer died with the name and before the first sync
-        torn += last.size
-        directory.disk.remove(last.path)
-        directory.disk.sync_dir(directory.path)
-    if not segments:
-        return None
-    head = SegmentReader(directory.disk, segments[-1].path).head
-    digest, revision, cut = cut_tail(directory.disk, segments[-1].path)
+    last = chains[-1].segments[-1]
+    head = SegmentReader(directory.disk, last.path).head
+    digest, revision, cut = cut_tail(directory.disk, last.path)
     going_on = SegmentHead(head.chain, head.number + 1, head.cluster_id, revision + 1, digest)
-    return going_on, torn + cut
-
-
-def _has_no_head(directory: BackupDirectory, segment: Segment) -> bool:
-    if segment.size > HEAD_BYTES_MAX:
-        return False
-    try:
-        SegmentReader(directory.disk, segment.path)
-    except Corrupt:
-        return True
-    return False
+    return going_on, cut

@@ -106,19 +106,19 @@ def test_a_segment_that_was_swapped_is_noticed(directory: BackupDirectory) -> No
 
 
 def test_the_next_run_goes_on_where_the_last_one_was_killed(directory: BackupDirectory) -> None:
-    """A torn tail is cut off for good, a segment that was never used is removed, and the next
-    one is chained to what is left."""
+    """A torn tail is cut off for good, a segment that had not got its name yet is removed, and the
+    next one is chained to what is left."""
     (path,) = written(directory, 3)
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
-    unused = Path(directory.segment_path(1, 2, 8))
+    unused = Path(directory.segment_path(1, 2, 8) + ".part")
     unused.write_bytes(b"\0\0")
+    assert directory.remove_unfinished() == [unused.name]
     found = taken_up(directory)
     assert found is not None
     head, cut = found
     assert (head.number, head.first_revision, head.cluster_id) == (2, 7, 77)
     assert cut > 2
-    assert not unused.exists()
     writer = LogWriter(directory, lambda: 1_000, head)
     with pytest.raises(Corrupt, match="revision 9 came after 6"):
         writer.add_revision(9, CHANGES)
