@@ -56,7 +56,7 @@ class LmdbImage(LmdbBackend):
             )
             self._main = self._env.open_db(None)
             self._db = [self._table(table) for table in Table]
-            self._page_bytes: int = self._env.stat()["psize"]
+            self._page_bytes = self._env.stat()["psize"]
             self._begin()
         except lmdb.Error as e:
             raise Corrupt(f"{self._path} cannot be read as a database: {e}") from e

@@ -26,7 +26,15 @@ from raftkv.backup.directory import BackupDirectory
 from raftkv.backup.record import Change, SegmentHead
 from raftkv.backup.writing import SEGMENT_BYTES, LogWriter, NowMs, taken_up
 from raftkv.client import Client
-from raftkv.errors import Compacted, Corrupt, RaftKVError
+from raftkv.errors import (
+    AuthFailed,
+    AuthNotEnabled,
+    Compacted,
+    Corrupt,
+    PermissionDenied,
+    RaftKVError,
+    UserEmpty,
+)
 from raftkv.log_fields import fields, hex_id
 
 log = logging.getLogger("raftkv.backup")
@@ -46,6 +54,9 @@ BYTES_WAITING_MAX = 64 << 20
 """Received and not written: the watch is not read meanwhile."""
 
 
+_REFUSALS = (UserEmpty, AuthFailed, PermissionDenied, AuthNotEnabled)
+
+
 class AnotherCluster(RaftKVError):
     """Whoever answers is not the cluster that the chain is of, or has lost revisions."""
 
@@ -63,7 +74,8 @@ class FollowOptions:
 
 
 class Follower:
-    """``run`` ends by being cancelled, and with OSError for a directory that takes no more."""
+    """``run`` ends by being cancelled, with OSError for a directory that takes no more, and with
+    the cluster's own error when it lets the caller in at no time."""
 
     def __init__(
         self,
@@ -100,15 +112,22 @@ class Follower:
                     self._break_chain(f"a compaction at revision {e.compact_revision} overtook it")
                 except (AnotherCluster, Corrupt) as e:
                     self._break_chain(str(e))
+                except _REFUSALS as e:
+                    if not self.kept_revision:
+                        raise  # nobody has let it in yet: the next try would be like this one
+                    self._note(e)
                 except (RaftKVError, TimeoutError) as e:
-                    self._failures += 1
-                    log.warning(
-                        "cannot follow the cluster; trying again",
-                        extra=fields(error=str(e), failures=self._failures),
-                    )
+                    self._note(e)
                 await self._pause(min(RETRY_MIN_S * 2 ** min(self._failures, 8), RETRY_MAX_S))
         finally:
             self._let_go()
+
+    def _note(self, error: Exception) -> None:
+        self._failures += 1
+        log.warning(
+            "cannot follow the cluster; trying again",
+            extra=fields(error=str(error), failures=self._failures),
+        )
 
     async def _follow(self) -> None:
         writer = await self._writer_for(await self._client.range(_NOTHING))

@@ -17,7 +17,7 @@ from raftkv.api.kv_pb2 import Event, KeyValue
 from raftkv.backend.environment import LmdbBackend
 from raftkv.backend.schema import Meta, Table
 from raftkv.client.snapshot import SaveOptions
-from raftkv.errors import Compacted, Unavailable
+from raftkv.errors import Compacted, PermissionDenied, Unavailable
 from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 from raftkv.raft.message import ConfState
@@ -25,12 +25,13 @@ from raftkv.server.applied_state import AppliedState
 
 
 class FollowedCluster:
-    """Puts go to a real store. ``loses_events`` has the watch bring nothing; ``snapshots_fail``
-    and ``fails`` count down the calls that are refused."""
+    """Puts go to a real store. ``loses_events`` has the watch bring nothing, ``refuses`` lets
+    nobody in; ``snapshots_fail`` and ``fails`` count down the calls that are refused."""
 
     def __init__(self, directory: Path) -> None:
         self.cluster_id = 7
         self.loses_events = False
+        self.refuses = False
         self.snapshots_fail = 0
         self.fails = 0
         self.snapshots = 0
@@ -116,6 +117,8 @@ class FollowedCluster:
         return api.ResponseHeader(cluster_id=self.cluster_id, revision=self.revision)
 
     def _may_fail(self) -> None:
+        if self.refuses:
+            raise PermissionDenied("etcdserver: permission denied")
         if self.fails:
             self.fails -= 1
             self._changed.set()

@@ -19,6 +19,7 @@ from raftkv.backup.record import Kind
 from raftkv.backup.replay import LogReader, replay
 from raftkv.backup.timeline import extent_of, point_at_revision
 from raftkv.backup.verification import verify
+from raftkv.errors import PermissionDenied
 from raftkv.lease.book import LeaseBook
 from raftkv.server.restore import unpack
 from raftkv.wal.disk import OsDisk
@@ -199,6 +200,27 @@ async def test_bases_come_again_and_old_files_go(tmp_path: Path) -> None:
     assert chain.segments[0].first_revision > 20
     assert chain.segments[0].first_revision <= chain.bases[0].revision + 1
     assert not [row for row in verify(run.directory, LmdbBackend) if row.problem]
+
+
+async def test_a_caller_that_is_not_let_in_is_told(tmp_path: Path) -> None:
+    """From the start: the run ends with the cluster's error. Later, say while a password changes,
+    it is tried again."""
+    cluster = FollowedCluster(tmp_path)
+    cluster.refuses = True
+    run = Following(cluster, tmp_path, FollowOptions(base_interval_s=1e9))
+    with pytest.raises(PermissionDenied):
+        await run.follower.run()
+    cluster.refuses = False
+    async with following(cluster, tmp_path) as run:
+        await run.has_base(1)
+        cluster.refuses, cluster.fails = True, 1
+        revision = cluster.put(b"k")
+        watches = len(cluster.watches)
+        before = run.clock.now_s
+        await run.until(lambda: run.clock.now_s > before + 20, "it is refused for a while")
+        cluster.refuses = False
+        await run.kept(revision)
+        assert len(cluster.watches) > watches
 
 
 async def test_a_directory_that_takes_no_more_ends_it(tmp_path: Path) -> None:

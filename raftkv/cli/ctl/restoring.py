@@ -22,7 +22,7 @@ from raftkv.backup.drill import Drill, RestoreInto, Step
 from raftkv.cli.ctl.output import show, table_of
 from raftkv.cli.ctl.verb import Settings
 from raftkv.cli.flags import parse_cluster, parse_urls
-from raftkv.errors import ConfigError, RaftKVError
+from raftkv.errors import ConfigError, PermissionDenied, RaftKVError, UserEmpty
 from raftkv.server.config import ServerConfig
 from raftkv.server.restore import BUMP_REVISION, Restored, RestoreOptions
 
@@ -166,4 +166,6 @@ def _text(error: BaseException) -> str:
         where = f"{error.filename}: " if error.filename else ""
         advice = "; make room there, and run it again" if error.errno == 28 else ""
         return f"{where}{error.strerror}{advice}"
+    if isinstance(error, UserEmpty | PermissionDenied):
+        return f"{error}; backups are for the role root: give --user"
     return str(error) or "timed out"
