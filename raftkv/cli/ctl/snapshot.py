@@ -81,7 +81,14 @@ async def _save(
     connection = replace(settings.connection)
     connection.command_timeout_s = max(connection.command_timeout_s, HASH_S_MAX)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    bar = Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bar = Progress(
+        *columns,
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     async with connection.client(endpoint or connection.endpoints[0]) as client:
         with bar:
             task = bar.add_task("saving", total=None)
