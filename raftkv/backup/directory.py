@@ -19,7 +19,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from raftkv.errors import ConfigError, Corrupt
+from raftkv.errors import ConfigError
 from raftkv.wal.disk import Disk, File
 
 _BASE = re.compile(r"chain-(\d{4,})-base-(\d{20})\.snap")
@@ -155,6 +155,13 @@ class BackupDirectory:
             self.disk.sync_dir(self.path)
         return gone
 
+    def without_facts(self) -> list[str]:
+        """The paths of bases that nobody can place: no chain counts them, and nothing removes
+        them. `snapshot restore` takes them."""
+        known = {base.path for base in self._bases()}
+        names = [name for name in self.disk.list_dir(self.path) if _BASE.fullmatch(name)]
+        return [path for name in names if (path := f"{self.path}/{name}") not in known]
+
     def _bases(self) -> list[Base]:
         found: list[Base] = []
         for name in self.disk.list_dir(self.path):
@@ -162,7 +169,8 @@ class BackupDirectory:
                 path = f"{self.path}/{name}"
                 facts = self._facts(path)
                 chain, revision = map(int, match.groups())
-                found.append(Base(chain, revision, path, self.disk.size(path), facts))
+                if facts is not None and facts.revision == revision:
+                    found.append(Base(chain, revision, path, self.disk.size(path), facts))
         return sorted(found, key=lambda base: (base.chain, base.revision))
 
     def _segments(self) -> list[Segment]:
@@ -174,15 +182,15 @@ class BackupDirectory:
                 found.append(Segment(chain, number, first, path, self.disk.size(path)))
         return sorted(found, key=lambda each: (each.chain, each.number))
 
-    def _facts(self, base_path: str) -> Facts:
+    def _facts(self, base_path: str) -> Facts | None:
+        """None where they are gone or damaged."""
         path = _facts_path(base_path)
+        if not self.disk.exists(path):
+            return None
         try:
             return Facts(**json.loads(self.disk.read(path)))
-        except (OSError, ValueError, TypeError) as e:
-            raise Corrupt(
-                f"{path} should tell what is in {base_path}: {e}; move that file away and "
-                "restore it with `raftkv ctl snapshot restore`"
-            ) from e
+        except (ValueError, TypeError):
+            return None
 
     def _write(self, path: str, data: bytes) -> None:
         file = self.disk.create(f"{path}.part")

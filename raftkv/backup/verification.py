@@ -39,7 +39,8 @@ class Row:
 
 def rows_of(directory: BackupDirectory) -> list[Row]:
     """By names and heads; only a chain's last segment is read."""
-    return [row for chain in directory.chains_to_read() for row in _rows(directory, chain)]
+    rows = [row for chain in directory.chains_to_read() for row in _rows(directory, chain)]
+    return rows + _lost(directory)
 
 
 def verify(directory: BackupDirectory, open_backend: OpenBackend) -> list[Row]:
@@ -52,7 +53,17 @@ def verify(directory: BackupDirectory, open_backend: OpenBackend) -> list[Row]:
         if not any(row.problem for row in (*bases, *segments)):
             bases = _replayed(directory, chain, bases, open_backend)
         rows += (*bases, *segments)
-    return rows
+    return rows + _lost(directory)
+
+
+def _lost(directory: BackupDirectory) -> list[Row]:
+    return [
+        Row(
+            0, "base", 0, 0, 0, directory.disk.size(path), path,
+            problem=f"{path} has no facts beside it: `raftkv ctl snapshot restore` takes it",
+        )
+        for path in directory.without_facts()
+    ]  # fmt: skip
 
 
 def _rows(directory: BackupDirectory, chain: Chain) -> Iterator[Row]:

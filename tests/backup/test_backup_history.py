@@ -179,3 +179,24 @@ def test_a_log_of_another_history_is_refused(tmp_path: Path) -> None:
     base = other.directory.chains()[0].bases[0]
     with pytest.raises(Corrupt, match=r"not of one cluster|does not hold"):
         _replay_all(mine.directory, base.path, tmp_path)
+
+
+@pytest.mark.parametrize("facts", [None, b"", b"{}", b'{"revision": "x"}'])
+def test_a_base_without_its_facts_is_left_out(tmp_path: Path, facts: bytes | None) -> None:
+    """It is told by list and verify, nothing removes it, and what else there is can be restored."""
+    past = PastStore(tmp_path, 10)
+    for turn in range(40):
+        if turn in (10, 25):
+            past.save_base()
+        past.write()
+    past.close()
+    first, second = past.directory.chains()[0].bases
+    path = Path(second.path).with_suffix(".json")
+    path.unlink() if facts is None else path.write_bytes(facts)
+    assert past.directory.without_facts() == [second.path]
+    assert point_at_end(past.directory).base == first
+    for rows in (rows_of(past.directory), verify(past.directory, LmdbBackend)):
+        assert [row.path for row in rows if row.problem] == [second.path]
+    past.directory.prune(1)
+    assert Path(second.path).exists()
+    assert restored_store(past, tmp_path / "new", UNSAFE).current_revision == past.revision
