@@ -17,7 +17,7 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.hash import HashResult
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
-from raftkv.server.backup import Backups, Opened
+from raftkv.server.backup import Backup, Backups, Opened
 from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
@@ -85,6 +85,7 @@ class Maintenance:
             worker=engine.workers.snapshot,
             disk=engine.foundation.disk,
             image_path=engine.foundation.copy_path,
+            scheduler=scheduler,
         )
 
     def _make_upgrade(self, engine: Engine) -> Upgrade:
@@ -172,6 +173,13 @@ class Maintenance:
     def open_backup(self, done: Opened) -> None:
         """Raises TooManyRequests."""
         self._backups.open(done)
+
+    def keep_backup(self, name: str, backup: Backup) -> None:
+        """For a client that may come back for the rest."""
+        self._backups.keep(name, backup)
+
+    def take_backup(self, name: str) -> Backup | None:
+        return self._backups.take(name)
 
     def move_leader(self, target: int, done: Moved) -> None:
         """Raises NotLeader and BadLeaderTransferee."""

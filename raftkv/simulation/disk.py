@@ -65,10 +65,10 @@ class SimulatedDisk:
     def read(self, path: str) -> bytes:
         return bytes(self._inode(path).content)
 
-    def chunks(self, path: str) -> Iterator[bytes]:
+    def chunks(self, path: str, start: int = 0) -> Iterator[bytes]:
         content = self.read(path)
-        for start in range(0, len(content), SECTOR):
-            yield content[start : start + SECTOR]
+        for at in range(start, len(content), SECTOR):
+            yield content[at : at + SECTOR]
 
     def create(self, path: str, *, allocate: int = 0) -> SimulatedFile:
         self._call(self.fail_write)
