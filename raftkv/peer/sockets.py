@@ -13,9 +13,11 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from cryptography import x509
+
 from raftkv.tls.certificate_check import objection, verified_chain
 from raftkv.tls.credentials import Credentials
-from raftkv.tls.handshake import Threshold, TlsServer, reason_of
+from raftkv.tls.handshake import Threshold, TlsServer, abort, reason_of
 from raftkv.tls.listening import bound
 from raftkv.tls.settings import NO_PEER_TLS
 
@@ -31,6 +33,10 @@ class PeerSockets:
 
     def __init__(self, tls: Credentials | None = None) -> None:
         self._tls = tls or Credentials(NO_PEER_TLS)
+
+    @property
+    def tls(self) -> Credentials:
+        return self._tls
 
     async def listen(
         self, url: str, factory: Factory, *, reuse_port: bool = False
@@ -57,7 +63,9 @@ class PeerSockets:
                 lambda: threshold, host, port, ssl=bundle.caller, server_hostname=host
             )
             assert threshold.transport is not None, "connected without a transport"
-            self._check(url, threshold.transport)
+            chain = self._check(url, threshold.transport)
+            if reason := self._tls.admit(threshold.transport, chain, bundle, abort):
+                raise ConnectionError(f"TLS with {url}: {reason}")
         except ssl.SSLError as e:
             raise ConnectionError(f"TLS with {url}: {reason_of(e)}") from e
         except BaseException:
@@ -82,11 +90,12 @@ class PeerSockets:
             raise
         return reader, writer
 
-    def _check(self, url: str, transport: asyncio.BaseTransport) -> None:
-        """Raises ConnectionError for a name that is not allowed."""
+    def _check(self, url: str, transport: asyncio.BaseTransport) -> list[x509.Certificate]:
+        """The other side's chain. Raises ConnectionError for a name that is not allowed."""
         chain = verified_chain(transport.get_extra_info("ssl_object"))
         if chain and (reason := objection(self._tls.settings, chain, frozenset())):
             raise ConnectionError(f"TLS with {url}: {reason}")
+        return chain
 
 
 def is_tls(url: str) -> bool:
