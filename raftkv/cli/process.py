@@ -30,7 +30,7 @@ from raftkv.cli.client_ports import client_ports
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
-from raftkv.cli.service_manager import READY, STOPPING, notify
+from raftkv.cli.systemd import READY, STOPPING, notify
 from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.cli.ui_port import UiPort
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved

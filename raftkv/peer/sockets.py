@@ -17,12 +17,15 @@ from cryptography import x509
 
 from raftkv.tls.certificate_check import objection, verified_chain
 from raftkv.tls.credentials import Credentials
-from raftkv.tls.handshake import Threshold, TlsServer, abort, reason_of
+from raftkv.tls.handshake import Threshold, TlsServer, reason_of
 from raftkv.tls.listening import bound
 from raftkv.tls.settings import NO_PEER_TLS
 
 TCP_USER_TIMEOUT_MS = 5_000
 """How long the kernel keeps a connection whose peer acknowledges nothing."""
+DISMISSAL_S = 5.0
+"""How long a connection may stay whose certificate is no longer trusted: members that take new
+files move to new connections themselves, and lose nothing by it."""
 TLS_HANDSHAKE_RECORD = b"\x16"
 
 Factory = Callable[[], asyncio.Protocol]
@@ -44,7 +47,8 @@ class PeerSockets:
         """Raises OSError when the address cannot be bound."""
         host, port = host_and_port(url)
         if is_tls(url):
-            return TlsServer(await bound(host, port, reuse_port=reuse_port), self._tls, factory)
+            sockets = await bound(host, port, reuse_port=reuse_port)
+            return TlsServer(sockets, self._tls, factory, dismiss=_dismiss)
         return await asyncio.get_running_loop().create_server(
             factory, host, port, reuse_port=reuse_port or None
         )
@@ -64,7 +68,7 @@ class PeerSockets:
             )
             assert threshold.transport is not None, "connected without a transport"
             chain = self._check(url, threshold.transport)
-            if reason := self._tls.admit(threshold.transport, chain, bundle, abort):
+            if reason := self._tls.admit(threshold.transport, chain, bundle, _dismiss):
                 raise ConnectionError(f"TLS with {url}: {reason}")
         except ssl.SSLError as e:
             raise ConnectionError(f"TLS with {url}: {reason_of(e)}") from e
@@ -96,6 +100,10 @@ class PeerSockets:
         if chain and (reason := objection(self._tls.settings, chain, frozenset())):
             raise ConnectionError(f"TLS with {url}: {reason}")
         return chain
+
+
+def _dismiss(transport: asyncio.Transport) -> None:
+    asyncio.get_running_loop().call_later(DISMISSAL_S, transport.abort)
 
 
 def is_tls(url: str) -> bool:

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -60,6 +60,8 @@ class Credentials:
         self.reloads = 0
         self.failures = 0
         self.connections = OpenConnections()
+        self.changed: Callable[[], None] = lambda: None
+        """Called on the loop once changed files are in use."""
         self._protocols = protocols
         self._stamp = _stamp_of(settings)
         self._bundle = self._load()
@@ -113,6 +115,8 @@ class Credentials:
         guests = self.connections.present()
         bundle, before = self._bundle, self._reviewed
         self._reviewed = bundle
+        if bundle is not before:
+            self.changed()
         if guests and (bundle.anchors, bundle.revoked) != (before.anchors, before.revoked):
             limits = (bundle.anchors, bundle.revoked)
             judged = loop.run_in_executor(self._worker, unwelcome, guests, *limits)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+
+from raftkv.tls.certificate_check import is_issued_by
 
 Dismiss = Callable[[asyncio.Transport], None]
 
@@ -77,12 +78,4 @@ def is_welcome(
     if anchors is None or any(each in anchors for each in chain):
         return True
     # An authority that was renewed with its old key has another certificate and the same word.
-    return any(_is_signed_by(each, anchor) for each in chain for anchor in anchors)
-
-
-def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+    return any(is_issued_by(each, anchor) for each in chain for anchor in anchors)

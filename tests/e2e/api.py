@@ -28,12 +28,23 @@ _OPTIONS = [
 
 
 class Api:
-    """Calls of KV, Maintenance and Watch on one endpoint; raises grpc.RpcError."""
+    """Calls of KV, Maintenance and Watch on one endpoint; raises grpc.RpcError. Over TLS with
+    ``credentials``."""
 
-    def __init__(self, endpoint: str, *, timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        timeout_seconds: float = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.timeout_seconds = timeout_seconds
-        self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+        self.channel = (
+            grpc.secure_channel(endpoint, credentials, options=_OPTIONS)
+            if credentials is not None
+            else grpc.insecure_channel(endpoint, options=_OPTIONS)
+        )
         self._put = self.unary("/etcdserverpb.KV/Put", pb.PutResponse)
         self._range = self.unary("/etcdserverpb.KV/Range", pb.RangeResponse)
         self._delete = self.unary("/etcdserverpb.KV/DeleteRange", pb.DeleteRangeResponse)

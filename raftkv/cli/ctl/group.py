@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from raftkv import ETCD_VERSION
+from raftkv.cli.ctl.certs import certs
 from raftkv.cli.ctl.downgrade import downgrade
 from raftkv.cli.ctl.endpoint import endpoint
 from raftkv.cli.ctl.history import diff, history
@@ -60,7 +61,7 @@ def completion(shell: str) -> None:
 
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
-    downgrade, move_leader, snapshot, import_group, auth, user, role, history, diff, top, version,
-    completion,
+    downgrade, move_leader, snapshot, import_group, auth, user, role, history, diff, top, certs,
+    version, completion,
 ):  # fmt: skip
     ctl.add_command(_command)
