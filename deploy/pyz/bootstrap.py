@@ -76,7 +76,7 @@ def unpacked(archive: Path, cache: Path) -> Path:
                 raise Refusal(
                     f"it was made for {what} {about[what]}, this is {mine}: see docs/deploy.md"
                 )
-        place = cache / about["digest"]
+        place = cache / str(about["digest"])
         private_directory(cache)
         if not place.exists():
             unpack(opened, cache, place)
