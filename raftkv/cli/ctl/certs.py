@@ -34,9 +34,19 @@ _OUT = click.option(
     show_default=True,
     help="the directory of the certificates",
 )
-_DAYS = click.option("--days", type=click.IntRange(1, 36_500), default=365, show_default=True)
+_DAYS = click.option(
+    "--days",
+    type=click.IntRange(1, 36_500),
+    default=365,
+    show_default=True,
+    help="how long a certificate is good",
+)
 _CA_DAYS = click.option(
-    "--ca-days", type=click.IntRange(1, 36_500), default=3650, show_default=True
+    "--ca-days",
+    type=click.IntRange(1, 36_500),
+    default=3650,
+    show_default=True,
+    help="how long an authority is good",
 )
 
 ROTATION = {

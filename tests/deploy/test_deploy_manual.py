@@ -1,0 +1,74 @@
+"""Pages that are made from the code: in step with it, and what man and a reader can use."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.manual.__main__ import written
+from deploy.manual.pages import PAGES
+from deploy.manual.roff import Page
+from tests.e2e.program import ROOT
+
+
+@pytest.mark.parametrize("path", written(), ids=lambda path: path.name)
+def test_pages_are_in_step_with_the_code(path: Path) -> None:
+    """Writing them again changes nothing."""
+    there = path.read_text() if path.exists() else ""
+    assert there == written()[path], f"run `make man`: {path.relative_to(ROOT)} is not of this code"
+
+
+def warnings(file: Path) -> str:
+    done = subprocess.run(
+        ["groff", "-man", "-ww", "-z", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stderr
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_groff_has_nothing_to_say(name: str) -> None:
+    """With all its warnings on."""
+    assert warnings(ROOT / "docs" / "man" / name) == ""
+
+
+def shown(file: Path) -> list[str]:
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbou", str(file)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_text_is_shown_as_it_is(tmp_path: Path) -> None:
+    """Nothing of a text is taken for a request or an escape; a real mistake is warned of, so that
+    the test above can fail."""
+    page = Page("x-y(1)", "1", "about")
+    page.section("TEXTS")
+    hard = [".TH is no request", "'nor this", "back\\slash -- dash", 'a "quoted" word']
+    for text in hard:
+        page.paragraph(text)
+    page.item("--data-dir 'x'", "(default ${name}.etcd)")
+    file = tmp_path / "x.1"
+    file.write_text(page.text)
+    assert warnings(file) == ""
+    lines = [line.strip() for line in shown(file)]
+    assert set(hard) <= set(lines), lines
+    assert "--data-dir 'x'" in lines
+    file.write_text(page.text + ".nonsense\n")
+    assert "nonsense" in warnings(file)
+
+
+def test_every_flag_and_verb_is_there() -> None:
+    """As a reader sees the pages."""
+    serve = "\n".join(shown(ROOT / "docs" / "man" / "raftkv-serve.1"))
+    assert "--quota-backend-bytes VALUE" in serve
+    assert "--peer-client-cert-auth" in serve
+    ctl = "\n".join(shown(ROOT / "docs" / "man" / "raftkv-ctl.1"))
+    for verb in ("get", "snapshot save", "certs rotate-ca", "lease keep-alive"):
+        assert f"\n   {verb}" in ctl
