@@ -101,7 +101,7 @@ def test_the_wheel_in_an_environment_of_its_own(made: Distribution, tmp_path: Pa
     )  # fmt: skip
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
     program = Installed(
-        (str(bin_ / "raftkv"), "serve"), (("NOTIFY_SOCKET", str(tmp_path / "notify")),)
+        (str(bin_ / "raftkv"), "serve"), more=(("NOTIFY_SOCKET", str(tmp_path / "notify")),)
     )
     where = ended(
         [str(bin_ / "python"), "-I", "-c", "import raftkv; print(raftkv.__file__)"], program
@@ -119,7 +119,7 @@ def test_the_single_file(made: Distribution, tmp_path: Path) -> None:
     another program, from the same unpacked directory."""
     cache = tmp_path / "cache"
     more = (("RAFTKV_CACHE", str(cache)), ("NOTIFY_SOCKET", str(tmp_path / "notify")))
-    program = Installed((PYTHON, "-I", str(made.pyz), "serve"), more)
+    program = Installed((PYTHON, "-I", str(made.pyz), "serve"), more=more)
     with serving(program, tmp_path):
         pass
     link = tmp_path / "raftkv-apiserver"
