@@ -17,10 +17,13 @@ from raftkv.api import rpc_pb2 as pb
 
 R = TypeVar("R", bound=Message)
 
-_OPTIONS = [
+_SIZES = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
+]
+_OPTIONS = [
+    *_SIZES,
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -41,7 +44,8 @@ class Api:
         self.endpoint = endpoint
         self.timeout_seconds = timeout_seconds
         self.channel = (
-            grpc.secure_channel(endpoint, credentials, options=_OPTIONS)
+            # gRPC cuts a connection attempt that takes longer than the backoff: not with TLS.
+            grpc.secure_channel(endpoint, credentials, options=_SIZES)
             if credentials is not None
             else grpc.insecure_channel(endpoint, options=_OPTIONS)
         )

@@ -53,7 +53,8 @@ class Secured:
         initial = ",".join(f"{place.name}={place.peer_url}" for place in places)
         self.members = [
             MemberProcess(
-                RAFTKV, place, directory, initial, self._tls_flags(place.name),
+                RAFTKV, place, directory, initial,
+                ["--election-timeout=3000", *self._tls_flags(place.name)],
                 last=[
                     f"--listen-metrics-urls={place.client_url}",
                     f"--listen-client-urls=https://{endpoint}",
