@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import random
 import signal
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from raftkv.cli.client_ports import client_ports
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import introduce, respond_for
+from raftkv.cli.systemd import READY, STOPPING, notify
 from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.cli.ui_port import UiPort
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
@@ -36,6 +38,7 @@ from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth
 from raftkv.gateway.pages import MetricsPages
+from raftkv.gateway.tls_metrics import TlsMetrics
 from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
 from raftkv.peer.sockets import PeerSockets
@@ -151,7 +154,7 @@ class _Process:
             log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
         self._member.when_answered(self._write_answers)
-        self._member.published = lambda: announce_serving(self._config)
+        self._member.published = self._say_ready
         self._member.start()
         self._health.set_serving(True)
         _calm_the_collector()
@@ -159,6 +162,10 @@ class _Process:
         await self._stop_asked.wait()
         await self._stop()
         return 0 if self._failure is None else 1
+
+    def _say_ready(self) -> None:
+        announce_serving(self._config)
+        notify(READY, os.environ)
 
     # --- making -----------------------------------------------------------------------------
 
@@ -186,6 +193,8 @@ class _Process:
         config = self._config
         reuse_port = config.operations.reuse_port
         observation = Observation(self._member, self._transport, self._listeners)
+        used = {"client": self._keys.client_tls, "peer": self._keys.sockets.tls}
+        TlsMetrics(observation.metrics.registry, used)
         self._ui = UiPort(self._member, self._transport, observation, self._keys.sockets)
         await self._transport.listen(
             [address.url for address in config.listen_peer], reuse_port=reuse_port
@@ -254,6 +263,7 @@ class _Process:
     async def _stop(self) -> None:
         self._health.set_serving(False)
         announce_closing(self._config, closed=False)
+        notify(STOPPING, os.environ)
         self._ui.close()
         if self._failure is None:
             await self._stop_member()

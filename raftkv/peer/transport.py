@@ -95,6 +95,7 @@ class PeerTransport:
         self._sent_failures: Counter[int] = Counter()
         self._received: Counter[int] = Counter()
         self._streams: set[asyncio.Task[None] | asyncio.Task[HttpAnswer | None]] = set()
+        sockets.tls.changed = self._renew_links
 
     async def listen(self, urls: Sequence[str], *, reuse_port: bool = False) -> None:
         """Accept peers at every URL. Raises OSError when one cannot be bound."""
@@ -253,6 +254,10 @@ class PeerTransport:
         )
         link.start()
         return link
+
+    def _renew_links(self) -> None:
+        for link in self._links.values():
+            link.renew()
 
     def _accept(self) -> PeerProtocol:
         return PeerProtocol(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from raftkv.tls.certificate_check import peer_common_name
@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _NEVER = float("inf")
 # Part of a graceful close that a client gets to see the first GOAWAY and answer its ping.
 _DRAIN_PING_SECONDS = 0.25
+DISMISSAL_SECONDS_MAX = 5.0
+"""How long the calls of a connection may go on whose certificate is no longer trusted."""
 _TLS_HANDSHAKE_RECORD = b"\x16"
 _LOG_LINES_BURST = 10
 _LOG_LINES_PER_SECOND = 1.0
@@ -111,6 +113,23 @@ class Hub:
         self._timer = None
         if self.conversations:
             self._timer = self.loop.call_later(self.limits.timer_tick_seconds, self._tick)
+
+    def dismiss(self, transport: asyncio.Transport) -> None:
+        """End one connection gracefully: it is told to go, and its calls are answered."""
+        conversation = cast(Conversation, transport.get_protocol())
+        if conversation not in self.conversations:
+            transport.abort()
+            return
+        conversation.begin_drain()
+        for seconds, step in (
+            (_DRAIN_PING_SECONDS, conversation.end_drain),
+            (DISMISSAL_SECONDS_MAX, conversation.stop),
+        ):
+            self.loop.call_later(seconds, self._if_present, conversation, step)
+
+    def _if_present(self, conversation: Conversation, step: Callable[[], None]) -> None:
+        if conversation in self.conversations:
+            step()
 
     async def wait_empty(self, seconds: float) -> bool:
         """Whether every connection ended in time."""
@@ -275,13 +294,14 @@ async def listen(
     if isinstance(address, str):
         unix = UnixSocket(address)
         if tls is not None:
-            server = TlsServer([unix.socket], tls, doorway, handshakes)
+            server = TlsServer([unix.socket], tls, doorway, handshakes, hub.dismiss)
         else:
             server = await hub.loop.create_unix_server(doorway, sock=unix.socket)
         return Listener(hub, server, unix)
     host, port = address
     if tls is not None:
-        server = TlsServer(await bound(host, port, reuse_port=reuse_port), tls, doorway, handshakes)
+        sockets = await bound(host, port, reuse_port=reuse_port)
+        server = TlsServer(sockets, tls, doorway, handshakes, hub.dismiss)
     else:
         server = await hub.loop.create_server(
             doorway, host, port, backlog=1024, reuse_address=True, reuse_port=reuse_port or None

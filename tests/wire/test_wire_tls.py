@@ -429,3 +429,44 @@ async def test_unix_socket(files: Files, tmp_path: Path) -> None:
         await serving(None, address=str(path))
     with pytest.raises(OSError, match="at most 107 bytes, not 20"):
         await serving(None, address=str(tmp_path) + "/" + "x" * (200 - len(str(tmp_path))))
+
+
+@pytest.mark.parametrize("change", ["removed", "revoked"])
+async def test_who_is_no_longer_trusted_must_go(
+    files: Files, authority: Authority, tmp_path: Path, change: str
+) -> None:
+    """A connection whose CA leaves the bundle, or whose certificate is revoked, is ended by itself,
+    but not before the call that runs on it is answered; whom the files still admit stays."""
+    other = Authority(tmp_path / "other", "the next CA")
+    stays, goes = files.client, other.issue("goes", cn="bob", hosts=())
+    bundle, crl = tmp_path / "bundle.pem", authority.revoke(tmp_path / "list.pem", 1)
+    bundle.write_bytes(authority.ca.read_bytes() + other.ca.read_bytes())
+    settings = replace(files.settings, trusted_ca_file=str(bundle), crl_file=str(crl))
+    tls = Credentials(settings, ALPN_CLIENT_PORT)
+    listener = await listen([make_service(), WHO], whoami, ("127.0.0.1", 0), tls=tls)
+    target = f"localhost:{listener.port}"
+
+    def channel(pair: Pair) -> aio.Channel:
+        secrets = (files.ca, pair.key, pair.cert)
+        credentials = grpc.ssl_channel_credentials(*(path.read_bytes() for path in secrets))
+        return aio.secure_channel(target, credentials)
+
+    async with channel(stays) as staying, channel(goes) as going:
+        who = "/test.Who/Ami"
+        assert await staying.unary_unary(who)(b"", timeout=SECONDS) == b"alice"
+        slow = going.stream_stream("/test.Service/Bidi")()
+        await slow.write(b"once")
+        assert await asyncio.wait_for(slow.read(), SECONDS) == b"once"
+        if change == "removed":
+            bundle.write_bytes(authority.ca.read_bytes())
+        else:
+            authority.revoke(crl, goes.serial)
+        assert await get(listener, files.caller(files.client))
+        await until(lambda: tls.connections.dismissed == 1)
+        await slow.write(b"twice")
+        assert await asyncio.wait_for(slow.read(), SECONDS) == b"twice"
+        await slow.done_writing()
+        assert await asyncio.wait_for(slow.read(), SECONDS) is aio.EOF
+        await until(lambda: listener.connections == 1)
+        assert await staying.unary_unary(who)(b"", timeout=SECONDS) == b"alice"
+    await listener.close(0)
