@@ -190,6 +190,10 @@ class PeerUrlExists(RaftKVError): ...
 class BadMemberUrls(InvalidRequest): ...
 
 
+class PeerUrlRefused(InvalidRequest):
+    """What answers at the URL is not the member that is to be there."""
+
+
 class NotEnoughStartedMembers(RaftKVError):
     """The change would leave a quorum in which too few have ever started."""
 

@@ -120,20 +120,34 @@ async def listen_http(
     return [await sockets.listen(url, lambda: _Waiting(respond, connections)) for url in urls]
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """``answer`` is None for ``data`` that is no whole answer in HTTP."""
+
+    data: bytes
+    answer: HttpAnswer | None
+
+
+async def fetch(sockets: PeerSockets, method: str, url: str, path: str) -> Fetched:
+    """Ask whoever listens at ``url``. Raises OSError, TimeoutError."""
+    host, _ = host_and_port(url)
+    async with asyncio.timeout(ASK_TIMEOUT_S):
+        reader, writer = await sockets.open(url)
+        try:
+            writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            data = await _read_all(reader)
+        finally:
+            writer.close()
+    return Fetched(data, _parse(data))
+
+
 async def ask(
     sockets: PeerSockets, method: str, url: str, path: str, *, is_quiet: bool = False
 ) -> HttpAnswer | None:
     """The answer of whoever listens at ``url``; None when nobody does, or makes no sense.
     ``is_quiet``: for who asks again and again."""
-    host, _ = host_and_port(url)
     try:
-        async with asyncio.timeout(ASK_TIMEOUT_S):
-            reader, writer = await sockets.open(url)
-            try:
-                writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                return _parse(await _read_all(reader))
-            finally:
-                writer.close()
+        return (await fetch(sockets, method, url, path)).answer
     except (OSError, TimeoutError) as e:
         is_odd = isinstance(e, ConnectionError) and not isinstance(e, ConnectionRefusedError)
         if is_odd and not is_quiet:

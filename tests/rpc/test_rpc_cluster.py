@@ -56,7 +56,7 @@ def test_add_answers_with_the_new_member_and_the_list(member: FakeMember, is_lea
     urls = ["http://n:1", "http://n:2"]
     assert answer.member == Member(ID=NEW_MEMBER_ID, peerURLs=urls, isLearner=is_learner)
     assert list(answer.members) == [AS_MESSAGE]
-    assert member.asked == [f"add {'learner ' if is_learner else ''}http://n:1,http://n:2"]
+    assert member.asked == [f"{'add learner' if is_learner else 'join'} http://n:1,http://n:2"]
 
 
 @pytest.mark.parametrize(

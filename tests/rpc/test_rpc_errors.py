@@ -124,6 +124,7 @@ WITHOUT_A_TEXT = {
     errors.MaybeExecuted,
     errors.LeaseLost,
     errors.MemberRemoved,
+    errors.PeerUrlRefused,
 }
 
 
