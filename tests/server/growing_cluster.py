@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from raftkv.api.rpc_pb2 import PutRequest
 from raftkv.apply.batch import RequestKind
-from raftkv.apply.level import LEVEL_0_2, LevelChange
+from raftkv.apply.level import OWN_LEVEL
 from raftkv.errors import RaftKVError
 from raftkv.server.change_request import ChangeKind, ChangeRequest, Review
 from raftkv.server.config import Limits
@@ -31,21 +31,10 @@ def cluster_of(size: int, seed: int = 1, *, auto_promote: str = "added") -> Simu
     assert cluster.scheduler.run_until(
         lambda: all(row.has_started for row in members()), within_s=20
     )
-    raise_level(cluster)
+    assert cluster.scheduler.run_until(
+        lambda: all(p.member.level == OWN_LEVEL for p in cluster.running), within_s=20
+    )
     return cluster
-
-
-def raise_level(cluster: SimulatedCluster) -> None:
-    """As the members do themselves once all have published their version."""
-
-    def is_raised() -> bool:
-        return all(p.member.level >= LEVEL_0_2 for p in cluster.running)
-
-    change = LevelChange(LEVEL_0_2, held=False, epoch=0)
-    if not is_raised():
-        leader = leader_of(cluster).running.member
-        leader.propose(RequestKind.CLUSTER_LEVEL, change.encode(), lambda outcome: None)
-    assert cluster.scheduler.run_until(is_raised, within_s=20)
 
 
 def outcome_of(
