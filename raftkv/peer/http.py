@@ -131,14 +131,20 @@ class Fetched:
 async def fetch(sockets: PeerSockets, method: str, url: str, path: str) -> Fetched:
     """Ask whoever listens at ``url``. Raises OSError, TimeoutError."""
     host, _ = host_and_port(url)
-    async with asyncio.timeout(ASK_TIMEOUT_S):
-        reader, writer = await sockets.open(url)
-        try:
-            writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            data = await _read_all(reader)
-        finally:
-            writer.close()
-    return Fetched(data, _parse(data))
+    data = bytearray()
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            reader, writer = await sockets.open(url)
+            try:
+                head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode())
+                await _read_all(reader, data)
+            finally:
+                writer.close()
+    except TimeoutError:
+        if not data:  # else somebody is there, who does not end what we asked to be ended
+            raise
+    return Fetched(bytes(data), _parse(bytes(data)))
 
 
 async def ask(
@@ -155,12 +161,10 @@ async def ask(
         return None
 
 
-async def _read_all(reader: asyncio.StreamReader) -> bytes:
+async def _read_all(reader: asyncio.StreamReader, data: bytearray) -> None:
     """Until the other side ends, which it does after its answer."""
-    data = bytearray()
     while len(data) < BODY_BYTES_MAX and (more := await reader.read(BODY_BYTES_MAX - len(data))):
         data += more
-    return bytes(data)
 
 
 def _parse(data: bytes) -> HttpAnswer | None:

@@ -32,30 +32,41 @@ async def probe(sockets: PeerSockets, url: str) -> Finding:
         return Finding(silence=f"nothing answers within {ASK_TIMEOUT_S:g} s")
     except (ConnectionRefusedError, socket.gaierror) as e:
         return Finding(silence=f"nothing answers: {e.strerror or e}")
-    except ConnectionResetError:
-        return await _of_a_closed_connection(url)
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
+        return await _of_a_closed_connection(sockets, url)
     except ConnectionError as e:  # what PeerSockets makes of a handshake that failed
-        return Finding(strange=str(e)) if is_tls(url) else Finding(silence=f"nothing answers: {e}")
+        return Finding(strange=str(e))
     except OSError as e:
         return Finding(silence=f"nothing answers: {e.strerror or e}")
-    return await _of(url, fetched)
+    return await _of(sockets, url, fetched)
 
 
-async def _of(url: str, fetched: Fetched) -> Finding:
+async def _of(sockets: PeerSockets, url: str, fetched: Fetched) -> Finding:
     answer = fetched.answer
     if answer is not None:
         return Finding(answer.status, answer.body, answer.headers)
     if not fetched.data:
-        return await _of_a_closed_connection(url)
-    return Finding(strange=f"it answers HTTP with {fetched.data[:SHOWN_BYTES_MAX]!r}")
+        return await _of_a_closed_connection(sockets, url)
+    return Finding(strange=f"it answers GET {PATH} with {fetched.data[:SHOWN_BYTES_MAX]!r}...")
 
 
-async def _of_a_closed_connection(url: str) -> Finding:
-    """So ends plain text at a port that expects TLS; but also what a balancer without members
-    does."""
-    if not is_tls(url) and await _speaks_tls(*host_and_port(url)):
+async def _of_a_closed_connection(sockets: PeerSockets, url: str) -> Finding:
+    """So ends plain text at a port that expects TLS, and the reverse; but also what a balancer
+    without members does."""
+    host, port = host_and_port(url)
+    if is_tls(url):
+        if await _speaks_plainly(sockets, url.replace("https://", "http://", 1)):
+            return Finding(strange="it speaks no TLS, and the URL says https; is it http?")
+    elif await _speaks_tls(host, port):
         return Finding(strange="it speaks TLS, and the URL says http; is it https?")
     return Finding(silence="whoever listens ends the connection without a word")
+
+
+async def _speaks_plainly(sockets: PeerSockets, url: str) -> bool:
+    try:
+        return bool((await fetch(sockets, "GET", url, PATH)).data)
+    except (OSError, TimeoutError):
+        return False
 
 
 async def _speaks_tls(host: str, port: int) -> bool:

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from raftkv.apply.membership import MemberInfo
 from raftkv.errors import RaftKVError
 from raftkv.log_fields import fields, hex_id
-from raftkv.raft.status import Status
+from raftkv.raft.progress import ProgressState
+from raftkv.raft.status import MemberProgress, Status
 from raftkv.scheduler import Scheduler
 from raftkv.server.contact import Contact
 from raftkv.server.reviewer import Reviewer
@@ -35,6 +36,8 @@ LAG_MAX_S = 1.0
 """What the leader had this long ago, the learner must have."""
 STEADY_S = 1.0
 """For so long nothing may have stood in the way."""
+ACK_MEMORY_S = 10.0
+"""A slow acknowledgement counts for so long, if no other came: without writes none do."""
 SAY_AGAIN_S = 60.0
 """A learner that is held up is told of in the log at every change of the reason, and so often."""
 
@@ -50,15 +53,22 @@ class _Candidate:
     mark: int = 0
     marked_at: float = 0.0
     ack_s: float = 0.0
+    acked_at: float = 0.0
     hindrance: str = ""
     told_at: float = float("-inf")
     is_asked: bool = False
 
-    def measure(self, match: int, last_index: int, now: float) -> float:
-        """How long an acknowledgement takes, at the least."""
-        if self.mark and match >= self.mark:
-            self.ack_s, self.mark = now - self.marked_at, 0
-        if not self.mark and match < last_index:
+    def measure(self, progress: MemberProgress | None, last_index: int, now: float) -> float:
+        """How long an acknowledgement takes, at the least. While the learner is sent a snapshot, or
+        is still asked where its log ends, there is nothing to measure."""
+        if progress is None or progress.state is not ProgressState.REPLICATE:
+            self.mark, self.ack_s = 0, 0.0
+            return 0.0
+        if self.mark and progress.match >= self.mark:
+            self.ack_s, self.acked_at, self.mark = now - self.marked_at, now, 0
+        elif now - self.acked_at > ACK_MEMORY_S:
+            self.ack_s = 0.0
+        if not self.mark and progress.match < last_index:
             self.mark, self.marked_at = last_index, now
         return max(self.ack_s, now - self.marked_at) if self.mark else self.ack_s
 
@@ -149,7 +159,7 @@ class Promotion:
         """What stands in the way: a kind, and after a colon the figures."""
         progress = status.progress.get(row.id)
         match = 0 if progress is None else progress.match
-        ack_s = candidate.measure(match, status.last_index, now)
+        ack_s = candidate.measure(progress, status.last_index, now)
         then, end_then = self._ends[0]
         leaders = status.progress[status.id].match
         if not row.has_started:
