@@ -190,6 +190,10 @@ class PeerUrlExists(RaftKVError): ...
 class BadMemberUrls(InvalidRequest): ...
 
 
+class ChangePending(Unavailable):
+    """Another change of members was let through and has not happened yet."""
+
+
 class PeerUrlRefused(InvalidRequest):
     """What answers at the URL is not the member that is to be there."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from raftkv.errors import (
+    ChangePending,
     MemberNotFound,
     NotEnoughStartedMembers,
     PeerUrlRefused,
@@ -36,24 +37,28 @@ class ChangeKind(Enum):
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
     """``member_id``: who is removed, replaced or updated. ``is_unsafe``: the operator has said that
-    neither the quorum nor what answers at the URLs is to be looked at."""
+    neither the quorum nor what answers at the URLs is to be looked at. ``number``: of whoever will
+    make the change at once if it may, 0 for who only wants to know."""
 
     kind: ChangeKind
     member_id: int = 0
     peer_urls: tuple[str, ...] = ()
     is_unsafe: bool = False
+    number: int = 0
 
     def encode(self) -> bytes:
-        fields = [self.kind.value, self.member_id, list(self.peer_urls), self.is_unsafe]
+        urls = list(self.peer_urls)
+        fields = [self.kind.value, self.member_id, urls, self.is_unsafe, self.number]
         return json.dumps(fields).encode()
 
     @staticmethod
     def decode(data: bytes) -> ChangeRequest | None:
         """None for what no member asks."""
         try:
-            kind, member_id, urls, is_unsafe = json.loads(data)
+            kind, member_id, urls, is_unsafe, number = json.loads(data)
             urls = tuple(map(str, urls))
-            return ChangeRequest(ChangeKind(kind), int(member_id), urls, bool(is_unsafe))
+            numbers = int(member_id), int(number)
+            return ChangeRequest(ChangeKind(kind), numbers[0], urls, bool(is_unsafe), numbers[1])
         except (ValueError, TypeError):
             return None
 
@@ -76,7 +81,13 @@ class Quorum:
 
 _REFUSALS: dict[str, type[RaftKVError]] = {
     kind.__name__: kind
-    for kind in (UnhealthyCluster, NotEnoughStartedMembers, PeerUrlRefused, MemberNotFound)
+    for kind in (
+        ChangePending,
+        MemberNotFound,
+        NotEnoughStartedMembers,
+        PeerUrlRefused,
+        UnhealthyCluster,
+    )
 }
 
 

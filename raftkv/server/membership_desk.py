@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.level import LEVEL_0_2
 from raftkv.apply.member_change import MemberAction, MemberStep, check_member_steps
 from raftkv.apply.membership import MemberInfo, check_urls_are_free, encode_update
 from raftkv.errors import (
+    ChangePending,
     InvalidRequest,
     LearnerNotReady,
     MemberNotFound,
@@ -30,6 +32,7 @@ from raftkv.errors import (
 )
 from raftkv.raft.message import NO_NODE, MessageType
 from raftkv.scheduler import Scheduler
+from raftkv.server.change_claim import ChangeClaim
 from raftkv.server.change_request import ChangeKind, ChangeRequest, Review
 from raftkv.server.config import PROMOTE_ALL, PROMOTE_NONE
 from raftkv.server.contact import Contact
@@ -42,6 +45,9 @@ from raftkv.server.reviewer import Reviewer
 
 REVIEWS_MAX = 64
 """So many changes of members may wait for their leader's review at one member."""
+PENDING_WAIT_S = 2.0
+LOOK_AGAIN_S = 0.1
+"""A change before this one may be about to be applied here: it is waited for."""
 PROBE_GRACE_S = 3.0
 """A review may take so much longer than another request: it waits for whoever does not answer."""
 
@@ -71,6 +77,7 @@ class MembershipDesk:
         self._reviewing: dict[bytes, list[Answered]] = {}
         timeout_s = config.election_timeout_ms / 1000
         self._contact = Contact(engine.node, timeout_s)
+        self._claim = ChangeClaim(self._rows.members, config.request_timeout_s + PROBE_GRACE_S)
         self._reviewer = Reviewer(
             cluster_id=engine.foundation.cluster_id,
             node=engine.node,
@@ -78,6 +85,7 @@ class MembershipDesk:
             contact=self._contact,
             prober=engine.transport,
             scheduler=scheduler,
+            claim=self._claim,
             is_strict=config.strict_reconfig_check,
         )
         self.promotion = Promotion(
@@ -142,7 +150,8 @@ class MembershipDesk:
                 done(e)
 
         if self._is_known_to_all:
-            self.review(request, reviewed)
+            number = self._me << 64 | self._rows.next_number()
+            self._ask_leader(replace(request, number=number), reviewed)
             return
         if self._config.strict_reconfig_check and not request.is_unsafe:
             self._check_as_etcd(request)
@@ -152,15 +161,7 @@ class MembershipDesk:
         """What the leader says of it, for a request that changes nothing. Raises what the rows
         refuse."""
         self._steps(request)
-
-        def answered(outcome: bytes | RaftKVError) -> None:
-            if isinstance(outcome, RaftKVError):
-                done(outcome)
-                return
-            review = Review.decode(outcome)
-            done(review or RaftKVError("the leader's review cannot be read"))
-
-        self.calls.ask(request.encode(), answered)
+        self._ask_leader(request, done)
 
     def promote(self, member_id: int, done: Changed) -> None:
         """On any member. Raises what etcd refuses a promotion for; a follower asks its leader."""
@@ -188,15 +189,29 @@ class MembershipDesk:
             raise LearnerNotReady(f"{member_id:x} has {match} of {status.last_index} entries")
         if self._config.strict_reconfig_check:
             check_promote(members, member_id)
-            refusal = self._reviewer.promotable(row, self._scheduler.now()).refusal
+            now = self._scheduler.now()
+            refusal = self._reviewer.promotable(row, now).refusal
             if refusal is not None:
                 raise refusal
+            claimed = f"promote {member_id}".encode()
+            self._claim.check(claimed, now)
+            self._claim.take(claimed, now)
         steps = [MemberStep(MemberAction.PROMOTE, member_id)]
         if row.replaces in {one.id for one in members}:
             steps.append(MemberStep(MemberAction.REMOVE, row.replaces))
         self._rows.change(steps, done)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _ask_leader(self, request: ChangeRequest, done: Reviewed) -> None:
+        def answered(outcome: bytes | RaftKVError) -> None:
+            if isinstance(outcome, RaftKVError):
+                done(outcome)
+                return
+            review = Review.decode(outcome)
+            done(review or RaftKVError("the leader's review cannot be read"))
+
+        self.calls.ask(request.encode(), answered)
 
     @property
     def _is_known_to_all(self) -> bool:
@@ -217,11 +232,20 @@ class MembershipDesk:
         if len(asking) > 1:
             return  # asked again meanwhile, maybe by the same member: one look is enough
 
-        def reviewed(review: Review) -> None:
-            for answer in self._reviewing.pop(question):
-                answer(review.encode())
+        give_up_at = self._scheduler.now() + PENDING_WAIT_S
 
-        self._reviewer.review(request, reviewed)
+        def review() -> None:
+            self._reviewer.review(request, reviewed)
+
+        def reviewed(found: Review) -> None:
+            is_pending = isinstance(found.refusal, ChangePending)
+            if is_pending and self._scheduler.now() < give_up_at and not self._engine.stopped:
+                self._scheduler.call_later(LOOK_AGAIN_S, review)
+                return
+            for answer in self._reviewing.pop(question):
+                answer(found.encode())
+
+        review()
 
     def _check_as_etcd(self, request: ChangeRequest) -> None:
         members, connected_for = self._rows.members(), self._engine.transport.connected_for

@@ -1,7 +1,8 @@
 """The leader's look at a change of members, before anything is in the log.
 
 Owns: the quorum before and after, what answers at new peer URLs, and the refusal of what would cost
-the quorum among those who answer. Must never do: change anything; it may be asked twice.
+the quorum among those who answer. Must never do: change anything; it may be asked twice. What it
+lets through is to be done before the next is: see ``change_claim``.
 
 etcd judges on the member that happens to be asked, by its connections, and looks at no URL. Here
 the leader does, by Raft's own answers: it is the leader's view that the next commit depends on.
@@ -19,6 +20,7 @@ from raftkv.errors import MemberNotFound, PeerUrlRefused, RaftKVError, Unhealthy
 from raftkv.peer.finding import Finding
 from raftkv.raft.raw_node import RawNode
 from raftkv.scheduler import Scheduler
+from raftkv.server.change_claim import ChangeClaim
 from raftkv.server.change_request import ChangeKind, ChangeRequest, Quorum, Review
 from raftkv.server.contact import Contact
 from raftkv.server.health_check import check_started_for_add, check_started_for_remove
@@ -55,8 +57,10 @@ class Reviewer:
         contact: Contact,
         prober: Prober,
         scheduler: Scheduler,
+        claim: ChangeClaim,
         is_strict: bool,
     ) -> None:
+        self._claim = claim
         self._cluster_id = cluster_id
         self._node = node
         self._rows = rows
@@ -113,7 +117,11 @@ class Reviewer:
         review = Review(before, after, tuple(answer.told(url) for url, answer in told))
         if request.is_unsafe or not self._is_strict:
             return review
-        return replace(review, refusal=self._refusal(request, row, review, answers))
+        refusal = self._refusal(request, row, review, answers)
+        is_news = row is None or set(row.peer_urls) != set(request.peer_urls)
+        if refusal is None and request.number and is_news:
+            self._claim.take(request.encode(), self._scheduler.now())
+        return replace(review, refusal=refusal)
 
     def _after(
         self,
@@ -147,6 +155,7 @@ class Reviewer:
             return PeerUrlRefused(f"raftkv: {'; '.join(objections)}")
         try:
             self._check_quorum(request, row, review)
+            self._claim.check(request.encode(), self._scheduler.now())
         except RaftKVError as e:
             return e
         return None

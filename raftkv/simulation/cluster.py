@@ -123,6 +123,10 @@ class SimulatedCluster:
             return None
         return None if other.process.clock.paused else other.process.member.introduce()
 
+    def answer_as(self, url: str, view: ClusterView) -> None:
+        """A member, of this cluster or another, is found at ``url`` too."""
+        self.strangers[url] = _finding(view)
+
     def _answer_at(self, url: str) -> Finding:
         if url in self.strangers:
             return self.strangers[url]

@@ -125,6 +125,7 @@ WITHOUT_A_TEXT = {
     errors.LeaseLost,
     errors.MemberRemoved,
     errors.PeerUrlRefused,
+    errors.ChangePending,
 }
 
 

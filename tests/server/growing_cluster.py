@@ -18,7 +18,8 @@ from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import Machine
 
 Changed = Callable[[object], None]
-LIMITS = Limits(catchup_entries=5, backend_commit_interval_s=0.2)
+LIMITS = Limits(catchup_entries=5, backend_commit_interval_s=0.2, wal_segment_bytes=1 << 18)
+"""Small: what is written is in memory."""
 
 
 def cluster_of(size: int, seed: int = 1, *, auto_promote: str = "added") -> SimulatedCluster:
