@@ -8,7 +8,8 @@ For STEADY_S on end, a learner has to
     have started, which it shows by publishing its name through the log;
     answer the leader (``contact``);
     have nine tenths of the log (etcd's share), and all that the leader had a second ago;
-    acknowledge within an election timeout what it is sent: that is its disk, and the way there;
+    acknowledge what it is sent within half an election timeout, or as fast as the leader's own
+    disk: that is its disk, and the way there;
 and with it a quorum of voters must answer.
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raftkv.apply.membership import MemberInfo
 from raftkv.errors import RaftKVError
@@ -45,32 +46,36 @@ Done = Callable[[RaftKVError | None], None]
 
 
 @dataclass(slots=True)
-class _Candidate:
-    """``mark`` is the end of the leader's log at ``marked_at``, which the learner has yet to
-    acknowledge; ``ack_s`` is how long it took for the last one."""
+class _AckClock:
+    """``mark`` is the end of the leader's log at ``marked_at``, which the member has yet to
+    acknowledge; ``took_s`` is how long it took for the last one."""
 
-    clear_since: float | None = None
     mark: int = 0
     marked_at: float = 0.0
-    ack_s: float = 0.0
+    took_s: float = 0.0
     acked_at: float = 0.0
+
+    def measure(self, progress: MemberProgress, last_index: int, now: float) -> float:
+        """How long an acknowledgement takes, at the least. While the member is sent a snapshot, or
+        is still asked where its log ends, there is nothing to measure."""
+        if now - self.acked_at > ACK_MEMORY_S:
+            self.took_s = 0.0
+        if progress.state is not ProgressState.REPLICATE:
+            self.mark = 0
+        elif self.mark and progress.match >= self.mark:
+            self.took_s, self.acked_at, self.mark = now - self.marked_at, now, 0
+        elif not self.mark and progress.match < last_index:
+            self.mark, self.marked_at = last_index, now
+        return max(self.took_s, now - self.marked_at) if self.mark else self.took_s
+
+
+@dataclass(slots=True)
+class _Candidate:
+    acks: _AckClock = field(default_factory=_AckClock)
+    clear_since: float | None = None
     hindrance: str = ""
     told_at: float = float("-inf")
     is_asked: bool = False
-
-    def measure(self, progress: MemberProgress | None, last_index: int, now: float) -> float:
-        """How long an acknowledgement takes, at the least. While the learner is sent a snapshot, or
-        is still asked where its log ends, there is nothing to measure."""
-        if progress is None or progress.state is not ProgressState.REPLICATE:
-            self.mark, self.ack_s = 0, 0.0
-            return 0.0
-        if self.mark and progress.match >= self.mark:
-            self.ack_s, self.acked_at, self.mark = now - self.marked_at, now, 0
-        elif now - self.acked_at > ACK_MEMORY_S:
-            self.ack_s = 0.0
-        if not self.mark and progress.match < last_index:
-            self.mark, self.marked_at = last_index, now
-        return max(self.ack_s, now - self.marked_at) if self.mark else self.ack_s
 
 
 class Promotion:
@@ -93,7 +98,8 @@ class Promotion:
         self._reviewer = reviewer
         self._promote = promote
         self._scheduler = scheduler
-        self._ack_max_s = election_timeout_s
+        self._ack_max_s = election_timeout_s / 2
+        self._own_acks = _AckClock()
         self._candidates: dict[int, _Candidate] = {}
         self._ends: deque[tuple[float, int]] = deque()
         """The end of the leader's log at each tick, a second back and a little further."""
@@ -107,11 +113,14 @@ class Promotion:
             self._ends.clear()
             return
         self._note_end(status.last_index, now)
+        own_s = self._own_acks.measure(status.progress[status.id], status.last_index, now)
+        ack_max_s = max(self._ack_max_s, own_s)
         here = {row.id for row in joining}
         self._candidates = {i: c for i, c in self._candidates.items() if i in here}
         for row in joining:
             candidate = self._candidates.setdefault(row.id, _Candidate())
-            self._look(row, candidate, status, now)
+            hindrance = self._found(row, candidate, status, now, ack_max_s)
+            self._weigh(row, candidate, hindrance, now)
 
     def hindrance(self, member_id: int) -> str:
         """What a joining learner waits for, as of the last tick; "" if nothing."""
@@ -125,8 +134,7 @@ class Promotion:
         while len(self._ends) > 1 and self._ends[1][0] <= now - LAG_MAX_S:
             self._ends.popleft()
 
-    def _look(self, row: MemberInfo, candidate: _Candidate, status: Status, now: float) -> None:
-        hindrance = self._found(row, candidate, status, now)
+    def _weigh(self, row: MemberInfo, candidate: _Candidate, hindrance: str, now: float) -> None:
         if hindrance:
             candidate.clear_since = None
         elif candidate.clear_since is None:
@@ -155,22 +163,33 @@ class Promotion:
             told = fields(member_id=hex_id(row.id), reason=hindrance)
             log.info("a learner is not promoted yet", extra=told)
 
-    def _found(self, row: MemberInfo, candidate: _Candidate, status: Status, now: float) -> str:
+    def _found(
+        self,
+        row: MemberInfo,
+        candidate: _Candidate,
+        status: Status,
+        now: float,
+        ack_max_s: float,
+    ) -> str:
         """What stands in the way: a kind, and after a colon the figures."""
         progress = status.progress.get(row.id)
-        match = 0 if progress is None else progress.match
-        ack_s = candidate.measure(progress, status.last_index, now)
+        if progress is None:
+            return "it is not known to Raft yet"
+        match = progress.match
+        ack_s = candidate.acks.measure(progress, status.last_index, now)
         then, end_then = self._ends[0]
         leaders = status.progress[status.id].match
         if not row.has_started:
             return "it has not started"
         if not self._contact.reaches(row.id, now):
             return "it does not answer"
+        if progress.state is not ProgressState.REPLICATE:
+            return f"it is not in step: {progress.state.name.lower()}, it has {match} entries"
         if match < READY_SHARE * leaders:
             return f"it is behind: it has {match} of {leaders} entries"
         if match < end_then or now - then < LAG_MAX_S:
             return f"it lags: it has {match}, the leader had {end_then} {now - then:.1f} s ago"
-        if ack_s > self._ack_max_s:
-            return f"it acknowledges slowly: in {ack_s:.1f} s, {self._ack_max_s:g} s are allowed"
+        if ack_s > ack_max_s:
+            return f"it acknowledges slowly: in {ack_s:.1f} s, {ack_max_s:g} s are allowed"
         refusal = self._reviewer.promotable(row, now).refusal
         return "" if refusal is None else f"the quorum would be lost: {refusal}"
