@@ -207,6 +207,18 @@ class Member:
         )
 
     @property
+    def disk_stall_s(self) -> float:
+        """For how long the log's or the database's present write has kept the disk busy."""
+        since = (self._engine.persister.writing_since, self._engine.committer.shut_since)
+        now = self.scheduler.now()
+        return max((now - began for began in since if began is not None), default=0.0)
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a read of the store would have to wait."""
+        return self._engine.committer.in_progress
+
+    @property
     def proposals_pending(self) -> int:
         return self._engine.proposals.pending
 
