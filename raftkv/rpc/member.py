@@ -49,8 +49,9 @@ class Led(Protocol):
         """0 while no leader is known. Asked for on every call: an attribute, no computation."""
 
     @property
-    def is_learner(self) -> bool:
-        """Whether it has no vote yet, and so serves next to nothing. Asked for as often."""
+    def serves_as_learner(self) -> bool:
+        """Whether it is there to learn, and so serves next to nothing; one that is about to get
+        its vote serves all. Asked for as often."""
 
     @property
     def leader_loss(self) -> LeaderLoss:

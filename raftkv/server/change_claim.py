@@ -32,7 +32,7 @@ class ChangeClaim:
         if is_held and who != self._holder:
             left_s = self._until - now
             raise ChangePending(
-                f"raftkv: another change of members is on its way: ask again once it is done, in "
+                f"another change of members is on its way: ask again once it is done, in "
                 f"{left_s:.0f} s at the latest"
             )
 

@@ -49,9 +49,10 @@ def check_remove(
 
 
 def check_started_for_add(members: Sequence[MemberInfo]) -> None:
-    """Raises NotEnoughStartedMembers. Who is joining counts as the voter that it will be."""
+    """Raises NotEnoughStartedMembers. Who is joining counts as the voter that it will be, so that
+    it is refused when etcd refuses it, and not for longer."""
     voters = [member for member in members if not member.is_learner or member.is_joining]
-    started = sum(voter.has_started and not voter.is_learner for voter in voters)
+    started = sum(voter.has_started for voter in voters)
     grows_from_one = len(voters) == 1 and started == 1
     if not grows_from_one and started < _quorum(len(voters) + 1):
         raise NotEnoughStartedMembers(

@@ -255,6 +255,10 @@ class Member:
     def is_learner(self) -> bool:
         return self._engine.reconfiguration.is_learner
 
+    @property
+    def serves_as_learner(self) -> bool:
+        return self._engine.reconfiguration.serves_as_learner
+
     def promote_member(self, member_id: int, done: Proceed, *, forward: bool = True) -> None:
         """Raises what etcd refuses it for. ``forward``: to the leader, if another member leads."""
         self._check_running()

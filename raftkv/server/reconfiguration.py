@@ -109,6 +109,8 @@ class Reconfiguration:
         self._rows: list[MemberInfo] = []
         self._gone: list[MemberInfo] = []
         self.is_learner = False
+        self.serves_as_learner = False
+        """A learner that is to vote soon serves as the voter that it would be elsewhere."""
         self._note()
 
     def start(self) -> None:
@@ -232,6 +234,8 @@ class Reconfiguration:
         # Before its first snapshot a member that joins knows of no configuration: it serves as
         # little as a learner does.
         self.is_learner = self._me in conf.learners or not conf.voters
+        is_joining = any(row.id == self._me and row.is_joining for row in self._rows)
+        self.serves_as_learner = self.is_learner and not (conf.voters and is_joining)
 
     # --- inside -----------------------------------------------------------------------------
 

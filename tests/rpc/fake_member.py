@@ -176,7 +176,7 @@ class FakeMember:
         self.member_id = MEMBER_ID
         self.raft_term = 3
         self.leader_id = MEMBER_ID
-        self.is_learner = False
+        self.serves_as_learner = False
         self.leader_loss = LeaderLoss(self.config.election_timeout_ticks)
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)

@@ -112,7 +112,7 @@ def test_refusals_at_once_and_later(member: FakeMember, method: str, request_: M
 
 def test_a_learner_serves_serializable_reads_and_status_alone(member: FakeMember) -> None:
     """Everything else is refused with etcd's words, also without a leader (etcd's order)."""
-    member.is_learner = True
+    member.serves_as_learner = True
     kv, maintenance = kv_service(member), maintenance_service(member)
     local = RangeRequest(key=b"k", serializable=True)
     assert reply(kv, "Range", local, RangeResponse).count == 0
