@@ -29,7 +29,7 @@ from raftkv.cli.auth_settings import auth_settings
 from raftkv.cli.client_ports import client_ports
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
-from raftkv.cli.peer_port import introduce, respond_for
+from raftkv.cli.peer_port import check_forced, introduce, respond_for
 from raftkv.cli.systemd import READY, STOPPING, notify
 from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.cli.ui_port import UiPort
@@ -48,7 +48,7 @@ from raftkv.rpc.services import services_of
 from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
 from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
-from raftkv.server.foundation import Foundation, holds_data, open_foundation
+from raftkv.server.foundation import Foundation, holds_data, open_foundation, others_known
 from raftkv.server.member import Member
 from raftkv.tls.contexts import ALPN_CLIENT_PORT
 from raftkv.tls.credentials import Credentials
@@ -91,7 +91,11 @@ async def _run(config: ServerConfig) -> int:
         log.critical("cannot use the certificates", extra=fields(error=str(e)))
         return 1
     try:
-        joining = None if holds_data(config, disk) else await introduce(config, sockets)
+        joining = None
+        if not holds_data(config, disk):
+            joining = await introduce(config, sockets)
+        elif config.force_new_cluster:
+            await check_forced(config, others_known(config, LmdbBackend), sockets)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
         if config.operations.initial_corrupt_check and joining is None:
             await check_against_peers(foundation, sockets)

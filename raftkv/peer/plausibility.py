@@ -13,12 +13,14 @@ from raftkv.raft.message import NO_NODE, Message, MessageType, SnapshotMeta
 NUMBER_MAX = (1 << 63) - 1
 """Terms and indexes grow by one; nothing comes near this in the life of a cluster."""
 
-# Tuples, since an enum's hash costs more than a look at each. Raft does not see these four:
+# Tuples, since an enum's hash costs more than a look at each. Raft does not see these:
 _OF_THE_SERVER = (
     MessageType.ASK,
     MessageType.ANSWER,
     MessageType.HASH_ASK,
     MessageType.HASH_ANSWER,
+    MessageType.REVIEW_ASK,
+    MessageType.REVIEW_ANSWER,
 )
 # In these ``index`` is a question's number, or a member's id.
 _WITHOUT_INDEX = (*_OF_THE_SERVER, MessageType.TRANSFER_LEADER)

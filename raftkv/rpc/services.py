@@ -17,6 +17,7 @@ from raftkv.rpc.kv import kv_service
 from raftkv.rpc.lease import lease_service
 from raftkv.rpc.lock import lock_service
 from raftkv.rpc.maintenance import maintenance_service
+from raftkv.rpc.membership import membership_service
 from raftkv.rpc.own_calls import OwnCalls
 from raftkv.rpc.reflection import with_reflection
 from raftkv.rpc.watch import watch_service
@@ -34,6 +35,7 @@ def services_of(member: Member, health: Health) -> tuple[Service, ...]:
             lease,
             maintenance_service(member),
             cluster_service(member),
+            membership_service(member),
             auth_service(member),
             lock_service(member, own),
             election_service(member, own),

@@ -19,6 +19,10 @@ MiB = 1024 * KiB
 
 ELECTION_TIMEOUT_MS_MAX = 50_000
 
+PROMOTE_ADDED, PROMOTE_ALL, PROMOTE_NONE = PROMOTES = ("added", "all", "none")
+"""Who gets a vote once it has caught up: who was added as a voter, learners too, or nobody, so that
+whoever is added as a voter is one at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -119,6 +123,7 @@ class ServerConfig:
     pre_vote: bool = True
     strict_reconfig_check: bool = True
     learners_max: int = 1
+    auto_promote_learners: str = PROMOTE_ADDED
     force_new_cluster: bool = False
     watch_progress_notify_interval_s: float = 600.0
     auto_compaction_period_s: float = 0.0
@@ -175,6 +180,11 @@ class ServerConfig:
             raise ConfigError(
                 f"--initial-cluster-state must be new or existing, got "
                 f"{self.initial_cluster_state!r}"
+            )
+        if self.auto_promote_learners not in PROMOTES:
+            raise ConfigError(
+                f"--auto-promote-learners must be one of {', '.join(PROMOTES)}, got "
+                f"{self.auto_promote_learners!r}"
             )
         if self.snapshot_count <= 0:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")

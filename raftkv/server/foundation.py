@@ -185,6 +185,18 @@ def holds_data(config: ServerConfig, disk: Disk) -> bool:
     return disk.exists(wal_dir) and WriteAheadLog.exists(disk, wal_dir)
 
 
+def others_known(config: ServerConfig, open_backend: OpenBackend) -> dict[str, MemberInfo]:
+    """The other members by the rows of a member's own database, by name or id. Before it is opened
+    for good: to ask them, which --force-new-cluster would be too late for afterwards."""
+    backend = open_backend(str(Path(config.data_dir) / "member" / "db"))
+    try:
+        rows = read_members(backend)
+    finally:
+        backend.close()
+    mine = set(config.initial_advertise_peer_urls)
+    return {row.name or f"{row.id:x}": row for row in rows if not mine & set(row.peer_urls)}
+
+
 def open_foundation(
     config: ServerConfig, disk: Disk, open_backend: OpenBackend, joining: Joining | None = None
 ) -> Foundation:

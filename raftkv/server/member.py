@@ -14,7 +14,7 @@ from typing import Protocol
 
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.member_change import MemberStep
-from raftkv.apply.membership import MemberInfo, encode_attributes, encode_update
+from raftkv.apply.membership import MemberInfo, encode_attributes
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.lease.book import LeaseBook
 from raftkv.lease.lessor import OUT_OF_OFFICE
@@ -28,12 +28,12 @@ from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
-from raftkv.server.leader_calls import LEADER_CALLS
+from raftkv.server.leader_calls import LEADER_CALLS, REVIEW_CALLS
 from raftkv.server.leasing import Leasing
 from raftkv.server.maintenance import Maintenance
+from raftkv.server.membership_desk import MembershipDesk
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
-from raftkv.server.reconfiguration import Added
 from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
@@ -86,6 +86,7 @@ class Member:
         self.hub = self._engine.hub
         self.leader_loss = self._engine.leader_loss
         self.maintenance = Maintenance(self._engine, scheduler)
+        self.membership = MembershipDesk(self._engine, scheduler, self.propose)
         self.published: Callable[[], None] = lambda: None
         """Called once the cluster knows this member: only then is it ready, as in etcd."""
         self._local_reads = 0
@@ -182,6 +183,11 @@ class Member:
     def applied_index(self) -> int:
         return self._engine.queue.applied_index
 
+    @property
+    def level(self) -> int:
+        """What this member has seen all members agree on: see ``apply.level``."""
+        return self._engine.applier.level.current
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         space = self.maintenance.space
@@ -199,6 +205,18 @@ class Member:
             errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
+
+    @property
+    def disk_stall_s(self) -> float:
+        """For how long the log's or the database's present write has kept the disk busy."""
+        since = (self._engine.persister.writing_since, self._engine.committer.shut_since)
+        now = self.scheduler.now()
+        return max((now - began for began in since if began is not None), default=0.0)
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a read of the store would have to wait."""
+        return self._engine.committer.in_progress
 
     @property
     def proposals_pending(self) -> int:
@@ -237,39 +255,29 @@ class Member:
     def is_learner(self) -> bool:
         return self._engine.reconfiguration.is_learner
 
-    def add_member(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
-        """Raises, as the next three, what etcd refuses it for; ``done`` is told what became of
-        it."""
-        self._check_running()
-        self._engine.reconfiguration.add(peer_urls, is_learner=is_learner, done=done)
-
-    def remove_member(self, member_id: int, done: Proceed) -> None:
-        self._check_running()
-        self._engine.reconfiguration.remove(member_id, done)
+    @property
+    def serves_as_learner(self) -> bool:
+        return self._engine.reconfiguration.serves_as_learner
 
     def promote_member(self, member_id: int, done: Proceed, *, forward: bool = True) -> None:
-        """``forward``: to the leader, if another member leads."""
+        """Raises what etcd refuses it for. ``forward``: to the leader, if another member leads."""
         self._check_running()
-        reconfiguration = self._engine.reconfiguration
-        (reconfiguration.promote if forward else reconfiguration.promote_here)(member_id, done)
+        desk = self.membership
+        (desk.promote if forward else desk.promote_here)(member_id, done)
 
     def change_members(self, steps: Sequence[MemberStep], done: Proceed) -> None:
-        """Several at once, by joint consensus, without etcd's check of the cluster's health."""
+        """Several at once, by joint consensus, without a look at the cluster's health."""
         self._check_running()
         self._engine.reconfiguration.change(steps, done)
-
-    def update_member(self, member_id: int, peer_urls: Sequence[str], done: Proceed) -> None:
-        def updated(outcome: bytes | RaftKVError) -> None:
-            done(outcome if isinstance(outcome, RaftKVError) else None)
-
-        self.propose(RequestKind.MEMBER_UPDATE, encode_update(member_id, peer_urls), updated)
 
     def introduce(self) -> ClusterView:
         """What a stranger is told: a member that starts without data."""
         has_begun = self.node.last_index > BOOTSTRAP_INDEX or self.raft_term > BOOTSTRAP_TERM
         members = tuple(self.members())
         heard, offer = frozenset(self._heard), self.maintenance.upgrade.offer()
-        return ClusterView(self.cluster_id, has_begun, members, heard, offer)
+        return ClusterView(
+            self.cluster_id, has_begun, members, heard, offer, self.member_id, self.leader_id
+        )
 
     def has_removed(self, peer: int) -> bool:
         """Whether ``peer`` was a member and is none any more: what it says is not heard."""
@@ -289,6 +297,7 @@ class Member:
         """Begin to tick and to talk. The loop's thread only."""
         self._engine.start()
         self.maintenance.start()
+        self.membership.start()
         self._publish()
 
     def receive(self, messages: Sequence[Message]) -> None:
@@ -298,6 +307,8 @@ class Member:
                 self._heard.add(message.sender)
                 if message.type in LEADER_CALLS:
                     self.leases.calls.receive(message)
+                elif message.type in REVIEW_CALLS:
+                    self.membership.calls.receive(message)
                 elif message.type in HASH_CALLS:
                     self.maintenance.corruption.receive(message)
                 else:
