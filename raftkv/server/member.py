@@ -182,6 +182,12 @@ class Member:
     def applied_index(self) -> int:
         return self._engine.queue.applied_index
 
+    @property
+    def entry_in_hand(self) -> int:
+        """The index of the entry that is being applied; 0 outside of that."""
+        index = self._engine.applier.entry_index
+        return index if index > self.applied_index else 0
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         space = self.maintenance.space

@@ -36,6 +36,7 @@ class Http1Protocol(asyncio.Protocol):
         self._hub = hub
         self._limits = hub.limits
         self._transport = transport
+        self._peer = peer
         self._peer_common_name = peer_common_name
         self._h11 = self._new_h11()
         self._request: h11.Request | None = None
@@ -142,7 +143,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def _become_stream(self, event: h11.Request) -> bool:
         """Hand the transport over, if the request asks for what is served as a stream."""
-        head = _head_of(event, self._peer_common_name)
+        head = _head_of(event, self._peer_common_name, self._peer)
         handler = self._hub.http_streams(head)
         if handler is None or self._draining:
             return False
@@ -169,10 +170,12 @@ class Http1Protocol(asyncio.Protocol):
     def _whole_request(self) -> HttpRequest:
         request = self._request
         assert request is not None, "h11 ended a request it never began"
-        head = _head_of(request, self._peer_common_name)
+        head = _head_of(request, self._peer_common_name, self._peer)
         body = bytes(self._body)
         self._body.clear()
-        return HttpRequest(head.method, head.target, head.headers, body, head.peer_common_name)
+        return HttpRequest(
+            head.method, head.target, head.headers, body, head.peer_common_name, head.peer
+        )
 
     async def _serve(self, request: HttpRequest) -> None:
         handler = self._hub.http
@@ -272,10 +275,10 @@ class Http1Protocol(asyncio.Protocol):
         self._transport.close()
 
 
-def _head_of(request: h11.Request, peer_common_name: str) -> HttpHead:
+def _head_of(request: h11.Request, peer_common_name: str, peer: str) -> HttpHead:
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in request.headers:
         name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
-    return HttpHead(method, target, headers, peer_common_name)
+    return HttpHead(method, target, headers, peer_common_name, peer)

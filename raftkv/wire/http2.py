@@ -104,7 +104,8 @@ class Http2Protocol(asyncio.Protocol):
         if head.kind == Kind.HTTP:
             assert self._hub.http is not None, "an HTTP head without an HTTP handler"
             target, method = head.path.decode("latin-1"), head.http_method.decode("latin-1")
-            request = HttpHead(method, target, head.metadata, self.connection.peer_common_name)
+            name, peer = self.connection.peer_common_name, self.connection.peer
+            request = HttpHead(method, target, head.metadata, name, peer)
             handler = self._hub.http_streams(request)
             if handler is not None:
                 return Http2Stream(connection, stream_id, head, request, handler)
