@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from raftkv.access.outlet import Output
 from raftkv.cli.operation_flags import FEATURE_GATES
 from raftkv.cli.recording import Recording
+from raftkv.cli.tracing import Tracing
 from raftkv.gateway.access_metrics import AccessMetrics
 from raftkv.gateway.call_metrics import CallMetrics
 from raftkv.gateway.member_health import metrics_snapshot
@@ -61,6 +62,7 @@ class Observation:
         )
         call_metrics.show(self.calls)
         self.recording = Recording(member, self._operations, access_log)
+        self._tracing = Tracing(member, self._operations.tracing)
         AccessMetrics(registry, self.recording.outlet)
         self._peers = PeerMetrics(registry, member.member_id, transport.statistics)
         self._loop = loop
@@ -79,12 +81,13 @@ class Observation:
         return gateway if talkers is None else TalkerPages(talkers, gateway)
 
     def watched(self, service: Service) -> Service:
-        """``service``, with who records its calls before it, where anybody does."""
-        return self.recording.watched(service)
+        """``service``, with who records or traces its calls before it, where anybody does."""
+        return self.recording.watched(self._tracing.traced(service))
 
     def close(self) -> None:
         """After the last call."""
         self.recording.close()
+        self._tracing.close()
 
     def _sample(self) -> None:
         self._peers.sample()

@@ -155,6 +155,9 @@ class _Process:
         self._health = Health()
         try:
             await self._listen()
+        except ConfigError as e:
+            log.critical("cannot start", extra=fields(error=str(e)))
+            return 1
         except OSError as e:
             log.critical("cannot listen", extra=fields(error=str(e)))
             return 1

@@ -39,24 +39,24 @@ def open_access_log(settings: AccessSettings | None) -> Output | None:
 
 
 class Recording:
-    """``output`` as ``open_access_log`` gave it. On the loop's thread."""
+    """``output`` as ``open_access_log`` gave it. On the loop's thread, whose clock is
+    ``time.monotonic`` in whole milliseconds: too coarse for how long a call took."""
 
     def __init__(self, member: Member, operations: Operations, output: Output | None) -> None:
-        self._loop = asyncio.get_running_loop()
         self._names = Names(member.authority)
         self.talkers: Talkers | None = None
         self.outlet: LineOutlet | None = None
         journal: Journal | None = None
         if operations.finds_talkers:
-            self.talkers = Talkers(self._loop.time, FORMS[operations.talker_keys])
+            self.talkers = Talkers(time.monotonic, FORMS[operations.talker_keys])
         if output is not None:
             assert operations.access is not None, "an access log without its settings"
-            self.outlet = LineOutlet(output, self._loop.call_later)
+            self.outlet = LineOutlet(output, asyncio.get_running_loop().call_later)
             journal = _journal(self.outlet, member, operations, operations.access)
         self._calls: Calls | None = None
         if journal is not None or self.talkers is not None:
             self._calls = Calls(
-                self._loop.time, self._names.user_of, journal=journal, talkers=self.talkers
+                time.monotonic, self._names.user_of, journal=journal, talkers=self.talkers
             )
 
     def watched(self, service: Service) -> Service:

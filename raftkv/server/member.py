@@ -26,6 +26,7 @@ from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
+from raftkv.server.entry_trace import EntryTrace
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS
@@ -89,6 +90,7 @@ class Member:
         self.published: Callable[[], None] = lambda: None
         """Called once the cluster knows this member: only then is it ready, as in etcd."""
         self._local_reads = 0
+        self._trace: EntryTrace | None = None
         self._heard: set[int] = set()
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
         self._engine.companion = self.leases
@@ -122,6 +124,8 @@ class Member:
         if self._engine.stopped:
             done(Stopped("the member is stopping"))
             return
+        if self._trace is not None:
+            done = self._trace.proposed(done)
         try:
             self._engine.proposals.add(kind, payload, done, self.scheduler.now())
         except TooManyRequests as e:
@@ -134,6 +138,8 @@ class Member:
         if self._engine.stopped:
             proceed(Stopped("the member is stopping"))
             return
+        if self._trace is not None:
+            proceed = self._trace.reading(proceed)
         try:
             self._engine.reads.add(proceed, self.scheduler.now())
         except TooManyRequests as e:
@@ -233,6 +239,13 @@ class Member:
     def when_role_changes(self, told: Callable[[SoftState], None]) -> None:
         """Have ``told`` called at each change of leader or role: rare."""
         self._engine.loop.role_changed = told
+
+    def trace(self, trace: EntryTrace) -> None:
+        """Have it told how far each request has come."""
+        self._trace = trace
+        self._engine.proposals.trace = trace
+        self._engine.persister.trace = trace
+        self._engine.queue.trace = trace
 
     # --- who is a member ----------------------------------------------------------------------
 
