@@ -26,7 +26,7 @@ def open_log(settings: LogSettings) -> LogWriter:
     except OSError as e:
         raise ConfigError(f"cannot open --log-outputs {e.filename}: {e.strerror}") from None
     writer = LogWriter(outputs)
-    writer.setFormatter(formatter(settings.format))
+    writer.setFormatter(formatter(settings.format, colours=_on_terminal(settings.outputs)))
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -35,6 +35,15 @@ def open_log(settings: LogSettings) -> LogWriter:
     root.setLevel(LEVELS[settings.level])
     atexit.register(writer.close)
     return writer
+
+
+def _on_terminal(outputs: tuple[str, ...]) -> bool:
+    """Whether all that is written is seen in a terminal, and nobody minds colours there
+    (https://no-color.org)."""
+    streams = {STDERR: sys.stderr, STDOUT: sys.stdout}
+    return not os.environ.get("NO_COLOR") and all(
+        output in streams and streams[output].isatty() for output in outputs
+    )
 
 
 def output_of(name: str, rotation: Rotation | None) -> Output:

@@ -251,7 +251,7 @@ class _Process:
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         def asked(name: str) -> None:
             if self._stop_asked.is_set():
-                log.warning("%s again: ending at once", name)
+                log.warning("signalled again; ending at once", extra=fields(signal=name))
                 raise SystemExit(1)
             announce_signal(name)
             self._stop_asked.set()
@@ -283,7 +283,8 @@ class _Process:
             async with asyncio.timeout(STOP_GRACE_S):
                 await stopped.wait()
         except TimeoutError:
-            log.warning("the disk took more than %.0f s: the log will be replayed", STOP_GRACE_S)
+            told = fields(waited=f"{STOP_GRACE_S:g}s")
+            log.warning("the disk takes too long to stop; the log will be replayed", extra=told)
 
 
 def _calm_the_collector() -> None:

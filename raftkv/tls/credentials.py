@@ -16,6 +16,7 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from raftkv.log_fields import fields
 from raftkv.tls.contexts import caller_context, server_context
 from raftkv.tls.errors import TlsError
 from raftkv.tls.files import check_files, revoked_serials
@@ -72,7 +73,8 @@ class Credentials:
         try:
             bundle = self._load()
         except TlsError as e:
-            _log.error("certificates cannot be loaded, the old ones stay in use: %s", e)
+            told = fields(error=str(e))
+            _log.error("certificates cannot be loaded, the old ones stay in use", extra=told)
             return
         if _stamp_of(self.settings) != stamp:
             # Somebody is writing: what was read may be of two states. The next handshake looks.
@@ -81,18 +83,18 @@ class Credentials:
         self._stamp = stamp
         self._bundle = bundle
         self.reloads += 1
-        _log.info("certificates loaded anew from %s", ", ".join(_paths(self.settings)))
+        _log.info("certificates loaded anew", extra=fields(files=_paths(self.settings)))
 
     def _load(self) -> Bundle:
         settings = self.settings
         for warning in check_files(settings):
-            _log.warning("%s", warning)
+            _log.warning("a certificate needs attention", extra=fields(warning=warning))
         server = server_context(settings, self._protocols) if settings.has_pair else None
         return Bundle(server, caller_context(settings), revoked_serials(settings))
 
 
 def _paths(settings: TlsSettings) -> list[str]:
-    fields = (
+    named = (
         settings.cert_file,
         settings.key_file,
         settings.client_cert_file,
@@ -100,7 +102,7 @@ def _paths(settings: TlsSettings) -> list[str]:
         settings.trusted_ca_file,
         settings.crl_file,
     )
-    return [path for path in fields if path]
+    return [path for path in named if path]
 
 
 def _stamp_of(settings: TlsSettings) -> _Stamp:

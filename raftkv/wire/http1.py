@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
+from raftkv.log_fields import fields
 from raftkv.wire.http1_stream import Http1Stream
 from raftkv.wire.http_stream import HttpStreamProtocol
 from raftkv.wire.service import HttpHead, HttpRequest, HttpResponse
@@ -185,7 +186,8 @@ class Http1Protocol(asyncio.Protocol):
             try:
                 response = await handler(request)
             except Exception:  # noqa: BLE001 - a handler's bug is the client's 500
-                _log.exception("%s %s failed", request.method, request.target)
+                told = fields(method=request.method, target=request.target)
+                _log.exception("an HTTP request failed", extra=told)
                 response = HttpResponse(500, b"internal error\n")
         self._task = None
         if self._transport.is_closing():
