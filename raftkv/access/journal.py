@@ -5,7 +5,8 @@ to an ``Outlet``, which takes or counts them. Errors and slow calls always get o
 
     {"ts":"2026-01-02T03:04:05.006Z","event":"call","method":"/etcdserverpb.KV/Put","user":"ann",
      "cn":"","peer":"10.0.0.7:40112","key":"/a","range_end":"","rows":1,"bytes_in":9,"bytes_out":28,
-     "took_ms":0.412,"code":"OK","revision":7,"term":2,"index":9}
+     "took_ms":0.412,"code":"OK","revision":7,"term":2,"index":9,
+     "wrote":true}
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ class Journal:
             end += f',"revision":{revision},"term":{term}'
             if route.is_write and (index := self._index()):
                 end += f',"index":{index}'
+                if subject.wrote is not None:
+                    end += ',"wrote":true' if subject.wrote else ',"wrote":false'
         if status.code != OK:
             end += f',"error":{_error(status)}'
         head = self._heads.get((route, who)) or self._head(route, who)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from raftkv.access.keys import hashed, quoted
-from raftkv.access.observed import WRITES
 
 LINE_BYTES_MAX = 1 << 20
 """A longer one is none of ours."""
-_WRITES = frozenset(f"/{path}" for path in WRITES)
 
 Line = dict[str, Any]
 
@@ -53,8 +51,9 @@ class Sought:
         return line
 
     def _matches(self, line: Line) -> bool:
-        """A read has a revision too, that of its answer: it wrote nothing."""
-        if line.get("method") not in _WRITES or line["event"] != "call" or "index" not in line:
+        """A read has a revision too, that of its answer, and so has a write that found nothing to
+        do: neither made it."""
+        if line["event"] != "call" or "index" not in line or line.get("wrote") is False:
             return False
         if self.revision:
             return bool(line.get("revision") == self.revision)
@@ -68,6 +67,14 @@ class Sought:
             return True
         shown = quoted(self.key)
         return bool(end) and key <= shown and (end == "\\x00" or shown < end)
+
+
+def certain(lines: Sequence[Line]) -> list[Line]:
+    """``lines`` without those of revoked leases whose revision another call has made: such a lease
+    had no keys. In order of revisions."""
+    made = {line.get("revision") for line in lines if line.get("wrote")}
+    sure = [line for line in lines if line.get("wrote") or line.get("revision") not in made]
+    return sorted(sure, key=lambda line: int(line.get("revision", 0)))
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

@@ -30,7 +30,8 @@ KeyRange = tuple[bytes, bytes]
 
 class Subject(NamedTuple):
     """``keys`` are KEYS_MAX at most of ``keys_in_all``. ``lease`` and ``compacts`` (a revision) are
-    0, and ``name`` (a user, a role) is "", where the method is not about one."""
+    0, and ``name`` (a user, a role) is "", where the method is not about one. ``wrote``: whether
+    the revision of the answer is this call's doing; None where the answer does not tell."""
 
     keys: tuple[KeyRange, ...] = ()
     rows: int = UNKNOWN
@@ -38,6 +39,7 @@ class Subject(NamedTuple):
     lease: int = 0
     compacts: int = 0
     name: str = ""
+    wrote: bool | None = False
 
 
 NOTHING = Subject(keys_in_all=0)
@@ -103,13 +105,13 @@ def _range(payload: bytes, answer: Answer) -> Subject:
 
 def _put(payload: bytes, answer: Answer) -> Subject:
     key = api.PutRequest.FromString(payload).key
-    return Subject(((key, b""),), 1 if answer.size else UNKNOWN)
+    return Subject(((key, b""),), 1 if answer.size else UNKNOWN, wrote=answer.size > 0)
 
 
 def _delete(payload: bytes, answer: Answer) -> Subject:
     request = api.DeleteRangeRequest.FromString(payload)
     rows = _number_after_header(answer, _DELETED) if answer.size else UNKNOWN
-    return Subject(((request.key, request.range_end),), rows)
+    return Subject(((request.key, request.range_end),), rows, wrote=rows > 0)
 
 
 def _txn(payload: bytes, answer: Answer) -> Subject:
@@ -120,14 +122,33 @@ def _txn(payload: bytes, answer: Answer) -> Subject:
         has_succeeded = _number_after_header(answer, _SUCCEEDED) == 1
         branches = (request.success if has_succeeded else request.failure,)
     ops = [op for branch in branches for op in branch]
-    keys = list(_written(ops)) or [
+    written = list(_written(ops))
+    wrote = bool(written) and answer.size > 0 and _has_written(answer)
+    keys = written or [
         (op.request_range.key, op.request_range.range_end)
         for op in ops
         if op.WhichOneof("request") == "request_range"
     ]
     keys = keys or [(each.key, each.range_end) for each in request.compare]
     distinct = tuple(dict.fromkeys(keys))
-    return Subject(distinct[:KEYS_MAX], len(ops), len(distinct))
+    return Subject(distinct[:KEYS_MAX], len(ops), len(distinct), wrote=wrote)
+
+
+def _has_written(answer: Answer) -> bool:
+    """An answer with a write in it is never in pieces."""
+    return _any_wrote(api.TxnResponse.FromString(answer.head).responses)
+
+
+def _any_wrote(responses: Iterable[Any]) -> bool:
+    for each in responses:
+        match each.WhichOneof("response"):
+            case "response_put":
+                return True
+            case "response_delete_range" if each.response_delete_range.deleted:
+                return True
+            case "response_txn" if _any_wrote(each.response_txn.responses):
+                return True
+    return False
 
 
 def _written(ops: Iterable[Any]) -> Iterator[KeyRange]:
@@ -165,8 +186,10 @@ def _keyed(message: type[Message], field: str, payload: bytes) -> Subject:
 
 
 def _leased(message: type[Message], payload: bytes) -> Subject:
+    """A lease that is revoked may have had keys, which went with it, or none."""
     request: Any = message.FromString(payload)
-    return NOTHING._replace(lease=request.ID)
+    wrote = None if message is api.LeaseRevokeRequest else False
+    return NOTHING._replace(lease=request.ID, wrote=wrote)
 
 
 _READERS: dict[str, Reader] = {

@@ -21,7 +21,7 @@ def line(revision: int, method: str = PUT, **more: Any) -> str:
     told = {
         "ts": "2026-01-02T03:04:05.006Z", "event": "call", "method": method, "user": "ann",
         "cn": "", "peer": "10.0.0.7:1", "key": "/a", "range_end": "", "code": "OK",
-        "revision": revision, "term": 2, "index": revision + 7, **more,
+        "revision": revision, "term": 2, "index": revision + 7, "wrote": True, **more,
     }  # fmt: skip
     return json.dumps({name: value for name, value in told.items() if value is not None}) + "\n"
 
@@ -38,6 +38,9 @@ def log(tmp_path: Path) -> Path:
         + line(3, RANGE, index=None)
         + line(4, TXN, keys=[["/a", ""], ["/c", "/d"]])
         + line(5, key="/e", code="Canceled")
+        + line(5, "/etcdserverpb.Lease/LeaseRevoke", key=None, lease="ff", wrote=None)
+        + line(5, "/etcdserverpb.KV/DeleteRange", rows=0, wrote=False)
+        + line(7, "/etcdserverpb.Lease/LeaseRevoke", key=None, lease="fe", wrote=None)
         + '{"event":"dropped","lines":3}\n'
         + line(6, key=hashed(b"/secret"))
         + "no line at all\n"
@@ -56,6 +59,7 @@ def who(log: Path, *words: str) -> Result:
         (("2",), [2]),
         (("3",), [3]),
         (("5",), [5]),
+        (("7",), [7]),
         (("/a",), [2, 4]),
         (("/c",), [4]),
         (("/cat",), [4]),
@@ -68,7 +72,7 @@ def who(log: Path, *words: str) -> Result:
 def test_the_lines_of_a_revision_or_a_key(
     log: Path, words: tuple[str, ...], revisions: list[int]
 ) -> None:
-    """Writes only, from rotated files too, in ranges and txns, and by their hash."""
+    """Only what wrote it, from rotated files too, in ranges and txns, and by their hash."""
     told = who(log, *words, "-w", "json")
     if not revisions:
         assert told.exit_code == 1

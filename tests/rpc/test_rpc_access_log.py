@@ -61,6 +61,7 @@ def test_a_put_is_told_with_all_of_its_fields(member: LoggedMember) -> None:
         "revision": 2,
         "term": 3,
         "index": 1,
+        "wrote": True,
     }
     assert "secret" not in "".join(member.lines.texts)
 
@@ -111,9 +112,38 @@ def test_a_delete_and_a_txn(member: LoggedMember) -> None:
     member.begin("KV/Txn", txn)
     line = member.lines.last
     assert (line["key"], line["keys"]) == ("one", [["one", ""], ["p", "q"]])
+    assert line["wrote"]
     txn.compare[0].version = 7
     member.begin("KV/Txn", txn)
     assert (member.lines.last["key"], "keys" in member.lines.last) == ("guard", False)
+
+
+def test_only_what_wrote_a_revision_says_so(member: LoggedMember) -> None:
+    """A delete of nothing, a txn that changed nothing and a grant have the revision of another
+    write in their answers, and do not claim it; a revoked lease cannot tell."""
+
+    def op(**fields: object) -> api.RequestOp:
+        return api.RequestOp(**fields)
+
+    nothing = op(request_delete_range=Delete(key=b"none"))
+    within = api.TxnRequest(failure=[op(request_put=Put(key=b"x"))], success=[nothing])
+    cases = [
+        ("KV/Put", Put(key=b"k"), True),
+        ("KV/DeleteRange", Delete(key=b"none"), False),
+        ("KV/DeleteRange", Delete(key=b"k"), True),
+        ("KV/Txn", api.TxnRequest(success=[nothing]), False),
+        ("KV/Txn", api.TxnRequest(success=[op(request_txn=within), nothing]), False),
+        ("KV/Txn", api.TxnRequest(success=[nothing, op(request_put=Put(key=b"k"))]), True),
+        ("Lease/LeaseGrant", api.LeaseGrantRequest(ID=9, TTL=60), False),
+        ("Lease/LeaseRevoke", api.LeaseRevokeRequest(ID=9), None),
+    ]
+    before = member.store.current_revision
+    for method, request, wrote in cases:
+        member.begin(method, request)
+        assert member.lines.last.get("wrote") is wrote, method
+        after = member.store.current_revision
+        assert (after > before) == bool(wrote), method
+        before = after
 
 
 def test_a_large_txn_is_bounded(member: LoggedMember) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from raftkv.access.search import Line, Sought, lines_of, with_backups
+from raftkv.access.search import Line, Sought, certain, lines_of, with_backups
 from raftkv.cli.ctl.failure import Failure
 from raftkv.cli.ctl.output import show, table_of, write_lines
 from raftkv.cli.ctl.verb import Settings, Verb, pass_settings
@@ -39,7 +39,7 @@ def who(settings: Settings, what: str, files: tuple[Path, ...], is_key: bool) ->
     is_revision = what.isdecimal() and not is_key
     sought = Sought(revision=int(what)) if is_revision else Sought(key=what.encode())
     try:
-        found = sorted(_lines(sought, files), key=lambda line: int(line.get("revision", 0)))
+        found = certain(list(_lines(sought, files)))
     except OSError as e:
         raise Failure(f"cannot read {e.filename}: {e.strerror}") from None
     if sought.broken:
