@@ -1,21 +1,29 @@
-"""Lines of the access log on their way to a file, without the event loop waiting for them.
+"""Records of the access log on their way to a file, without the event loop waiting for them.
 
-Owns: the lines that wait, within LINES_WAITING_MAX, and the thread that writes them, many at a
-time. Must never do: block whoever puts a line: one that finds no room is counted and left out, and
-a line of its own tells how many, once there is room again.
+Owns: the records that wait, within LINES_WAITING_MAX and BYTES_WAITING_MAX, and the thread that
+makes them lines and writes these, many at a time. Must never do: block whoever puts a record: one
+that finds no room is counted and left out, and a line of its own tells how many, once there is room
+again; or hold the interpreter for longer than a few lines take: the loop, which waits for the disk
+every turn, has it back after LINES_AT_ONCE.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
+
+log = logging.getLogger("raftkv.access")
 
 LINES_WAITING_MAX = 100_000
-BYTES_WAITING_MAX = 32 << 20
+BYTES_WAITING_MAX = 64 << 20
 FLUSH_S = 0.05
-"""How long a line may wait for others to leave with it."""
+"""How long a record may wait for others to leave with it."""
+LINES_AT_ONCE = 32
+PAUSE_S = 0.000_1
 CLOSE_WITHIN_S = 2.0
 
 
@@ -27,11 +35,17 @@ class Output(Protocol):
 
 
 Later = Callable[[float, Callable[[], None]], object]
+Record = tuple[Any, ...]
+"""A function that makes the line (ASCII, without its end) on the thread, and its arguments."""
+_Batch = tuple[Sequence[Record], int]
+
+
+def _dropped_line(lines: int) -> str:
+    return f'{{"event":"dropped","lines":{lines}}}'
 
 
 class LineOutlet:
-    """``put`` (of ASCII) and ``flush`` on the loop's thread; ``later`` calls back there after
-    seconds."""
+    """``put`` and ``flush`` on the loop's thread; ``later`` calls back there after seconds."""
 
     def __init__(
         self,
@@ -45,13 +59,13 @@ class LineOutlet:
         self._later = later
         self._lines_max = lines_max
         self._bytes_max = bytes_max
-        self._lines: list[str] = []
-        self._batches: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
+        self._records: list[Record] = []
+        self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
         self._untold = 0
         self._is_due = False
-        self._closed = False
-        # Each is changed by one thread alone: the loop's adds to the first two, ours to the others.
-        self._given_lines = self._given_bytes = 0
+        self._closing = False
+        # Each is changed by one thread alone: the loop's adds to the first three, ours to the rest.
+        self._given_lines = self._given_bytes = self._flushed_bytes = 0
         self._done_lines = self._done_bytes = 0
         self.lines = 0
         self.dropped = 0
@@ -63,18 +77,23 @@ class LineOutlet:
     @property
     def waiting(self) -> int:
         """Lines that are not written yet."""
-        return len(self._lines) + self._given_lines - self._done_lines
+        return self._given_lines - self._done_lines
 
-    def put(self, line: str) -> None:
-        if self._closed or self._is_full():
+    def put(self, record: Record, size: int) -> None:
+        """``size``: about how many bytes the record keeps alive."""
+        if (
+            self._closing
+            or self._given_lines - self._done_lines >= self._lines_max
+            or self._given_bytes - self._done_bytes >= self._bytes_max
+        ):
             self.dropped += 1
             self._untold += 1
             return
         if self._untold:
             untold, self._untold = self._untold, 0
-            self._append(f'{{"event":"dropped","lines":{untold}}}')
+            self._append((_dropped_line, untold), 0)
         self.lines += 1
-        self._append(line)
+        self._append(record, size)
         if not self._is_due:
             self._is_due = True
             self._later(FLUSH_S, self.flush)
@@ -82,38 +101,49 @@ class LineOutlet:
     def flush(self) -> None:
         """Hand over what waits to the thread."""
         self._is_due = False
-        if not self._lines:
-            return
-        lines, self._lines = self._lines, []
-        self._given_lines += len(lines)
-        lines.append("")
-        self._batches.put(("\n".join(lines).encode("ascii"), len(lines) - 1))
+        if self._records:
+            records, self._records = self._records, []
+            size = self._given_bytes - self._flushed_bytes
+            self._flushed_bytes = self._given_bytes
+            self._batches.put((records, size))
 
     def close(self) -> None:
         """Write what waits, for CLOSE_WITHIN_S at most."""
-        if not self._closed:
+        if not self._closing:
             self.flush()
-            self._closed = True
+            self._closing = True
             self._batches.put(None)
             self._thread.join(CLOSE_WITHIN_S)
 
-    def _append(self, line: str) -> None:
-        self._given_bytes += len(line) + 1
-        self._lines.append(line)
+    def _append(self, record: Record, size: int) -> None:
+        self._given_lines += 1
+        self._given_bytes += size
+        self._records.append(record)
 
-    def _is_full(self) -> bool:
-        return (
-            self.waiting >= self._lines_max
-            or self._given_bytes - self._done_bytes >= self._bytes_max
-        )
+    # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            data, lines = batch
-            try:
-                self._output.write(data)
-            except OSError:
-                self.failed += lines  # a full disk, a closed pipe: counted, the next may pass
-            self._done_lines += lines
-            self._done_bytes += len(data)
+            records, size = batch
+            self._write(records)
+            self._done_lines += len(records)
+            self._done_bytes += size
         self._output.close()
+
+    def _write(self, records: Sequence[Record]) -> None:
+        try:
+            self._output.write(self._lines_of(records))
+        except OSError:
+            self.failed += len(records)  # a full disk, a closed pipe: counted, the next may pass
+        except Exception as error:
+            self.failed += len(records)
+            log.error("lines of the access log cannot be made", exc_info=error)
+
+    def _lines_of(self, records: Sequence[Record]) -> bytes:
+        lines: list[str] = []
+        for at in range(0, len(records), LINES_AT_ONCE):
+            lines += [make(*given) for make, *given in records[at : at + LINES_AT_ONCE]]
+            if not self._closing:
+                time.sleep(PAUSE_S)
+        lines.append("")
+        return "\n".join(lines).encode("ascii")

@@ -34,6 +34,7 @@ class Calls:
         self._user_of = user_of
         self._journal = journal
         self._talkers = talkers
+        self._wants_all = journal is not None and journal.wants_all
 
     def called(
         self,
@@ -47,7 +48,9 @@ class Calls:
         now = self.clock()
         seconds = now - began
         journal, talkers = self._journal, self._talkers
-        wanted = journal is not None and journal.wants(route, status.code, seconds)
+        wanted = self._wants_all or (
+            journal is not None and journal.wants(route, status.code, seconds)
+        )
         if not wanted and talkers is None:
             return
         subject = route.read(request, answer)

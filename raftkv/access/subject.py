@@ -19,6 +19,7 @@ from raftkv.api import v3election_pb2, v3lock_pb2
 KEYS_MAX = 16
 """Keys of one call that are kept."""
 UNKNOWN = -1
+_put_request = api.PutRequest.FromString
 _header = api.ResponseHeader.FromString
 _POOL = api.DESCRIPTOR.pool
 _ALSO = (v3election_pb2.DESCRIPTOR, v3lock_pb2.DESCRIPTOR)  # they add themselves to the pool
@@ -104,8 +105,10 @@ def _range(payload: bytes, answer: Answer) -> Subject:
 
 
 def _put(payload: bytes, answer: Answer) -> Subject:
-    key = api.PutRequest.FromString(payload).key
-    return Subject(((key, b""),), 1 if answer.size else UNKNOWN, wrote=answer.size > 0)
+    key = _put_request(payload).key
+    if not answer.size:
+        return Subject(((key, b""),))
+    return Subject(((key, b""),), 1, 1, 0, 0, "", True)  # by place: it is made for every put
 
 
 def _delete(payload: bytes, answer: Answer) -> Subject:
@@ -206,9 +209,8 @@ _READERS: dict[str, Reader] = {
 # --- what answers tell -------------------------------------------------------------------------
 
 
-def header_of(answer: Answer) -> tuple[int, int]:
-    """The revision and the term of an answer; 0 where it has no header."""
-    head = answer.head
+def header_of(head: bytes) -> tuple[int, int]:
+    """The revision and the term in the beginning of an answer; 0 where it has no header."""
     if head[:1] != b"\x0a" or len(head) < 2 + head[1]:
         return 0, 0
     try:

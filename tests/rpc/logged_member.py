@@ -14,6 +14,7 @@ from guarded_member import GuardedMember
 from raftkv.access.journal import Journal
 from raftkv.access.keys import quoted
 from raftkv.access.observed import observed
+from raftkv.access.outlet import Record
 from raftkv.access.recorder import Calls
 from raftkv.access.talkers import Talkers
 from raftkv.cli.recording import Names
@@ -26,8 +27,11 @@ class Lines:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def put(self, line: str) -> None:
+    def put(self, record: Record, size: int) -> None:
+        make, *given = record
+        line = make(*given)
         assert "\n" not in line
+        assert size >= 500
         self.texts.append(line)
 
     @property

@@ -16,7 +16,7 @@ from logged_member import LoggedMember
 
 from raftkv.access.keys import hashed, left_out, prefix_of, quoted
 from raftkv.access.outlet import LineOutlet
-from raftkv.access.subject import Answer, header_of
+from raftkv.access.subject import header_of
 from raftkv.api import rpc_pb2 as api
 from raftkv.apply.header import HeaderEncoder
 from raftkv.cli.recording import Recording
@@ -318,9 +318,9 @@ def test_an_answers_header_is_read_at_any_size(member: LoggedMember) -> None:
     for ids in (1, 2**32, 2**64 - 1):
         for revision in (1, 127, 128, 2**31, 2**62):
             message = HeaderEncoder(ids, ids, 9).field(revision)
-            assert header_of(Answer(message, message, len(message))) == (revision, 9)
+            assert header_of(message) == (revision, 9)
     for other in (b"", b"\x08\x01", b"\x0a\x7f\x01", b"\x0a\x02\xff\xff"):
-        assert header_of(Answer(other, other, len(other))) == (0, 0)
+        assert header_of(other) == (0, 0)
 
 
 # --- the way to the file -------------------------------------------------------------------------
@@ -345,18 +345,22 @@ class Held:
         self.closed = True
 
 
+def line(text: str) -> str:
+    return text
+
+
 def test_a_full_queue_blocks_nobody() -> None:
     """Lines beyond the limit are counted, and told once there is room; nothing waits."""
     held = Held()
     outlet = LineOutlet(held, lambda seconds, flush: None, lines_max=10)
     for number in range(25):
-        outlet.put(f'{{"n":{number}}}')
+        outlet.put((line, f'{{"n":{number}}}'), 10)
     assert (outlet.lines, outlet.dropped, outlet.waiting) == (10, 15, 10)
     outlet.flush()
     held.free.set()
     while outlet.waiting:
         pass
-    outlet.put('{"n":"after"}')
+    outlet.put((line, '{"n":"after"}'), 10)
     outlet.close()
     told = [json.loads(line) for line in held.data.splitlines()]
     assert told[:10] == [{"n": number} for number in range(10)]
@@ -369,7 +373,7 @@ def test_large_lines_are_bounded_by_their_bytes() -> None:
     held = Held()
     outlet = LineOutlet(held, lambda seconds, flush: None, bytes_max=1000)
     for _ in range(5):
-        outlet.put("x" * 400)
+        outlet.put((line, "x"), 400)
     assert (outlet.lines, outlet.dropped) == (3, 2)
     held.free.set()
     outlet.close()
@@ -381,12 +385,12 @@ def test_an_error_of_the_disk_is_counted() -> None:
     held.error = OSError(28, "No space left on device")
     held.free.set()
     outlet = LineOutlet(held, lambda seconds, flush: flush())
-    outlet.put("{}")
+    outlet.put((line, "{}"), 10)
     while outlet.waiting:
         pass
     assert outlet.failed == 1
     held.error = None
-    outlet.put('{"a":1}')
+    outlet.put((line, '{"a":1}'), 10)
     outlet.close()
     assert held.data == b'{"a":1}\n'
 
