@@ -90,7 +90,6 @@ class Member:
         self.published: Callable[[], None] = lambda: None
         """Called once the cluster knows this member: only then is it ready, as in etcd."""
         self._local_reads = 0
-        self._trace: EntryTrace | None = None
         self._heard: set[int] = set()
         self.leases = self._make_leasing(foundation.leases, transport, foundation.first_number)
         self._engine.companion = self.leases
@@ -124,8 +123,6 @@ class Member:
         if self._engine.stopped:
             done(Stopped("the member is stopping"))
             return
-        if self._trace is not None:
-            done = self._trace.proposed(done)
         try:
             self._engine.proposals.add(kind, payload, done, self.scheduler.now())
         except TooManyRequests as e:
@@ -138,8 +135,6 @@ class Member:
         if self._engine.stopped:
             proceed(Stopped("the member is stopping"))
             return
-        if self._trace is not None:
-            proceed = self._trace.reading(proceed)
         try:
             self._engine.reads.add(proceed, self.scheduler.now())
         except TooManyRequests as e:
@@ -242,10 +237,9 @@ class Member:
 
     def trace(self, trace: EntryTrace) -> None:
         """Have it told how far each request has come."""
-        self._trace = trace
-        self._engine.proposals.trace = trace
-        self._engine.persister.trace = trace
-        self._engine.queue.trace = trace
+        engine = self._engine
+        engine.proposals.trace = engine.reads.trace = trace
+        engine.persister.trace = engine.queue.trace = trace
 
     # --- who is a member ----------------------------------------------------------------------
 

@@ -76,6 +76,8 @@ class Proposals:
             raise TooManyRequests(
                 f"{self._bytes} bytes of requests wait, the limit is {limits.pending_bytes_max}"
             )
+        if self.trace is not None:
+            done = self.trace.proposed(done)
         self._count += 1
         self._bytes += len(payload)
         self._queue.append((kind, payload, done))

@@ -118,11 +118,10 @@ def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     """None in a file or a pipe; on a terminal unless NO_COLOR is set."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b" not in formatter("console").format(a_record(term=3))
-    coloured = formatter("console", colours=True).format(a_record(logging.WARNING, term=3))
+    record = a_record(logging.WARNING, term=3)
+    coloured = formatter("console", colours=True).format(record)
     assert "\x1b[33mWARN\x1b[0m" in coloured
-    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == ConsoleFormatter().format(
-        a_record(logging.WARNING, term=3)
-    )
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == ConsoleFormatter().format(record)
     leader, follower = pty.openpty()
     with open(follower, "w") as terminal, open(leader), open(os.devnull, "w") as nowhere:
         monkeypatch.setattr("sys.stderr", terminal)
