@@ -109,7 +109,7 @@ images: $(STAMP) tools ## crash images of real files by the thousand (IMAGES=200
 
 lock: $(STAMP) ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev \
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra otel \
 	  --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
 	  pyproject.toml -o requirements.lock
 

@@ -105,6 +105,11 @@ class Applier:
         self.auth.reload()
         self.level.reload()
 
+    @property
+    def entry_index(self) -> int:
+        """Of the entry that is applied now, or was last."""
+        return self._state.entry_index
+
     def apply(
         self, entry_index: int, entry_term: int, batch: Batch, *, want_replies: bool
     ) -> list[Outcome] | None:

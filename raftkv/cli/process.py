@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import uvloop
 
+from raftkv.access.outlet import Output
 from raftkv.backend.environment import LmdbBackend
 from raftkv.cli.announcements import (
     announce_closing,
@@ -30,6 +31,7 @@ from raftkv.cli.client_ports import client_ports
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import check_forced, introduce, respond_for
+from raftkv.cli.recording import open_access_log
 from raftkv.cli.systemd import READY, STOPPING, notify
 from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.cli.ui_port import UiPort
@@ -91,6 +93,11 @@ async def _run(config: ServerConfig) -> int:
         log.critical("cannot use the certificates", extra=fields(error=str(e)))
         return 1
     try:
+        access_log = open_access_log(config.operations.access)
+    except ConfigError as e:
+        log.critical("cannot open the access log", extra=fields(error=str(e)))
+        return 1
+    try:
         joining = None
         if not holds_data(config, disk):
             joining = await introduce(config, sockets)
@@ -105,16 +112,17 @@ async def _run(config: ServerConfig) -> int:
             extra=fields(data_dir=config.data_dir, error=str(e)),
         )
         return 1
-    return await _Process(config, foundation, Keys(auth, client_tls, sockets)).serve()
+    return await _Process(config, foundation, Means(auth, client_tls, sockets, access_log)).serve()
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """What the process proves who it is with, and others."""
+class Means:
+    """What the process opened before its member: who it is, how it talks, where it tells."""
 
     auth: AuthSettings
     client_tls: Credentials
     sockets: PeerSockets
+    access_log: Output | None
 
 
 class _Threads:
@@ -128,9 +136,9 @@ class _Threads:
 
 
 class _Process:
-    def __init__(self, config: ServerConfig, foundation: Foundation, keys: Keys) -> None:
+    def __init__(self, config: ServerConfig, foundation: Foundation, means: Means) -> None:
         self._config = config
-        self._keys = keys
+        self._means = means
         self._foundation = foundation
         self._listeners: list[Listener] = []
         self._other_listeners: list[Listener] = []
@@ -149,11 +157,14 @@ class _Process:
             transport=self._transport,
             random=random.SystemRandom(),
             fatal=self._fail,
-            auth=self._keys.auth,
+            auth=self._means.auth,
         )
         self._health = Health()
         try:
             await self._listen()
+        except ConfigError as e:
+            log.critical("cannot start", extra=fields(error=str(e)))
+            return 1
         except OSError as e:
             log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
@@ -179,7 +190,7 @@ class _Process:
         identity = Identity(self._foundation.cluster_id, self._foundation.member_id)
         return PeerTransport(
             identity=identity,
-            sockets=self._keys.sockets,
+            sockets=self._means.sockets,
             scheduler=AsyncioScheduler(loop),
             snapshot_worker=self._threads.snapshot,
             queue_bytes_max=limits.peer_queue_bytes_max,
@@ -196,16 +207,18 @@ class _Process:
     async def _listen(self) -> None:
         config = self._config
         reuse_port = config.operations.reuse_port
-        observation = Observation(self._member, self._transport, self._listeners)
-        used = {"client": self._keys.client_tls, "peer": self._keys.sockets.tls}
+        observation = self._observation = Observation(
+            self._member, self._transport, self._listeners, self._means.access_log
+        )
+        used = {"client": self._means.client_tls, "peer": self._means.sockets.tls}
         TlsMetrics(observation.metrics.registry, used)
-        self._ui = UiPort(self._member, self._transport, observation, self._keys.sockets)
+        self._ui = UiPort(self._member, self._transport, observation, self._means.sockets)
         await self._transport.listen(
             [address.url for address in config.listen_peer], reuse_port=reuse_port
         )
         message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
         limits = wire_limits(WireLimits(message_bytes_max=message_bytes_max), config.operations)
-        services = services_of(self._member, self._health)
+        services = services_of(self._member, self._health, observation.watched)
         json_api = JsonApi(services) if config.grpc_gateway else None
         http = HttpGateway(MemberHealth(self._member), observation.metrics.render, json_api)
         book, trusts_names = self._member.authority.book, config.client_tls.client_cert_auth
@@ -223,7 +236,7 @@ class _Process:
                 port.address.place,
                 limits,
                 http_streams=port.http_streams,
-                tls=self._keys.client_tls if port.address.is_tls else None,
+                tls=self._means.client_tls if port.address.is_tls else None,
                 calls=observation.calls,
                 reuse_port=reuse_port,
             )
@@ -231,14 +244,14 @@ class _Process:
         for address in config.listen_metrics:
             listener = await listen(
                 (),
-                MetricsPages(http),
+                observation.talker_pages(MetricsPages(http)),
                 address.place,
                 limits,
-                tls=self._keys.client_tls if address.is_tls else None,
+                tls=self._means.client_tls if address.is_tls else None,
                 reuse_port=reuse_port,
             )
             self._other_listeners.append(listener)
-        page = await self._ui.listen(self._keys.client_tls)
+        page = await self._ui.listen(self._means.client_tls)
         if page is not None:
             self._other_listeners.append(page)
 
@@ -251,7 +264,7 @@ class _Process:
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         def asked(name: str) -> None:
             if self._stop_asked.is_set():
-                log.warning("%s again: ending at once", name)
+                log.warning("signalled again; ending at once", extra=fields(signal=name))
                 raise SystemExit(1)
             announce_signal(name)
             self._stop_asked.set()
@@ -274,6 +287,7 @@ class _Process:
         listeners = (*self._listeners, *self._other_listeners)
         await asyncio.gather(*(one.close(STOP_GRACE_S) for one in listeners))
         await self._transport.close()
+        self._observation.close()
         announce_closing(self._config, closed=True)
 
     async def _stop_member(self) -> None:
@@ -283,7 +297,8 @@ class _Process:
             async with asyncio.timeout(STOP_GRACE_S):
                 await stopped.wait()
         except TimeoutError:
-            log.warning("the disk took more than %.0f s: the log will be replayed", STOP_GRACE_S)
+            told = fields(waited=f"{STOP_GRACE_S:g}s")
+            log.warning("the disk takes too long to stop; the log will be replayed", extra=told)
 
 
 def _calm_the_collector() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
+from raftkv.log_fields import fields
 from raftkv.peer.codec import PeerProtocolError
 from raftkv.peer.sockets import PeerSockets, host_and_port
 from raftkv.tls.handshake import TlsServer
@@ -157,7 +158,8 @@ async def ask(
     except (OSError, TimeoutError) as e:
         is_odd = isinstance(e, ConnectionError) and not isinstance(e, ConnectionRefusedError)
         if is_odd and not is_quiet:
-            log.warning("cannot ask %s for %s: %s", url, path, e or "it closed the connection")
+            told = fields(url=url, path=path, error=str(e) or "it closed the connection")
+            log.warning("cannot ask a peer", extra=told)
         return None
 
 

@@ -6,6 +6,7 @@ mount of the tests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from raftkv.rpc.api_version import vet_api_version
@@ -24,22 +25,25 @@ from raftkv.rpc.watch import watch_service
 from raftkv.server.member import Member
 from raftkv.wire.service import Service
 
+Watched = Callable[[Service], Service]
+"""Puts who is told of calls between a service and whoever calls it."""
 
-def services_of(member: Member, health: Health) -> tuple[Service, ...]:
-    kv, watch, lease = kv_service(member), watch_service(member), lease_service(member)
+
+def services_of(
+    member: Member, health: Health, watched: Watched = lambda service: service
+) -> tuple[Service, ...]:
+    """What locks and elections do in the key space is told as other calls are."""
+    made = (kv_service(member), watch_service(member), lease_service(member))
+    kv, watch, lease = map(watched, made)
     own = OwnCalls((kv, watch, lease))
-    services = with_reflection(
-        (
-            kv,
-            watch,
-            lease,
-            maintenance_service(member),
-            cluster_service(member),
-            membership_service(member),
-            auth_service(member),
-            lock_service(member, own),
-            election_service(member, own),
-            health.service(),
-        )
+    others = (
+        maintenance_service(member),
+        cluster_service(member),
+        membership_service(member),
+        auth_service(member),
+        lock_service(member, own),
+        election_service(member, own),
+        health.service(),
     )
+    services = with_reflection((kv, watch, lease, *map(watched, others)))
     return tuple(replace(service, vet=vet_api_version) for service in services)

@@ -26,6 +26,7 @@ from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
+from raftkv.server.entry_trace import EntryTrace
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS, REVIEW_CALLS
@@ -188,6 +189,12 @@ class Member:
         """What this member has seen all members agree on: see ``apply.level``."""
         return self._engine.applier.level.current
 
+    @property
+    def entry_in_hand(self) -> int:
+        """The index of the entry that is being applied; 0 outside of that."""
+        index = self._engine.applier.entry_index
+        return index if index > self.applied_index else 0
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         space = self.maintenance.space
@@ -245,6 +252,12 @@ class Member:
     def when_role_changes(self, told: Callable[[SoftState], None]) -> None:
         """Have ``told`` called at each change of leader or role: rare."""
         self._engine.loop.role_changed = told
+
+    def trace(self, trace: EntryTrace) -> None:
+        """Have it told how far each request has come."""
+        engine = self._engine
+        engine.proposals.trace = engine.reads.trace = trace
+        engine.persister.trace = engine.queue.trace = trace
 
     # --- who is a member ----------------------------------------------------------------------
 

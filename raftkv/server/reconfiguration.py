@@ -243,7 +243,7 @@ class Reconfiguration:
         try:
             self._node.propose_conf_change(waiting.change)
         except ProposalDropped as e:
-            log.debug("a change of members has to wait: %s", e)
+            log.debug("a change of members has to wait", extra=fields(reason=str(e)))
             return  # the next tick tries again
         waiting.next_try = now + self._config.election_timeout_ms / 1000
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from raftkv.log_fields import fields
 from raftkv.tls.contexts import caller_context, server_context
 from raftkv.tls.errors import TlsError
 from raftkv.tls.files import Expiry, anchors_of, check_files, expiries_of, revoked_serials
@@ -139,7 +140,8 @@ class Credentials:
             bundle = self._load()
         except TlsError as e:
             self.failures += 1
-            _log.error("certificates cannot be loaded, the old ones stay in use: %s", e)
+            told = fields(error=str(e))
+            _log.error("certificates cannot be loaded, the old ones stay in use", extra=told)
             return
         if _stamp_of(self.settings) != stamp:
             # Somebody is writing: what was read may be of two states. The next handshake looks.
@@ -148,12 +150,12 @@ class Credentials:
         self._stamp = stamp
         self._bundle = bundle
         self.reloads += 1
-        _log.info("certificates loaded anew from %s", ", ".join(_paths(self.settings)))
+        _log.info("certificates loaded anew", extra=fields(files=_paths(self.settings)))
 
     def _load(self) -> Bundle:
         settings = self.settings
         for warning in check_files(settings):
-            _log.warning("%s", warning)
+            _log.warning("a certificate needs attention", extra=fields(warning=warning))
         server = server_context(settings, self._protocols) if settings.has_pair else None
         return Bundle(
             server,
@@ -165,7 +167,7 @@ class Credentials:
 
 
 def _paths(settings: TlsSettings) -> list[str]:
-    fields = (
+    named = (
         settings.cert_file,
         settings.key_file,
         settings.client_cert_file,
@@ -173,7 +175,7 @@ def _paths(settings: TlsSettings) -> list[str]:
         settings.trusted_ca_file,
         settings.crl_file,
     )
-    return [path for path in fields if path]
+    return [path for path in named if path]
 
 
 def _stamp_of(settings: TlsSettings) -> _Stamp:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from raftkv.log_fields import fields
 from raftkv.tls.certificate_check import address_objection, objection, verified_chain
 from raftkv.tls.credentials import Bundle, Credentials
 from raftkv.tls.open_connections import Dismiss
@@ -118,7 +119,7 @@ class TlsServer:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return  # nobody is waiting, or no longer
             except OSError as e:
-                _log.error("cannot accept on a TLS port: %s", e)
+                _log.error("cannot accept on a TLS port", extra=fields(error=str(e)))
                 self._wait(self._limits.accept_retry_seconds)
                 return
             accepted.setblocking(False)
@@ -197,7 +198,8 @@ class TlsServer:
             return
         more = self._ration.ask()
         if more is not None:
-            _log.warning("rejected connection from %s on a TLS port: %s%s", peer, reason, more)
+            told = fields(remote_addr=peer, reason=reason, lines_left_out=more)
+            _log.warning("rejected connection on a TLS port", extra=told)
 
 
 class Threshold(asyncio.Protocol):

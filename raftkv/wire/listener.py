@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
+from raftkv.log_fields import fields
 from raftkv.tls.certificate_check import peer_common_name
 from raftkv.tls.credentials import Credentials
 from raftkv.tls.handshake import HandshakeLimits, TlsServer
@@ -154,7 +155,8 @@ class Doorway(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)
         self._transport = transport
         if len(self._hub.conversations) >= self._hub.limits.connections_max:
-            _log.warning("more than %d connections", self._hub.limits.connections_max)
+            told = fields(limit=self._hub.limits.connections_max)
+            _log.warning("rejected connection: too many are open", extra=told)
             transport.abort()
             return
         transport.set_write_buffer_limits(high=self._hub.limits.socket_buffer_bytes_high)
@@ -185,8 +187,9 @@ class Doorway(asyncio.Protocol):
         assert transport is not None, "data before the connection was made"
         more = self._hub.strangers.ask()
         if more is not None:
-            text = "rejected connection from %s: it speaks TLS, this port is plain: use http%s"
-            _log.warning(text, _peer_of(transport), more)
+            reason = "it speaks TLS, this port is plain: use http"
+            told = fields(remote_addr=_peer_of(transport), reason=reason, lines_left_out=more)
+            _log.warning("rejected connection", extra=told)
         transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:

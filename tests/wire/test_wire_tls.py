@@ -235,7 +235,7 @@ async def test_revoked_certificates(
     crl = authority.revoke(tmp_path / "list.pem", other.serial)
     listener = await serving(replace(files.mutual, crl_file=str(crl)))
     assert await is_refused(listener, files.caller(other))
-    assert f"serial {other.serial:x} revoked" in caplog.text
+    assert f"serial {other.serial:x} revoked" in "".join(told(caplog))
     assert await get(listener, files.caller(files.client))
     crl.write_bytes(b"half a li")
     assert await is_refused(listener, files.caller(other))
@@ -265,9 +265,14 @@ def test_plaintext_on_a_tls_port(
         await listener.close(0)
 
     play(scenario)
-    lines = [r.getMessage() for r in caplog.records if "rejected connection" in r.getMessage()]
+    lines = [line for line in told(caplog) if "rejected connection" in line]
     assert len(lines) == 2
     assert "it speaks no TLS, which this port wants: use https" in lines[0]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Each line with its fields."""
+    return [f"{each.getMessage()} {getattr(each, 'fields', '')}" for each in caplog.records]
 
 
 def test_tls_on_a_plaintext_port(
@@ -282,7 +287,7 @@ def test_tls_on_a_plaintext_port(
         await listener.close(0)
 
     play(scenario)
-    lines = [r.getMessage() for r in caplog.records if "rejected connection" in r.getMessage()]
+    lines = [line for line in told(caplog) if "rejected connection" in line]
     assert len(lines) == 1
     assert "it speaks TLS, this port is plain: use http" in lines[0]
 
@@ -304,7 +309,7 @@ def test_slow_handshake_is_cut(
         await listener.close(0)
 
     play(scenario)
-    assert "no handshake within 0.2 s" in caplog.text
+    assert "no handshake within 0.2 s" in "".join(told(caplog))
 
 
 def test_handshakes_under_way_are_bounded(play: Callable[..., None], files: Files) -> None:

@@ -27,6 +27,7 @@ from raftkv.cli.ctl.txn import txn
 from raftkv.cli.ctl.user import auth, user
 from raftkv.cli.ctl.verb import Noun, Settings, Verb, take_variables
 from raftkv.cli.ctl.watch import watch
+from raftkv.cli.ctl.who import who
 
 
 class _Ctl(Noun):
@@ -39,7 +40,7 @@ class _Ctl(Noun):
 @click.group("ctl", cls=_Ctl)
 def ctl() -> None:
     """Work on a running cluster, and on its snapshots: etcdctl's verbs, options and formats, and
-    history, diff and top."""
+    history, diff, top and who."""
 
 
 @click.command("version", cls=Verb)
@@ -59,6 +60,6 @@ def completion(shell: str) -> None:
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
     downgrade, move_leader, snapshot, backup, import_group, auth, user, role, history, diff, top,
-    certs, version, completion,
+    who, certs, version, completion,
 ):  # fmt: skip
     ctl.add_command(_command)
