@@ -21,10 +21,12 @@ from raftkv.server.backup import Backups, Opened
 from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
+from raftkv.server.fullness import Fullness
 from raftkv.server.hashing import CrcDone, HashDone
 from raftkv.server.leadership import LeaderMove, Moved
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
+from raftkv.server.quota import QuotaKeeper
 from raftkv.server.space import Space
 from raftkv.server.upgrade import Upgrade
 
@@ -79,6 +81,17 @@ class Maintenance:
             compact_interval_s=config.operations.compact_hash_check_interval_s,
         )
         self.upgrade = self._make_upgrade(engine)
+        self.fullness = Fullness(engine.foundation.store)
+        self._ledger = engine.foundation.store.ledger
+        self._quota_keeper = QuotaKeeper(
+            store=engine.foundation.store,
+            applier=engine.applier,
+            quota=self.space.quota,
+            office=engine.office,
+            propose=self._propose,
+            schedule=self._background.schedule,
+        )
+        self._background.measuring = self._quota_keeper
         self._backups = Backups(
             backend=backend,
             committer=committer,
@@ -112,9 +125,15 @@ class Maintenance:
     def alarms(self, kind: AlarmKind = AlarmKind.NONE) -> list[Alarm]:
         return self._engine.applier.alarms.active(kind)
 
+    @property
+    def quota(self) -> int:
+        """What the cluster agreed on, or this member's own while it has not; 0 for none."""
+        return self._ledger.quota if self._ledger.is_complete else self.space.quota
+
     def has_room(self, cost: int) -> bool:
-        """Whether a write of ``cost`` fits under the quota. If not, NOSPACE is on its way."""
-        if self.space.admit(cost):
+        """Whether a write of ``cost`` fits under this member's quota. If not, NOSPACE is on its
+        way. Once the cluster counts what is live, that is decided when the write is applied."""
+        if self._ledger.is_complete or self.space.admit(cost):
             return True
         self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
         return False
@@ -184,7 +203,12 @@ class Maintenance:
             return
         before = self.space.size
         self.space.refresh()
-        if self.space.is_full and self.space.size > before and self._engine.leader_id:
+        if not self._engine.committer.in_progress:
+            self._quota_keeper.look()
+            is_full = self._engine.applier.alarms.is_full
+            self.fullness.look(self._scheduler.now(), is_full=is_full)
+        grows = self.space.size > before and not self._ledger.is_complete
+        if self.space.is_full and grows and self._engine.leader_id:
             self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
         self._scheduler.call_later(LOOK_INTERVAL_S, self._look)
 
