@@ -13,7 +13,6 @@ from typing import Protocol
 
 from raftkv.apply.applier import Applier
 from raftkv.errors import MemberRemoved, RaftKVError, Stopped
-from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import Config, RandomSource
@@ -287,12 +286,6 @@ class Engine:
         self.foundation.store.flush_meta()
         self.foundation.save_applied(state)
         return state
-
-    def office(self) -> int:
-        """The term that this member leads, OUT_OF_OFFICE for none: an entry of that term stands
-        behind all that earlier leaders acknowledged."""
-        leads = self.node.is_leader and self.queue.applied_term == self.node.term
-        return self.node.term if leads else OUT_OF_OFFICE
 
     # --- what happens -------------------------------------------------------------------------
 

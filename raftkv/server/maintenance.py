@@ -23,7 +23,7 @@ from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.fullness import Fullness
 from raftkv.server.hashing import CrcDone, HashDone
-from raftkv.server.leadership import LeaderMove, Moved
+from raftkv.server.leadership import LeaderMove, Moved, office
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
 from raftkv.server.quota import QuotaKeeper
@@ -83,14 +83,7 @@ class Maintenance:
         self.upgrade = self._make_upgrade(engine)
         self.fullness = Fullness(engine.foundation.store)
         self._ledger = engine.foundation.store.ledger
-        self._quota_keeper = QuotaKeeper(
-            store=engine.foundation.store,
-            applier=engine.applier,
-            quota=self.space.quota,
-            office=engine.office,
-            propose=self._propose,
-            schedule=self._background.schedule,
-        )
+        self._quota_keeper = self._make_quota_keeper(engine)
         self._background.measuring = self._quota_keeper
         self._backups = Backups(
             backend=backend,
@@ -112,6 +105,16 @@ class Maintenance:
             propose=self._propose,
             commit=engine.committer.demand,
             committed_index=lambda: engine.committer.committed.index,
+        )
+
+    def _make_quota_keeper(self, engine: Engine) -> QuotaKeeper:
+        return QuotaKeeper(
+            store=engine.foundation.store,
+            applier=engine.applier,
+            quota=self.space.quota,
+            office=lambda: office(engine),
+            propose=self._propose,
+            schedule=self._background.schedule,
         )
 
     def start(self) -> None:

@@ -28,6 +28,7 @@ from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS
+from raftkv.server.leadership import office
 from raftkv.server.leasing import Leasing
 from raftkv.server.maintenance import Maintenance
 from raftkv.server.proposals import Done
@@ -100,7 +101,7 @@ class Member:
         return Leasing(
             book=book,
             member=self,
-            office=self._engine.office,
+            office=lambda: office(self._engine),
             transport=transport,
             first_number=first_number,
             extension_s=config.election_timeout_ms / 1000,
