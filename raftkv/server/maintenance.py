@@ -133,6 +133,11 @@ class Maintenance:
         """What the cluster agreed on, or this member's own while it has not; 0 for none."""
         return self._ledger.quota if self._ledger.is_complete else self.space.quota
 
+    @property
+    def live_bytes(self) -> int | None:
+        """What the quota is held against; None while the cluster does not count it."""
+        return self._ledger.live if self._ledger.is_complete else None
+
     def has_room(self, cost: int) -> bool:
         """Whether a write of ``cost`` fits under this member's quota. If not, NOSPACE is on its
         way. Once the cluster counts what is live, that is decided when the write is applied."""

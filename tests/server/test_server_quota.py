@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from raftkv.apply.batch import RequestKind
 from raftkv.apply.level import LEVEL_0_2
 from raftkv.errors import NoSpace, RaftKVError
 from raftkv.mvcc.ledger import RELIEF_PERCENT, charge
+from raftkv.mvcc.store import Store
 from raftkv.server.config import Limits
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import MemberProcess
@@ -40,6 +42,10 @@ def cluster() -> Iterator[SimulatedCluster]:
     )
     yield cluster
     cluster.stop_all()
+
+
+def is_clean(store: Store) -> bool:
+    return not store.compacting
 
 
 def start(cluster: SimulatedCluster) -> None:
@@ -186,7 +192,7 @@ def test_what_was_there_before_counting_is_counted(cluster: SimulatedCluster) ->
     wait_until_counted(cluster)
     for process in cluster.running:
         store = process.member.store
-        assert cluster.scheduler.run_until(lambda s=store: not s.compacting, within_s=20)
+        assert cluster.scheduler.run_until(partial(is_clean, store), within_s=20)
         measurement = store.begin_measurement(store.current_revision)
         while not measurement.step(7):
             pass
