@@ -54,6 +54,7 @@ class Maintenance:
             disk=engine.foundation.disk,
             image_path=engine.foundation.copy_path,
             save_applied=engine.save_applied,
+            now=scheduler.now,
         )
         config = engine.config
         self._auto_compactor = AutoCompactor(

@@ -225,3 +225,29 @@ def test_a_large_value_counts_whole_pages() -> None:
     assert charge(1_960) == 2_024
     assert charge(1_961) == charge(4_032) == 4_096
     assert charge(4_033) == 8_192
+
+
+def test_pages_that_are_freed_are_used_again(tmp_path: Path) -> None:
+    """Twenty rounds of fill, delete and compact: the file stays as large as after the third, and
+    within what the count says. Nobody defragments."""
+    backend, store = many(tmp_path, 0)
+    sizes, most_live = [], 0
+    for round_number in range(20):
+        for number in range(400):
+            txn = store.begin()
+            value = bytes(100 + 40 * ((number + round_number) % 120))
+            txn.put(b"%d/key%06d" % (number % 9, number * (round_number + 1)), value, 0)
+            txn.end()
+            if number % 100 == 0:
+                backend.commit()
+        most_live = max(most_live, store.ledger.live)
+        txn = store.begin()
+        txn.delete_range(b"\0", b"\0")
+        store.compact(txn.end())
+        while not store.compact_step(50):
+            backend.commit()
+        backend.commit()
+        sizes.append(backend.size)
+    assert max(sizes[3:]) <= 1.25 * sizes[2], sizes
+    assert max(sizes) <= 2 * most_live
+    backend.close()
