@@ -13,6 +13,7 @@ through a descriptor that syncs it: a commit that returned is durable, and the l
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -417,7 +418,10 @@ class LmdbBackend:
             )
 
     def _commit_and_begin(self) -> None:
-        self._txn.commit()
+        try:
+            self._txn.commit()
+        except lmdb.DiskError as e:
+            raise OSError(errno.ENOSPC, f"the database cannot be committed: {e}") from e
         self._begin()
 
     def _begin(self) -> None:
