@@ -77,6 +77,18 @@ _CHECKS = (
     ),
 )
 
+_SPACE = (
+    Flag(
+        "auto-defrag",
+        "true",
+        parse_bool,
+        "give room back to the file system when most of a large database file is free, one member"
+        " after the other",
+        True,
+        state=State.DIFFERS,
+    ),
+)
+
 _LOGGING = (
     Flag(
         "log-level",
@@ -293,5 +305,5 @@ _CLUSTER = (
 )
 
 OPERATION_FLAGS: tuple[Flag, ...] = (
-    *_CHECKS, *_LOGGING, *_OBSERVATION, *_SOCKETS, *_STORAGE, *_CLUSTER,
+    *_CHECKS, *_SPACE, *_LOGGING, *_OBSERVATION, *_SOCKETS, *_STORAGE, *_CLUSTER,
 )  # fmt: skip

@@ -46,6 +46,7 @@ def operations_of(values: Mapping[str, Any]) -> Operations:
         extensive_metrics=values["metrics"] == "extensive",
         serves_profiles=bool(values["enable-pprof"]),
         fsync=not values["unsafe-no-fsync"],
+        auto_defrag=bool(values["auto-defrag"]),
         feature_gates=gates,
     )
 

@@ -17,6 +17,7 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.hash import HashResult
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
+from raftkv.server.auto_defragment import AutoDefragmenter
 from raftkv.server.backup import Backups, Opened
 from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
@@ -85,6 +86,7 @@ class Maintenance:
         self.fullness = Fullness(engine.foundation.store)
         self._ledger = engine.foundation.store.ledger
         self._quota_keeper = self._make_quota_keeper(engine)
+        self._auto_defragmenter = self._make_auto_defragmenter(engine)
         self._background.measuring = self._quota_keeper
         self._backups = Backups(
             backend=backend,
@@ -116,6 +118,20 @@ class Maintenance:
             office=lambda: office(engine),
             propose=self._propose,
             schedule=self._background.schedule,
+        )
+
+    def _make_auto_defragmenter(self, engine: Engine) -> AutoDefragmenter | None:
+        limits, foundation = engine.config.limits, engine.foundation
+        if not engine.config.operations.auto_defrag:
+            return None
+        return AutoDefragmenter(
+            me=self._me,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            applied_index=lambda: engine.queue.applied_index,
+            disk_free=lambda: foundation.disk.free_bytes(engine.config.data_dir),
+            run=lambda: self.defragment(lambda error: None),
+            bytes_min=limits.defrag_bytes_min,
+            turn_entries=limits.defrag_turn_entries,
         )
 
     def start(self) -> None:
@@ -215,7 +231,10 @@ class Maintenance:
         if not self._engine.committer.in_progress:
             self._quota_keeper.look()
             is_full = self._engine.applier.alarms.is_full
-            self.fullness.look(self._scheduler.now(), is_full=is_full)
+            now = self._scheduler.now()
+            self.fullness.look(now, is_full=is_full)
+            if self._auto_defragmenter is not None:
+                self._auto_defragmenter.look(now, self.space.size, self.space.size_in_use)
         grows = self.space.size > before and not self._ledger.is_complete
         if self.space.is_full and grows and self._engine.leader_id:
             self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))

@@ -51,4 +51,5 @@ class Operations:
     extensive_metrics: bool = False
     serves_profiles: bool = False
     fsync: bool = True
+    auto_defrag: bool = True
     feature_gates: dict[str, bool] = field(default_factory=dict)
