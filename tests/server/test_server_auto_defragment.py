@@ -15,7 +15,7 @@ from raftkv.server.operations import Operations
 from raftkv.simulation.cluster import SimulatedCluster
 
 MiB = 1 << 20
-LIMITS = Limits(defrag_bytes_min=1 * MiB, defrag_turn_entries=10)
+LIMITS = Limits(defrag_bytes_min=1 * MiB, defrag_turn_entries=10, wal_segment_bytes=1 * MiB)
 
 
 def filled_and_emptied(
