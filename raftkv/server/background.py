@@ -76,7 +76,7 @@ class Background:
             self._store.compact_step(self._limits.compaction_records_per_step)
         self.hashing.step(self._limits.hash_records_per_step)
         if self.measuring is not None:
-            self.measuring.step(self._limits.hash_records_per_step)
+            self.measuring.step(self._limits.measured_records_per_step)
         if not self._store.compacting:
             self._tell_compacted()
         if self._hub.needs_catch_up or self._store.compacting or self._is_asked:

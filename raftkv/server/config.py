@@ -88,6 +88,7 @@ class Limits:
     defrag_turn_entries: int = 10_000
     compaction_records_per_step: int = 500
     hash_records_per_step: int = 1_000
+    measured_records_per_step: int = 250
     catch_up_revisions_per_step: int = 1_000
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""

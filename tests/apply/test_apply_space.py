@@ -72,7 +72,7 @@ def test_a_lowered_level_ends_the_count(applied: Applied) -> None:
 def test_the_request_that_does_not_fit_raises_the_alarm(applied: Applied) -> None:
     """A put, a txn with a put, a grant: refused and with the alarm of no member; what puts nothing
     goes on, and the alarm goes with the entry that makes room."""
-    begin(applied, 100_000)
+    begin(applied, 93_000)
     for number in range(11):
         applied.put(b"k%02d" % number, b"v" * 3_000)
     assert applied.applier.alarms.active() == []

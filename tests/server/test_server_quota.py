@@ -38,7 +38,7 @@ def cluster() -> Iterator[SimulatedCluster]:
     cluster = SimulatedCluster(
         seed=720_001,
         quota_backend_bytes=QUOTA,
-        limits=Limits(compaction_records_per_step=3, hash_records_per_step=20),
+        limits=Limits(compaction_records_per_step=3, measured_records_per_step=20),
     )
     yield cluster
     cluster.stop_all()
