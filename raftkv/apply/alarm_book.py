@@ -41,8 +41,9 @@ class Alarm:
 
     @property
     def text(self) -> str:
-        """As Status tells it: the protobuf text of an AlarmMember."""
-        return f"memberID:{self.member_id} alarm:{self.kind.name}"
+        """As Status tells it: the protobuf text of an AlarmMember, where a 0 is left out."""
+        member = f"memberID:{self.member_id} " if self.member_id else ""
+        return f"{member}alarm:{self.kind.name}"
 
 
 class AlarmBook:

@@ -77,6 +77,10 @@ def test_a_full_database_and_the_way_back(new_cluster: NewCluster) -> None:
         assert NO_SPACE in alone.fails("txn", stdin='\n\nput a "b"\n\n')
     errors = ctl.json("endpoint", "status")[0]["Status"]["errors"]
     assert any("NOSPACE" in error for error in errors), errors
+    assert ctl.ok("alarm", "list") == ["alarm:NOSPACE "], "of the cluster, so of no member"
+    assert (
+        raftkv_ctl("--endpoints", cluster.leader().endpoint, "alarm", "list") == "alarm:NOSPACE \n"
+    )
     ctl.ok("alarm", "disarm")
     assert ctl.ok("alarm", "list") == []
     assert NO_SPACE in ctl.fails("put", "again", stdin=BIG)
