@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import sys
 import threading
 import time
@@ -420,8 +421,11 @@ class LmdbBackend:
     def _commit_and_begin(self) -> None:
         try:
             self._txn.commit()
-        except lmdb.DiskError as e:
-            raise OSError(errno.ENOSPC, f"the database cannot be committed: {e}") from e
+        except lmdb.Error as e:
+            # LMDB calls the write that only half fits an input/output error.
+            if shutil.disk_usage(os.path.dirname(self._path) or ".").free < self._dirty:
+                raise OSError(errno.ENOSPC, f"the database cannot be committed: {e}") from e
+            raise
         self._begin()
 
     def _begin(self) -> None:

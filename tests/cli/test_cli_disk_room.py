@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shutil
+from pathlib import Path
 
+import lmdb
 import pytest
 
+from raftkv.backend.environment import LmdbBackend
+from raftkv.backend.schema import Table
 from raftkv.cli.disk_room import LOOK_S, is_full, wait_for_room
 from raftkv.errors import Corrupt
 
@@ -42,3 +47,27 @@ def test_with_room_it_does_not_wait(caplog: pytest.LogCaptureFixture) -> None:
     """Somebody was quicker: no pause, no alarm."""
     wait_for_room(("data",), 100, free=lambda path: 100, pause=lambda seconds: pytest.fail("waits"))
     assert not [record for record in caplog.records if record.levelname == "CRITICAL"]
+
+
+@pytest.mark.parametrize(("free", "is_for_want_of_room"), [(0, True), (1 << 40, False)])
+def test_a_commit_that_does_not_fit_is_told_from_a_broken_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, is_for_want_of_room: bool
+) -> None:
+    """LMDB says "input/output error" of both."""
+    backend = LmdbBackend(str(tmp_path / "db"))
+    backend.put(Table.LATEST, b"k", b"v")
+    usage = type(shutil.disk_usage(tmp_path))(1 << 40, (1 << 40) - free, free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(backend, "_txn", FailingTxn(backend._txn))
+    with pytest.raises((OSError, lmdb.Error)) as failed:
+        backend.commit()
+    assert is_full(failed.value) is is_for_want_of_room
+    backend.close()
+
+
+class FailingTxn:
+    def __init__(self, txn: lmdb.Transaction) -> None:
+        self.abort = txn.abort
+
+    def commit(self) -> None:
+        raise lmdb.Error("mdb_txn_commit: Input/output error")
