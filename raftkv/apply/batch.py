@@ -36,6 +36,9 @@ class RequestKind(IntEnum):
     MEMBER_ATTRIBUTES = 10
     MEMBER_UPDATE = 11
     CLUSTER_LEVEL = 12
+    SPACE_BEGIN = 14
+    SPACE_BASE = 15
+    SPACE_QUOTA = 16
     ALARM = 40
     AUTH_ENABLE = 50
     AUTH_DISABLE = 51

@@ -42,5 +42,7 @@ class Meta:
     ALARM: Final = b"alarm:"  # + kind and member id: the alarm is raised
     AUTH_ENABLED: Final = b"auth_enabled"  # there while auth is enabled
     AUTH_REVISION: Final = b"auth_revision"  # in decimals
+    SPACE: Final = b"space"  # how much is live (raftkv.mvcc.ledger)
+    SPACE_AT: Final = b"space_at:"  # + when counting began and a revision: a sample of it
     LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
     LONG_KEYS: Final = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -172,7 +172,8 @@ FLAGS: tuple[Flag, ...] = (
         "quota-backend-bytes",
         "0",
         parse_int,
-        "refuse writes beyond this size of the database; 0 is 2 GiB, below 0 no limit",
+        "refuse what puts beyond so many live bytes; 0 is 2 GiB, below 0 no limit",
+        state=State.DIFFERS,
     ),
     Flag(
         "auto-compaction-mode",

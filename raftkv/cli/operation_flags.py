@@ -122,6 +122,18 @@ _CHECKS = (
     ),
 )
 
+_SPACE = (
+    Flag(
+        "auto-defrag",
+        "true",
+        parse_bool,
+        "give room back to the file system when most of a large database file is free, one member"
+        " after the other",
+        True,
+        state=State.DIFFERS,
+    ),
+)
+
 _LOGGING = (
     Flag(
         "log-level",
@@ -379,5 +391,6 @@ _TRACING = (
 )
 
 OPERATION_FLAGS: tuple[Flag, ...] = (
-    *_CHECKS, *_LOGGING, *_ACCESS, *_OBSERVATION, *_TRACING, *_SOCKETS, *_STORAGE, *_CLUSTER,
+    *_CHECKS, *_SPACE, *_LOGGING, *_ACCESS, *_OBSERVATION, *_TRACING, *_SOCKETS, *_STORAGE,
+    *_CLUSTER,
 )  # fmt: skip

@@ -58,6 +58,7 @@ def operations_of(values: Mapping[str, Any]) -> Operations:
         talker_keys=str(values["access-log-keys"]),
         tracing=_tracing_of(values),
         fsync=not values["unsafe-no-fsync"],
+        auto_defrag=bool(values["auto-defrag"]),
         feature_gates=gates,
     )
 

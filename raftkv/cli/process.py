@@ -28,6 +28,7 @@ from raftkv.cli.announcements import (
 )
 from raftkv.cli.auth_settings import auth_settings
 from raftkv.cli.client_ports import client_ports
+from raftkv.cli.disk_room import begin_anew, is_full, wait_for_room
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
 from raftkv.cli.peer_port import check_forced, introduce, respond_for
@@ -66,15 +67,23 @@ MESSAGE_OVERHEAD_BYTES = 512 * 1024
 """What a gRPC message may have above --max-request-bytes, as in etcd."""
 PASSWORD_THREADS = 2
 """How many passwords are hashed at once."""
+DISK_FULL = 28
+"""In an exit status's place, for ``run`` alone."""
 HEAP_KEPT_BYTES = 32 << 20
 
 
 def run(config: ServerConfig) -> int:
-    """Serve until a signal. Returns the exit status: 0 after a graceful stop, 1 after a failure."""
+    """Serve until a signal. Returns the exit status: 0 after a graceful stop, 1 after a failure.
+    After a failure for want of disk it does not return, but begins anew once there is room."""
     if not __debug__:
         log.critical("refusing to run under python -O: the invariants are asserts")
         return 1
-    return uvloop.run(_run(config))
+    status = uvloop.run(_run(config))
+    if status == DISK_FULL:
+        directories = tuple(filter(None, (config.data_dir, config.wal_dir)))
+        wait_for_room(directories, config.limits.wal_segment_bytes)
+        begin_anew()
+    return status
 
 
 async def _run(config: ServerConfig) -> int:
@@ -111,7 +120,7 @@ async def _run(config: ServerConfig) -> int:
             "cannot open the data directory",
             extra=fields(data_dir=config.data_dir, error=str(e)),
         )
-        return 1
+        return DISK_FULL if is_full(e) else 1
     return await _Process(config, foundation, Means(auth, client_tls, sockets, access_log)).serve()
 
 
@@ -176,7 +185,9 @@ class _Process:
         _keep_freed_memory()
         await self._stop_asked.wait()
         await self._stop()
-        return 0 if self._failure is None else 1
+        if self._failure is None:
+            return 0
+        return DISK_FULL if is_full(self._failure) else 1
 
     def _say_ready(self) -> None:
         announce_serving(self._config)

@@ -88,6 +88,8 @@ def metrics_snapshot(
         db_quota_bytes=status.db_size_quota,
         db_size_bytes=status.db_size,
         db_size_in_use_bytes=status.db_size_in_use,
+        live_bytes=member.maintenance.live_bytes,
+        top_prefixes=member.maintenance.fullness.top,
         current_revision=member.store.current_revision,
         compact_revision=member.store.compact_revision,
         auth_revision=member.authority.book.revision,

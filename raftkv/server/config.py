@@ -87,8 +87,12 @@ class Limits:
     """A segment that has grown to this size is followed by a new one."""
     backend_commit_interval_s: float = 5.0
     backend_commit_bytes_max: int = 64 * MiB
+    defrag_bytes_min: int = 256 * MiB
+    """A smaller database file is never defragmented without being asked."""
+    defrag_turn_entries: int = 10_000
     compaction_records_per_step: int = 500
     hash_records_per_step: int = 1_000
+    measured_records_per_step: int = 250
     catch_up_revisions_per_step: int = 1_000
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""

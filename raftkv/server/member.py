@@ -17,7 +17,6 @@ from raftkv.apply.member_change import MemberStep
 from raftkv.apply.membership import MemberInfo, encode_attributes
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.lease.book import LeaseBook
-from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
 from raftkv.raft.message import NO_NODE, Entry, Message, SoftState
@@ -30,6 +29,7 @@ from raftkv.server.entry_trace import EntryTrace
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS, REVIEW_CALLS
+from raftkv.server.leadership import office
 from raftkv.server.leasing import Leasing
 from raftkv.server.maintenance import Maintenance
 from raftkv.server.membership_desk import MembershipDesk
@@ -99,17 +99,11 @@ class Member:
         self.authority = Authority(book, foundation.leases, self, workers.passwords, settings)
 
     def _make_leasing(self, book: LeaseBook, transport: Transport, first_number: int) -> Leasing:
-        config, node, queue = self.config, self._engine.node, self._engine.queue
-
-        def office() -> int:
-            """An entry of our own term stands behind all that earlier leaders acknowledged."""
-            leads = node.is_leader and queue.applied_term == node.term
-            return node.term if leads else OUT_OF_OFFICE
-
+        config = self.config
         return Leasing(
             book=book,
             member=self,
-            office=office,
+            office=lambda: office(self._engine),
             transport=transport,
             first_number=first_number,
             extension_s=config.election_timeout_ms / 1000,
@@ -207,7 +201,7 @@ class Member:
             applied_index=self.applied_index,
             db_size=space.size,
             db_size_in_use=space.size_in_use,
-            db_size_quota=space.quota,
+            db_size_quota=self.maintenance.quota,
             is_learner=self.is_learner,
             errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
             downgrade_version=self.maintenance.upgrade.held_version,

@@ -77,4 +77,5 @@ class Operations:
     talker_keys: str = "plain"
     tracing: TracingSettings | None = None
     fsync: bool = True
+    auto_defrag: bool = True
     feature_gates: dict[str, bool] = field(default_factory=dict)

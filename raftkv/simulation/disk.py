@@ -31,6 +31,9 @@ class _Inode:
     dirty: set[int] = field(default_factory=set)  # sectors written since the last sync
 
 
+FREE_BYTES = 1 << 40
+
+
 class SimulatedDisk:
     """``fail_sync`` and ``fail_write`` make every later such call raise that errno, ``dies_in`` the
     n-th call from now raise Crash. ``databases`` are what MemoryBackends have committed."""
@@ -58,6 +61,9 @@ class SimulatedDisk:
 
     def exists(self, path: str) -> bool:
         return path in self._names or path in self._dirs
+
+    def free_bytes(self, path: str) -> int:
+        return 0 if self.fail_write else FREE_BYTES
 
     def size(self, path: str) -> int:
         return len(self._inode(path).content)

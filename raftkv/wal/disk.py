@@ -46,6 +46,9 @@ class Disk(Protocol):
 
     def size(self, path: str) -> int: ...
 
+    def free_bytes(self, path: str) -> int:
+        """What its file system has left."""
+
     def read(self, path: str) -> bytes: ...
 
     def chunks(self, path: str, start: int = 0) -> Iterator[bytes]:
@@ -112,6 +115,9 @@ class OsDisk:
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
+
+    def free_bytes(self, path: str) -> int:
+        return shutil.disk_usage(path).free
 
     def size(self, path: str) -> int:
         return os.stat(path).st_size

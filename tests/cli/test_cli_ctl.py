@@ -147,6 +147,7 @@ def test_a_wrong_request_is_refused() -> None:
         ("diff 1", 128, "diff needs two revisions"),
         ("diff 0 5", 128, "revisions start at 1"),
         ("history", 128, "history needs one key"),
+        ("usage a b", 128, "usage takes one prefix"),
         ("bogus", 1, "No such command 'bogus'"),
         ("get a -w bogus", 4, "unsupported output format"),
         ("get a --command-timeout=soon", 1, "invalid duration"),

@@ -24,6 +24,7 @@ from raftkv.cli.ctl.role import role
 from raftkv.cli.ctl.snapshot import snapshot
 from raftkv.cli.ctl.top import top
 from raftkv.cli.ctl.txn import txn
+from raftkv.cli.ctl.usage import usage
 from raftkv.cli.ctl.user import auth, user
 from raftkv.cli.ctl.verb import Noun, Settings, Verb, take_variables
 from raftkv.cli.ctl.watch import watch
@@ -40,7 +41,7 @@ class _Ctl(Noun):
 @click.group("ctl", cls=_Ctl)
 def ctl() -> None:
     """Work on a running cluster, and on its snapshots: etcdctl's verbs, options and formats, and
-    history, diff, top and who."""
+    history, diff, usage, top and who."""
 
 
 @click.command("version", cls=Verb)
@@ -59,7 +60,7 @@ def completion(shell: str) -> None:
 
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
-    downgrade, move_leader, snapshot, backup, import_group, auth, user, role, history, diff, top,
-    who, certs, version, completion,
+    downgrade, move_leader, snapshot, backup, import_group, auth, user, role, history, diff, usage,
+    top, who, certs, version, completion,
 ):  # fmt: skip
     ctl.add_command(_command)
