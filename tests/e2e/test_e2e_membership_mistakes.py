@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from tests.e2e.cluster import Cluster
+from tests.e2e.etcdctl import Outcome
 from tests.e2e.member_process import MemberProcess
+from tests.e2e.test_e2e_ctl import run_ours
 from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.raftkv_only
@@ -37,6 +39,7 @@ def test_mistakes_with_real_members(new_cluster: StartCluster) -> None:
     wait_until(lambda: level_is_raised(cluster), "all members know each other's version")
     leader, follower = cluster.leader(), cluster.follower()
     a_typo_in_the_port(cluster)
+    a_look_first(cluster)
     the_client_url(cluster, leader)
     a_forced_new_cluster(cluster, follower)
     a_copied_directory(cluster, follower)
@@ -50,6 +53,30 @@ def a_typo_in_the_port(cluster: Cluster) -> None:
     away.kill()
     takes_writes(cluster, "typo")
     cluster.ctl(*cluster.running).ok("member", "remove", id_at(cluster, nowhere))
+    away.start()
+    away.wait_healthy()
+
+
+def a_look_first(cluster: Cluster) -> None:
+    """`raftkv ctl`: the quorum before and after, who answers, and the refusal, with its status."""
+    leader = cluster.leader()
+    away = cluster.follower()
+    healthy = next(m for m in cluster.members if m not in (leader, away))
+    ids = {m.name: id_at(cluster, m.addresses.peer_url) for m in cluster.members}
+    away.kill()
+
+    def look(name: str) -> Outcome:
+        return run_ours(leader.endpoint, ["member", "remove", ids[name], "--dry-run"])
+
+    seen = wait_until(
+        lambda: told if (told := look(healthy.name)).status else None, "the leader has noticed"
+    )
+    assert "unhealthy cluster" in seen.errors
+    assert f"without an answer: {away.name}" in seen.lines[0]
+    assert "quorum 2, 1 answer" in seen.lines[1]
+    assert look(away.name).lines[-1] == "the change would be made"
+    assert len(cluster.ctl(leader).ok("member", "list")) == 3
+    takes_writes(cluster, "a look")
     away.start()
     away.wait_healthy()
 
