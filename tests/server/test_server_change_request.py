@@ -15,12 +15,14 @@ ROW = MemberInfo(1, "m", ("http://m:1",), ())
 
 @pytest.mark.parametrize("kind", list(ChangeKind))
 def test_a_request_arrives_as_it_was(kind: ChangeKind) -> None:
+    """All its fields, with numbers of any size."""
     request = ChangeRequest(kind, 7, ("http://n:1",), is_unsafe=True, number=1 << 100)
     assert ChangeRequest.decode(request.encode()) == request
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"1", b'["no",0,[],0,0]', b'["add",0,3,0,0]'])
 def test_what_is_no_request_is_none(data: bytes) -> None:
+    """A leader says nothing to it, and does not fall over it."""
     assert ChangeRequest.decode(data) is None
 
 
@@ -39,6 +41,7 @@ def test_a_review_brings_its_refusal(kind: type[UnhealthyCluster]) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"before":1,"after":1,"notes":[]}'])
 def test_what_is_no_review_is_none(data: bytes) -> None:
+    """Whoever asked is told that it cannot be read."""
     assert Review.decode(data) is None
 
 
