@@ -19,7 +19,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -153,8 +152,9 @@ class LmdbBackend:
         path: str,
         *,
         map_bytes: int = MAP_BYTES_INITIAL,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """``clock`` is monotonic and in seconds; without one, no copy is long."""
         self._path = path
         self._map_bytes = map_bytes
         self._clock = clock
