@@ -179,11 +179,6 @@ class Member:
         return self._engine.queue.applied_index
 
     @property
-    def level(self) -> int:
-        """What this member has seen all members agree on: see ``apply.level``."""
-        return self._engine.applier.level.current
-
-    @property
     def entry_in_hand(self) -> int:
         """The index of the entry that is being applied; 0 outside of that."""
         index = self._engine.applier.entry_index

@@ -33,7 +33,10 @@ def cluster_of(size: int, seed: int = 1, *, auto_promote: str = "added") -> Simu
         lambda: all(row.has_started for row in members()), within_s=20
     )
     assert cluster.scheduler.run_until(
-        lambda: all(p.member.level == OWN_LEVEL for p in cluster.running), within_s=20
+        lambda: all(
+            p.member.maintenance.upgrade.level.current == OWN_LEVEL for p in cluster.running
+        ),
+        within_s=20,
     )
     return cluster
 

@@ -267,8 +267,10 @@ def the_wrong_learner_promoted() -> SimulatedCluster:
 def a_learner_promoted_that_has_died() -> SimulatedCluster:
     """etcd looks at its log alone, and a cluster of one stands still then."""
     cluster = cluster_of(1)
+    write(cluster, 60)
     learner = join(cluster, is_learner=True)
     cluster.settle()
+    cluster.scheduler.run_for(1.0)  # virtual: its acknowledgements reach the leader
     learner.kill()
     cluster.scheduler.run_for(NOTICED_S)
     assert isinstance(promoted(cluster, learner.member_id), UnhealthyCluster)
