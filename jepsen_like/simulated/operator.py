@@ -157,9 +157,10 @@ class Operator:
         return [] if newest is None else newest.members()
 
     def _can_go(self, leader: Machine, machine: Machine) -> bool:
-        """Whether a quorum of those that stay runs, and nobody is still on the way in."""
+        """Whether a quorum of those that stay runs, and nobody is still on the way in: a learner
+        is none of them, and who joins may be about to take somebody's place."""
         rows = leader.running.member.members()
-        if not all(row.has_started for row in rows):
+        if not all(row.has_started and not row.is_learner for row in rows):
             return False
         ids = {row.id for row in rows} - {machine.member_id}
         running = {m.member_id for m in self._cluster.machines if m.process is not None}
