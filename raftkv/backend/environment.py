@@ -24,11 +24,12 @@ from typing import Protocol, TypeVar
 
 import lmdb
 
-from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
+from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt
 
 T = TypeVar("T")
-Rows = Iterator[tuple[bytes, bytes]]
+Row = tuple[bytes, bytes]
+Rows = Iterator[Row]
 View = bytes | memoryview
 Views = Iterator[Sequence[View]]
 Lookup = Callable[[bytes], View | None]
@@ -70,6 +71,10 @@ class Backend(Protocol):
         """``put`` of a key above all others of its table."""
 
     def delete(self, table: Table, key: bytes) -> bool: ...
+
+    @property
+    def mark(self) -> int:
+        """What the first byte of a row of REVISIONS has to hold besides its own."""
 
     def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
         """Rows with start <= key < end, in order. Not to be used across a write."""
@@ -124,6 +129,23 @@ class Backend(Protocol):
         """Let go without committing."""
 
 
+class RawBackend(Backend, Protocol):
+    """What ``backend.checked`` stands on."""
+
+    @property
+    def faults(self) -> tuple[type[Exception], ...]:
+        """What it raises when the file's own structure is damaged."""
+
+    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> Sequence[Row]:
+        """The rows next to where ``key`` would stand: each only so far as its key is long, and
+        ``extra_bytes`` more."""
+
+    def entries(self, table: Table) -> int:
+        """How many rows the table itself says that it has."""
+
+    def clear(self, table: Table) -> None: ...
+
+
 V = TypeVar("V", bytes, memoryview)
 
 
@@ -136,7 +158,21 @@ def up_to(bytes_max: int, values: list[V]) -> list[V]:
 
 
 class LmdbBackend:
-    """``Backend`` on one LMDB file."""
+    """``RawBackend`` on one LMDB file."""
+
+    faults = (
+        lmdb.BadRslotError,
+        lmdb.BadTxnError,
+        lmdb.BadValsizeError,
+        lmdb.CorruptedError,
+        lmdb.CursorFullError,
+        lmdb.IncompatibleError,
+        lmdb.InvalidError,
+        lmdb.PageFullError,
+        lmdb.PageNotFoundError,
+        lmdb.PanicError,
+        lmdb.ProblemError,
+    )
 
     def __init__(self, path: str, *, map_bytes: int = MAP_BYTES_INITIAL) -> None:
         self._path = path
@@ -146,6 +182,8 @@ class LmdbBackend:
         self._changed: set[tuple[Table, bytes]] | None = None
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
+
+    mark = 0
 
     # --- the open transaction -----------------------------------------------------------------
 
@@ -236,6 +274,25 @@ class LmdbBackend:
     def lookup(self, table: Table) -> Lookup:
         get: Lookup = self._txn.cursor(self._db[table]).get
         return get
+
+    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[Row]:
+        found: list[Row] = []
+        with self._txn.cursor(self._db[table]) as cursor:
+            here = cursor.set_range(key)
+            if here:
+                near = bytes(cursor.key())
+                found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+            if cursor.prev() if here else cursor.last():
+                near = bytes(cursor.key())
+                found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+        return found
+
+    def entries(self, table: Table) -> int:
+        count: int = self._txn.stat(self._db[table])["entries"]
+        return count
+
+    def clear(self, table: Table) -> None:
+        self._txn.drop(self._db[table], False)
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
@@ -383,10 +440,11 @@ class LmdbBackend:
         if found is None:
             self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
             self._commit_and_begin()
-        elif found != FORMAT_VERSION:
+        elif found not in (FORMAT_VERSION, CHECKED_FORMAT_VERSION):
             raise Corrupt(
-                f"{self._path} has format {found.decode()}, this version reads "
-                f"{FORMAT_VERSION.decode()}: start it with the version that wrote it"
+                f"{self._path} has format {found.decode(errors='replace')}, this version reads "
+                f"{FORMAT_VERSION.decode()} and {CHECKED_FORMAT_VERSION.decode()}: start it with "
+                f"the version that wrote it"
             )
 
     def _commit_and_begin(self) -> None:

@@ -10,6 +10,8 @@ from enum import IntEnum
 from typing import Final
 
 FORMAT_VERSION = b"1"
+CHECKED_FORMAT_VERSION = b"2"
+"""With checks behind the rows of INLINE, which version 0.1 does not know."""
 
 
 class Table(IntEnum):
@@ -25,10 +27,28 @@ class Table(IntEnum):
     LEASE_KEYS = 6  # (lease id, user key) -> nothing: the key hangs on the lease
     AUTH_USERS = 7  # name -> authpb.User, with the hash of its password
     AUTH_ROLES = 8  # name -> authpb.Role
+    # By the same keys, four bytes for each row of the table that is named (backend.checked).
+    META_CHECKS = 9
+    TOMBSTONES_CHECKS = 10
+    MEMBERS_CHECKS = 11
+    LEASES_CHECKS = 12
+    LEASE_KEYS_CHECKS = 13
+    AUTH_USERS_CHECKS = 14
+    AUTH_ROLES_CHECKS = 15
 
     @property
     def database(self) -> bytes:
         return self.name.lower().encode()
+
+
+DATA_TABLES: Final = tuple(table for table in Table if not table.name.endswith("_CHECKS"))
+INLINE: Final = (Table.LATEST, Table.REVISIONS)
+"""The tables whose checks stand behind their rows."""
+CHECKS_OF: Final = {
+    table: Table[f"{table.name}_CHECKS"] for table in DATA_TABLES if table not in INLINE
+}
+"""By each other table of the state, the table of its checks. Versions that do not know the latter
+leave them alone."""
 
 
 class Meta:
@@ -43,4 +63,5 @@ class Meta:
     AUTH_ENABLED: Final = b"auth_enabled"  # there while auth is enabled
     AUTH_REVISION: Final = b"auth_revision"  # in decimals
     LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
+    CHECKED: Final = b"checked"  # what the checks are of (backend.checked)
     LONG_KEYS: Final = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -22,7 +22,10 @@ _MAGIC = b"SIMDB001"
 
 
 class MemoryBackend:
-    """``Backend`` whose file is a set of tables on ``disk`` under ``path``, or an image there."""
+    """``RawBackend`` whose file is a set of tables on ``disk`` under ``path``, or an image."""
+
+    faults: tuple[type[Exception], ...] = ()
+    mark = 0
 
     def __init__(self, disk: SimulatedDisk, path: str) -> None:
         self._disk = disk
@@ -105,6 +108,20 @@ class MemoryBackend:
 
     def lookup(self, table: Table) -> Lookup:
         return self._tables[table].get
+
+    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[tuple[bytes, bytes]]:
+        keys = self._keys[table]
+        at = bisect_left(keys, key)
+        rows = self._tables[table]
+        near = keys[max(at - 1, 0) : at + 1]
+        return [(key, rows[key][: len(key) + extra_bytes]) for key in near]
+
+    def entries(self, table: Table) -> int:
+        return len(self._keys[table])
+
+    def clear(self, table: Table) -> None:
+        for key in list(self._keys[table]):
+            self.delete(table, key)
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
