@@ -22,18 +22,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from raftkv.backend.environment import (
-    ROWS_PER_PIECE,
-    Lookup,
-    RawBackend,
-    Rows,
-    View,
-    Views,
-    up_to,
-)
+from raftkv.backend.pieces import ROWS_PER_PIECE, up_to
 from raftkv.backend.schema import (
     CHECKED_FORMAT_VERSION,
     CHECKS_OF,
@@ -43,6 +36,9 @@ from raftkv.backend.schema import (
     Table,
 )
 from raftkv.errors import Damaged
+
+if TYPE_CHECKING:
+    from raftkv.backend.environment import Lookup, RawBackend, Rows, View, Views
 
 CHECK_BYTES = 4
 MARK = 2
@@ -377,11 +373,13 @@ class CheckedBackend:
         return self._raw.size_in_use
 
     def commit(self) -> None:
+        """Raises Damaged, and leaves it to the caller, who is on the loop's thread again, to tell
+        ``damaged``."""
         try:
             self._write_all()
             self._raw.commit()
         except self._raw.faults as e:
-            raise self._unreadable(Table.META, e) from e
+            raise Damaged(f"the database cannot be written: {e}") from e
 
     def copy_to(self, path: str) -> None:
         self._raw.copy_to(path)
@@ -400,8 +398,8 @@ class CheckedBackend:
         self._write_all()
         self._raw.adopt_copy(path)
 
-    def replace(self, path: str) -> None:
-        self._raw.replace(path)
+    def replace(self, path: str, aside: str = "") -> None:
+        self._raw.replace(path, aside)
         self._open()
 
     def close(self) -> None:

@@ -19,11 +19,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, islice
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import lmdb
 
+from raftkv.backend.checked import CheckedBackend
+from raftkv.backend.pieces import ROWS_PER_PIECE as ROWS_PER_PIECE
+from raftkv.backend.pieces import up_to as up_to
 from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt
 
@@ -44,8 +47,6 @@ CHANGES_MAX = 300_000
 nobody is served."""
 PAGE_BYTES_PER_WRITE = 2048
 """An estimate of the dirty pages that a small write causes, to bound a transaction by."""
-ROWS_PER_PIECE = 256
-"""How many values ``joined`` puts together at a time."""
 
 
 class Backend(Protocol):
@@ -122,8 +123,9 @@ class Backend(Protocol):
         """Blocks: bring a copy of the commit at ``track_changes`` up to date with what is open
         now, make it durable, and put it in the database's place."""
 
-    def replace(self, path: str) -> None:
-        """Blocks: the file at ``path`` becomes the database; what was open is dropped."""
+    def replace(self, path: str, aside: str = "") -> None:
+        """Blocks: the file at ``path`` becomes the database; what was open is dropped. The file
+        that it was stays as ``aside``, if that is given."""
 
     def close(self) -> None:
         """Let go without committing."""
@@ -146,18 +148,7 @@ class RawBackend(Backend, Protocol):
     def clear(self, table: Table) -> None: ...
 
 
-V = TypeVar("V", bytes, memoryview)
-
-
-def up_to(bytes_max: int, values: list[V]) -> list[V]:
-    """The first ones, up to the one with which there are ``bytes_max`` bytes."""
-    if sum(map(len, values)) <= bytes_max:
-        return values
-    ends = accumulate(map(len, values))
-    return values[: next(count for count, end in enumerate(ends, 1) if end >= bytes_max)]
-
-
-class LmdbBackend:
+class LmdbFile:
     """``RawBackend`` on one LMDB file."""
 
     faults = (
@@ -345,9 +336,9 @@ class LmdbBackend:
         finally:
             os.close(fd)
 
-    def replace(self, path: str) -> None:
+    def replace(self, path: str, aside: str = "") -> None:
         with self._copying:
-            self._on_writer(lambda: self._swap(path))
+            self._on_writer(lambda: self._swap(path, aside))
 
     @property
     def is_tracking(self) -> bool:
@@ -407,10 +398,12 @@ class LmdbBackend:
                 f"remove this member and add it anew"
             ) from e
 
-    def _swap(self, path: str) -> None:
+    def _swap(self, path: str, aside: str = "") -> None:
         self._changed = None
         self._txn.abort()
         self._env.close()
+        if aside:
+            os.replace(self._path, aside)
         os.replace(path, self._path)
         for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
             _sync_dir(directory)
@@ -460,6 +453,13 @@ class LmdbBackend:
         self._txn = self._env.begin(write=True, buffers=True)
         self._dirty = 0
         self._peak = 0  # what the open transaction once needed, the commit may write
+
+
+class LmdbBackend(CheckedBackend):
+    """``Backend`` on one LMDB file, whose rows are checked."""
+
+    def __init__(self, path: str, *, map_bytes: int = MAP_BYTES_INITIAL) -> None:
+        super().__init__(LmdbFile(path, map_bytes=map_bytes))
 
 
 def _sync_dir(path: str) -> None:

@@ -12,6 +12,7 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
+from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Lookup, Rows, Views, up_to
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt
@@ -21,7 +22,7 @@ _ROW = struct.Struct("<BII")
 _MAGIC = b"SIMDB001"
 
 
-class MemoryBackend:
+class MemoryFile:
     """``RawBackend`` whose file is a set of tables on ``disk`` under ``path``, or an image."""
 
     faults: tuple[type[Exception], ...] = ()
@@ -169,8 +170,10 @@ class MemoryBackend:
         self.commit()
         self._disk.remove(path)
 
-    def replace(self, path: str) -> None:
+    def replace(self, path: str, aside: str = "") -> None:
         self._disk.commit_database()
+        if aside:
+            self._disk.databases[aside] = self._disk.databases[self._path]
         self._disk.databases[self._path] = _decode(self._disk.read(path), path)
         self._disk.remove(path)
         self._open()
@@ -182,6 +185,13 @@ class MemoryBackend:
         keys = self._keys[table]
         first = bisect_left(keys, start)
         return keys[first : len(keys) if end is None else bisect_left(keys, end)]
+
+
+class MemoryBackend(CheckedBackend):
+    """``Backend`` over such a file, whose rows are checked."""
+
+    def __init__(self, disk: SimulatedDisk, path: str) -> None:
+        super().__init__(MemoryFile(disk, path))
 
 
 def _empty() -> Tables:
