@@ -31,6 +31,7 @@ from raftkv.apply.membership import apply_member_attributes, apply_member_update
 from raftkv.apply.put import apply_put
 from raftkv.apply.refusal import refusal
 from raftkv.apply.state import Handler, State
+from raftkv.apply.state_digest import StateDigest, apply_state_origin
 from raftkv.apply.txn import apply_txn
 from raftkv.auth.book import AuthBook
 from raftkv.backend.environment import Backend
@@ -53,6 +54,7 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
     int(RequestKind.MEMBER_UPDATE): apply_member_update,
     int(RequestKind.CLUSTER_LEVEL): apply_cluster_level,
+    int(RequestKind.STATE_ORIGIN): apply_state_origin,
     int(RequestKind.ALARM): apply_alarm,
     **AUTH_HANDLERS,
 }
@@ -81,6 +83,7 @@ class Applier:
         cluster_id: int,
         member_id: int,
         sequences: Mapping[int, int] | None = None,
+        applied_index: int = 0,
     ) -> None:
         self.sequences = dict(sequences or {})
         self.applied: Counter[int] = Counter()
@@ -89,7 +92,9 @@ class Applier:
         self.alarms = AlarmBook(backend)
         self.auth = AuthBook(backend)
         self.level = ClusterLevel(backend)
+        self.digest = StateDigest(store, leases, self.auth, backend, applied_index)
         self._state = State(store, backend, leases, self.alarms, self.auth, self.level)
+        self._state.begin_digest = self.digest.begin
         self._authorization = authorization_of(self._state)
         self._handlers: Mapping[int, Handler] = {}
         self.auth.switched = self._choose_handlers
@@ -98,12 +103,13 @@ class Applier:
         self._member_id = member_id
         self._header = HeaderEncoder(cluster_id, member_id, 0)
 
-    def reload(self, sequences: Mapping[int, int]) -> None:
+    def reload(self, sequences: Mapping[int, int], applied_index: int) -> None:
         """The database was replaced by a snapshot that was made with these ``sequences``."""
         self.sequences = dict(sequences)
         self.alarms.reload()
         self.auth.reload()
         self.level.reload()
+        self.digest.reload(applied_index)
 
     def apply(
         self, entry_index: int, entry_term: int, batch: Batch, *, want_replies: bool

@@ -13,7 +13,7 @@ is noticed, too. Of LATEST, whose rows hold their keys, a look-up that finds not
 neighbours: a changed key stands between them still.
 
 Version 0.1 knows no checks behind rows, so they are written from the cluster's level 1 on
-(``write_checks``), and FORMAT tells it to stay away. ``convert`` gives older rows theirs, and takes
+(``write_checks``), and FORMAT tells it to stay away. ``examine`` gives older rows theirs, and takes
 all away for a downgrade; until it is through (``is_complete``) a row says by its length or its mark
 whether it has one, and one without is believed.
 """
@@ -74,8 +74,15 @@ class CheckedBackend:
 
     def __init__(self, raw: RawBackend) -> None:
         self._raw = raw
+        self.writes_checks = False
+        """Whether rows of the key space are written with a check behind them."""
+        self.is_complete = False
+        """Whether all of them have one."""
+        self._has_checked_format = False
         self._waiting: dict[Table, dict[bytes, bytes | None]] = {t: {} for t in CHECKS_OF}
         self.damaged: Callable[[Damaged], None] = lambda error: None
+        self.is_plain = True
+        """Whether version 0.1 could read the last commit."""
         self._open()
 
     # --- one row --------------------------------------------------------------------------------
@@ -171,7 +178,7 @@ class CheckedBackend:
         for found in self.views(table, start, end, most):
             views = found[: limit - count] if limit else found
             if bytes_max:
-                views = up_to(left, list(views))
+                views = views[: up_to(left, views)]
             count += len(views)
             pieces.append(b"".join(views))
             left -= len(pieces[-1])
@@ -204,6 +211,7 @@ class CheckedBackend:
     def _with_check(self, table: Table, key: bytes, row: bytes) -> bytes:
         if not self.writes_checks:
             return row
+        register: int
         if table is _LATEST:
             register = _extend(_ZERO, row)
         else:
@@ -278,12 +286,13 @@ class CheckedBackend:
     # --- all of it --------------------------------------------------------------------------------
 
     def write_checks(self, on: bool) -> None:
-        """From here on rows of the key space get a check, or none. Until ``convert`` is through,
+        """From here on rows of the key space get a check, or none. Until ``examine`` is through,
         those that are there say by themselves whether they have one."""
         if on == self.writes_checks:
             return
         self.writes_checks = on
         if on:
+            self._has_checked_format = True
             self.put(Table.META, Meta.FORMAT, CHECKED_FORMAT_VERSION)
         is_empty = all(self._raw.first(table) is None for table in INLINE)
         self.is_complete = on and is_empty
@@ -294,35 +303,49 @@ class CheckedBackend:
     def has_to_convert(self) -> bool:
         if self.writes_checks:
             return not self.is_complete
-        return self._raw.get(Table.META, Meta.FORMAT) == CHECKED_FORMAT_VERSION
+        return self._has_checked_format
 
-    def convert(self, table: Table, start: bytes, rows_max: int) -> bytes | None:
-        """Compare up to ``rows_max`` rows from ``start`` on with their checks, and give them one,
-        or take it away; the key to go on with, None at the end of the table. Raises Damaged."""
+    def examine(self, table: Table, start: bytes, rows_max: int) -> tuple[bytes | None, int]:
+        """Compare up to ``rows_max`` rows from ``start`` on with their checks, and give those of
+        INLINE one that they lack, or take it away; the key to go on with, None at the end of the
+        table, and how many rows there were. Raises Damaged."""
         seen, key = 0, b""
         changed: list[tuple[bytes, bytes]] = []
-        for key, row in self._raw.cursor(table, start):
-            seen += 1
-            plain = self._stripped(table, key, row)
-            if self.writes_checks == (plain is row or plain == row):
-                if table is Table.REVISIONS:
-                    plain = bytes((plain[0] & ~MARK | self.mark,)) + plain[1:]
-                changed.append((key, self._with_check(table, key, plain)))
-            if seen == rows_max:
-                break
-        for key_of_row, row in changed:
-            self._raw.put(table, key_of_row, row)
-        return key + b"\0" if seen == rows_max else None
+        rows = self._raw.cursor(table, start) if table in INLINE else self.cursor(table, start)
+        try:
+            for key, row in rows:
+                seen += 1
+                if table in INLINE:
+                    plain = self._stripped(table, key, row)
+                    if self.writes_checks == (len(plain) == len(row)):
+                        changed.append((key, self._converted(table, key, plain)))
+                if seen == rows_max:
+                    break
+            for key_of_row, row in changed:
+                self._raw.put(table, key_of_row, row)
+            if seen < rows_max and not start:
+                self._check_entries(table, seen)
+        except self._raw.faults as e:
+            raise self._unreadable(table, e) from e
+        return (key + b"\0" if seen == rows_max else None), seen
+
+    def _converted(self, table: Table, key: bytes, plain: bytes) -> bytes:
+        if table is Table.REVISIONS:
+            plain = bytes((plain[0] & ~MARK | self.mark,)) + plain[1:]
+        return self._with_check(table, key, plain)
+
+    def _check_entries(self, table: Table, found: int) -> None:
+        """Of a table that was walked at once: LMDB counts its rows by itself, too."""
+        told = self._raw.entries(table)
+        if told != found:
+            raise self._found(table, b"", f"is one of {told}, of which {found} are there")
 
     def converted(self) -> None:
-        """All tables of INLINE have been through ``convert`` since ``write_checks``."""
+        """All tables of INLINE have been through ``examine`` since ``write_checks``."""
         self.is_complete = self.writes_checks
         if not self.writes_checks:
+            self._has_checked_format = False
             self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
-
-    def entries(self, table: Table) -> int:
-        """How many rows the table itself says that it has."""
-        return self._raw.entries(table)
 
     def _write_all(self) -> None:
         state = (_COMPLETE if self.is_complete else _PARTIAL) + self._state()
@@ -340,7 +363,9 @@ class CheckedBackend:
         for waiting in self._waiting.values():
             waiting.clear()
         noted, state = self._raw.get(Table.META, Meta.CHECKED) or b"", self._state()
-        self.writes_checks = self._raw.get(Table.META, Meta.FORMAT) == CHECKED_FORMAT_VERSION
+        is_checked = self._raw.get(Table.META, Meta.FORMAT) == CHECKED_FORMAT_VERSION
+        self.writes_checks = self._has_checked_format = is_checked
+        self.is_plain = not is_checked
         self.is_complete = self.writes_checks and noted.startswith(_COMPLETE)
         if noted not in (_COMPLETE + state, _PARTIAL + state):
             for table, checks in CHECKS_OF.items():
@@ -378,6 +403,7 @@ class CheckedBackend:
         try:
             self._write_all()
             self._raw.commit()
+            self.is_plain = not self._has_checked_format
         except self._raw.faults as e:
             raise Damaged(f"the database cannot be written: {e}") from e
 

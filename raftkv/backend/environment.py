@@ -244,7 +244,7 @@ class LmdbFile:
                 # Views of the file, copied once; the few of a piece stay in the processor's cache.
                 while left > 0 and (views := list(islice(rows, ROWS_PER_PIECE))):
                     if bytes_max:
-                        views = up_to(left, views)
+                        views = views[: up_to(left, views)]
                     count += len(views)
                     pieces.append(b"".join(views))
                     left -= len(pieces[-1])

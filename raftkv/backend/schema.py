@@ -6,6 +6,7 @@ their layouts stand with the nouns that they record (mvcc.record, apply.membersh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -44,7 +45,7 @@ class Table(IntEnum):
 DATA_TABLES: Final = tuple(table for table in Table if not table.name.endswith("_CHECKS"))
 INLINE: Final = (Table.LATEST, Table.REVISIONS)
 """The tables whose checks stand behind their rows."""
-CHECKS_OF: Final = {
+CHECKS_OF: Final[Mapping[Table, Table]] = {
     table: Table[f"{table.name}_CHECKS"] for table in DATA_TABLES if table not in INLINE
 }
 """By each other table of the state, the table of its checks. Versions that do not know the latter
@@ -63,5 +64,6 @@ class Meta:
     AUTH_ENABLED: Final = b"auth_enabled"  # there while auth is enabled
     AUTH_REVISION: Final = b"auth_revision"  # in decimals
     LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
+    DIGEST: Final = b"digest"  # of all that was applied, and up to where (apply.state_digest)
     CHECKED: Final = b"checked"  # what the checks are of (backend.checked)
     LONG_KEYS: Final = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import google_crc32c
+
 from raftkv.mvcc.codec import (
     encode_deletion,
     encode_row,
@@ -120,6 +122,7 @@ class WriteTxn:
     ) -> Link:
         store, sub = self._store, self._sub
         self._sub = sub + 1
+        store.digest = google_crc32c.extend(store.digest, encoded)
         link = store.history.append((self.revision, sub), last, encoded, is_tombstone=is_delete)
         if store.observer is not None:
             self._events.append(Event(key, self.revision, sub, is_delete, encoded, previous_kv))

@@ -13,16 +13,20 @@ from raftkv.raft.message import NO_NODE, Message, MessageType, SnapshotMeta
 NUMBER_MAX = (1 << 63) - 1
 """Terms and indexes grow by one; nothing comes near this in the life of a cluster."""
 
-# Tuples, since an enum's hash costs more than a look at each. Raft does not see these four:
+# Tuples, since an enum's hash costs more than a look at each. Raft does not see these:
 _OF_THE_SERVER = (
     MessageType.ASK,
     MessageType.ANSWER,
     MessageType.HASH_ASK,
     MessageType.HASH_ANSWER,
+    MessageType.HEAL_ASK,
+    MessageType.STATE_ASK,
+    MessageType.STATE_ANSWER,
 )
 # In these ``index`` is a question's number, or a member's id.
 _WITHOUT_INDEX = (*_OF_THE_SERVER, MessageType.TRANSFER_LEADER)
 _WITHOUT_TERM = (MessageType.PROP, MessageType.READ_INDEX, *_WITHOUT_INDEX)
+WITH_SNAPSHOT = (MessageType.SNAP, MessageType.HEAL_SNAP)
 _WITH_ENTRIES = (MessageType.APP, MessageType.PROP)
 
 
@@ -44,7 +48,7 @@ def check_message(message: Message, *, sender: int, target: int) -> None:
     if message.entries:
         _check_entries(message)
     snapshot = message.snapshot
-    if (kind is MessageType.SNAP) != (snapshot is not None):
+    if (kind in WITH_SNAPSHOT) != (snapshot is not None):
         raise PeerProtocolError(f"{kind.name} {'without' if snapshot is None else 'with'} snapshot")
     if snapshot is not None:
         _check_snapshot(message.term, snapshot.meta)

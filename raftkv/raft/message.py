@@ -92,6 +92,10 @@ class MessageType(IntEnum):
     ANSWER = 16
     HASH_ASK = 17
     HASH_ANSWER = 18
+    HEAL_ASK = 19  # these four too (server.healing, server.state_check)
+    HEAL_SNAP = 20
+    STATE_ASK = 21
+    STATE_ANSWER = 22
 
 
 @dataclass(frozen=True, slots=True)

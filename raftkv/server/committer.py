@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from raftkv.backend.environment import Backend
+from raftkv.errors import Damaged
 from raftkv.scheduler import Scheduler, Worker
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.apply_queue import ApplyQueue
@@ -48,10 +49,12 @@ class Committer:
         self._last_commit_at = scheduler.now()
         self.committed = committed
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
+        self.damaged: Callable[[Damaged], None] = lambda error: None
 
     @property
     def in_progress(self) -> bool:
-        return not self._queue.is_open
+        """Whether nobody else may use the database: it commits, or holds what is wrong."""
+        return not self._queue.is_open or self._queue.is_held
 
     def demand(self) -> None:
         """Commit at the next chance, whatever the age and the size."""
@@ -66,7 +69,7 @@ class Committer:
 
     def maybe_commit(self) -> None:
         """Called once a turn."""
-        if self._queue.is_open and self._is_due():
+        if not self.in_progress and self._is_due():
             self._commit()
 
     def commit_now(self, then: Callable[[], None]) -> None:
@@ -79,10 +82,13 @@ class Committer:
         self._queue.is_open = False
 
         def done(error: BaseException | None) -> None:
-            if error is not None:
+            if isinstance(error, Damaged):
+                self.damaged(error)
+            elif error is not None:
                 self._fatal(error)
                 return
-            then()
+            else:
+                then()
             self._open()
 
         self._worker.run(job, done)
@@ -111,6 +117,11 @@ class Committer:
             after()
 
         self.exclusive(self._backend.commit, then)
+
+    def reopen(self) -> None:
+        """The database is right again: go on with what waited."""
+        if self._queue.is_open:
+            self._open()
 
     def _open(self) -> None:
         self._queue.is_open = True

@@ -8,6 +8,8 @@ not fit together is refused with Corrupt and a word on what to do.
     DATA-DIR/member/snap/   snapshot files              (raftkv.wal.snapshot_dir)
     DATA-DIR/member/db      the LMDB file               (raftkv.backend)
     DATA-DIR/member/lives   how often this member has started
+    DATA-DIR/member/quarantine  why the database is not to be believed (raftkv.server.quarantine)
+    DATA-DIR/member/db.damaged  the last one that was not
 
 All calls block: they run before the loop starts, or on a worker.
 """
@@ -21,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raftkv.apply.membership import MemberInfo, read_members, write_member
+from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import ConfigError, Corrupt
@@ -46,7 +49,7 @@ BOOTSTRAP_TERM = 1
 
 NUMBERS_PER_LIFE = 1 << 32
 
-OpenBackend = Callable[[str], Backend]
+OpenBackend = Callable[[str], CheckedBackend]
 
 
 class Foundation:
@@ -57,11 +60,12 @@ class Foundation:
         *,
         wal: WriteAheadLog,
         replay: Replay,
-        backend: Backend,
+        backend: CheckedBackend,
         snapshots: SnapshotDir,
         disk: Disk,
         open_backend: OpenBackend,
         lives: int,
+        member_dir: str,
     ) -> None:
         identity = json.loads(replay.metadata)
         self.cluster_id: int = identity["cluster_id"]
@@ -72,6 +76,9 @@ class Foundation:
         self.snapshot = replay.snapshot
         self.entries = replay.entries
         self.disk = disk
+        self._member_dir = member_dir
+        self.quarantined = self._read_quarantine()
+        """Why the database is not to be believed; "" if it is."""
         self._snapshots = snapshots
         self._open_backend = open_backend
         self.applied = self._reconcile()
@@ -119,12 +126,29 @@ class Foundation:
 
     def install(self, index: int) -> None:
         """Put the received snapshot at ``index`` in the database's place."""
-        self.backend.replace(self._snapshots.path(index))
+        aside = f"{self._member_dir}/db.damaged" if self.quarantined else ""
+        self.backend.replace(self._snapshots.path(index), aside)
         found = self.read_applied().index
         assert found == index, f"the snapshot for index {index} holds index {found}"
 
     def purge(self, keep_index: int) -> None:
         self._snapshots.purge(keep_index)
+
+    # --- a database that is wrong ---------------------------------------------------------------
+
+    def note_quarantine(self, reason: str) -> None:
+        """Durably: a new process must not believe the database either."""
+        self.quarantined = reason
+        write_durably(self.disk, self._member_dir, "quarantine", reason.encode())
+
+    def end_quarantine(self) -> None:
+        self.quarantined = ""
+        self.disk.remove(f"{self._member_dir}/quarantine")
+        self.disk.sync_dir(self._member_dir)
+
+    def _read_quarantine(self) -> str:
+        path = f"{self._member_dir}/quarantine"
+        return self.disk.read(path).decode(errors="replace") if self.disk.exists(path) else ""
 
     def stand_alone(self) -> None:
         """--force-new-cluster: make this member the only one, by its own word, durably.
@@ -212,6 +236,7 @@ def open_foundation(
         disk=disk,
         open_backend=open_backend,
         lives=_count_life(disk, str(member_dir)),
+        member_dir=str(member_dir),
     )
     if config.force_new_cluster:
         foundation.stand_alone()
@@ -223,13 +248,19 @@ def _count_life(disk: Disk, member_dir: str) -> int:
     replicated state: a snapshot from another member must not bring that member's count."""
     path = f"{member_dir}/lives"
     lives = int(disk.read(path)) + 1 if disk.exists(path) else 1
+    write_durably(disk, member_dir, "lives", b"%d" % lives)
+    return lives
+
+
+def write_durably(disk: Disk, directory: str, name: str, content: bytes) -> None:
+    """All of it or nothing."""
+    path = f"{directory}/{name}"
     file = disk.create(path + ".tmp")
-    file.write(b"%d" % lives)
+    file.write(content)
     file.sync()
     file.close()
     disk.rename(path + ".tmp", path)
-    disk.sync_dir(member_dir)
-    return lives
+    disk.sync_dir(directory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,12 @@ from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.hashing import CrcDone, HashDone
+from raftkv.server.healing import Healing
 from raftkv.server.leadership import LeaderMove, Moved
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
 from raftkv.server.space import Space
+from raftkv.server.state_check import StateCheck
 from raftkv.server.upgrade import Upgrade
 
 log = logging.getLogger("raftkv.server")
@@ -79,6 +81,8 @@ class Maintenance:
             compact_interval_s=config.operations.compact_hash_check_interval_s,
         )
         self.upgrade = self._make_upgrade(engine)
+        self.healing = Healing(engine, scheduler, self.raise_alarm)
+        self.state_check = self._make_state_check(engine)
         self._backups = Backups(
             backend=backend,
             committer=committer,
@@ -99,6 +103,24 @@ class Maintenance:
             propose=self._propose,
             commit=engine.committer.demand,
             committed_index=lambda: engine.committer.committed.index,
+            is_plain=lambda: engine.foundation.backend.is_plain,
+        )
+
+    def _make_state_check(self, engine: Engine) -> StateCheck:
+        return StateCheck(
+            me=self._me,
+            queue=engine.queue,
+            digest=engine.applier.digest,
+            level=engine.applier.level,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            raise_alarm=self.raise_alarm,
+            quarantine=self.healing.begin,
+            propose=self._propose,
+            scheduler=self._scheduler,
+            transport=engine.transport,
+            interval_s=engine.config.operations.healing.state_check_interval_s,
         )
 
     def start(self) -> None:
@@ -106,6 +128,8 @@ class Maintenance:
         self._auto_compactor.start()
         self.corruption.start()
         self.upgrade.start()
+        self.healing.start()
+        self.state_check.start()
 
     # --- alarms and the quota -----------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from raftkv.server.config import ServerConfig
 from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
+from raftkv.server.healing import HEALING_CALLS
 from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS
 from raftkv.server.leasing import Leasing
@@ -34,6 +35,7 @@ from raftkv.server.maintenance import Maintenance
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
 from raftkv.server.reconfiguration import Added
+from raftkv.server.state_check import STATE_CALLS
 from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
@@ -119,8 +121,9 @@ class Member:
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None:
         """Write ``payload`` through the log. ``done`` gets the reply's bytes or the error."""
-        if self._engine.stopped:
-            done(Stopped("the member is stopping"))
+        refusal = self._engine.refusal
+        if refusal is not None:
+            done(refusal)
             return
         try:
             self._engine.proposals.add(kind, payload, done, self.scheduler.now())
@@ -131,8 +134,9 @@ class Member:
 
     def linearize(self, proceed: Proceed) -> None:
         """Call ``proceed`` once a read of the store sees all that was acknowledged before now."""
-        if self._engine.stopped:
-            proceed(Stopped("the member is stopping"))
+        refusal = self._engine.refusal
+        if refusal is not None:
+            proceed(refusal)
             return
         try:
             self._engine.reads.add(proceed, self.scheduler.now())
@@ -143,6 +147,9 @@ class Member:
 
     def read_local(self, proceed: Proceed) -> None:
         """Call ``proceed`` as soon as this member's own state can be read, stale or not."""
+        if self._engine.quarantine.is_on:
+            proceed(self._engine.quarantine.refusal)
+            return
         if not self._engine.committer.in_progress:
             proceed(None)
             return
@@ -153,7 +160,8 @@ class Member:
 
         def now() -> None:
             self._local_reads -= 1
-            proceed(None)
+            is_healthy = not self._engine.quarantine.is_on
+            proceed(None if is_healthy else self._engine.quarantine.refusal)
 
         self._engine.committer.when_open(now)
 
@@ -196,9 +204,13 @@ class Member:
             db_size_in_use=space.size_in_use,
             db_size_quota=space.quota,
             is_learner=self.is_learner,
-            errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
+            errors=(*no_leader, *self._wrong(), *(a.text for a in self.maintenance.alarms())),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
+
+    def _wrong(self) -> tuple[str, ...]:
+        quarantine = self._engine.quarantine
+        return (str(quarantine.refusal),) if quarantine.is_on else ()
 
     @property
     def proposals_pending(self) -> int:
@@ -298,6 +310,10 @@ class Member:
                 self._heard.add(message.sender)
                 if message.type in LEADER_CALLS:
                     self.leases.calls.receive(message)
+                elif message.type in HEALING_CALLS:
+                    self.maintenance.healing.receive(message)
+                elif message.type in STATE_CALLS:
+                    self.maintenance.state_check.receive(message)
                 elif message.type in HASH_CALLS:
                     self.maintenance.corruption.receive(message)
                 else:

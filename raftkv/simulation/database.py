@@ -98,7 +98,7 @@ class MemoryFile:
         rows = self._tables[table]
         values = [rows[key] for key in (keys[:limit] if limit else keys)]
         if bytes_max:
-            values = up_to(bytes_max, values)
+            values = values[: up_to(bytes_max, values)]
         return [b"".join(values)] if values else [], len(values)
 
     def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
