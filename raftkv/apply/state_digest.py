@@ -24,6 +24,7 @@ from raftkv.apply.state import State
 from raftkv.auth.book import AuthBook
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
+from raftkv.errors import MalformedRequest
 from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.store import Store
 
@@ -88,6 +89,7 @@ class StateDigest:
 
 def apply_state_origin(state: State, payload: bytes, header: HeaderEncoder | None) -> bytes:
     """The reply is empty: members alone ask for this."""
-    assert not payload, f"{len(payload)} bytes in a request that has none"
+    if payload:
+        raise MalformedRequest(f"{len(payload)} bytes in a request that has none")
     state.begin_digest()
     return b""

@@ -20,6 +20,7 @@ _OF_THE_SERVER = (
     MessageType.HASH_ASK,
     MessageType.HASH_ANSWER,
     MessageType.HEAL_ASK,
+    MessageType.HEAL_ACCUSE,
     MessageType.STATE_ASK,
     MessageType.STATE_ANSWER,
 )

@@ -92,10 +92,11 @@ class MessageType(IntEnum):
     ANSWER = 16
     HASH_ASK = 17
     HASH_ANSWER = 18
-    HEAL_ASK = 19  # these four too (server.healing, server.state_check)
-    HEAL_SNAP = 20
-    STATE_ASK = 21
-    STATE_ANSWER = 22
+    STATE_ASK = 19  # these too (server.state_check, server.healing)
+    STATE_ANSWER = 20
+    HEAL_ASK = 21
+    HEAL_SNAP = 22
+    HEAL_ACCUSE = 25
 
 
 @dataclass(frozen=True, slots=True)

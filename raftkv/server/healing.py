@@ -28,7 +28,7 @@ from raftkv.scheduler import Scheduler
 from raftkv.server.engine import Engine
 from raftkv.server.scrub import Scrub
 
-HEALING_CALLS = frozenset((MessageType.HEAL_ASK, MessageType.HEAL_SNAP))
+HEALING_CALLS = frozenset((MessageType.HEAL_ASK, MessageType.HEAL_SNAP, MessageType.HEAL_ACCUSE))
 ASK_AGAIN_S = 0.5
 
 log = logging.getLogger("raftkv.server")
@@ -87,6 +87,16 @@ class Healing:
         self._set_apart(reason)
         foundation = self._engine.foundation
         self._engine.workers.snapshot.run(lambda: foundation.note_quarantine(reason), _log_failure)
+
+    def accuse(self, member: int, reason: str) -> None:
+        """A majority has found that the data of ``member`` is wrong, and which is right."""
+        if member == self._me:
+            self.begin(reason)
+        elif self._settings.is_on and self._engine.applier.level.current >= LEVEL_0_2:
+            told = reason.encode()
+            self._send(Message(MessageType.HEAL_ACCUSE, member, self._me, context=told))
+        else:
+            self._raise_alarm(Alarm(member, AlarmKind.CORRUPT))
 
     @property
     def _can_be_healed(self) -> bool:
@@ -222,6 +232,9 @@ class Healing:
         """One of HEALING_CALLS. What makes no sense is dropped, like a message that got lost."""
         if message.type is MessageType.HEAL_ASK:
             self._give(message)
+            return
+        if message.type is MessageType.HEAL_ACCUSE:
+            self.begin(message.context.decode(errors="replace"))
             return
         snapshot, applied = message.snapshot, self._engine.queue.applied_index
         is_wanted = self._quarantine.is_on and not self._is_installing and not self._is_proving

@@ -75,6 +75,7 @@ class Maintenance:
             is_leader=lambda: engine.node.is_leader,
             is_stopped=lambda: engine.stopped,
             raise_alarm=self.raise_alarm,
+            accuse=lambda member, reason: self.healing.accuse(member, reason),
             scheduler=scheduler,
             transport=engine.transport,
             interval_s=config.operations.corrupt_check_interval_s,

@@ -40,6 +40,9 @@ from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
 
+PUBLISH_AGAIN_S = 0.1
+"""A refusal may come at once."""
+
 
 class Observer(Protocol):
     """Who keeps the times of a member."""
@@ -204,11 +207,13 @@ class Member:
             db_size_in_use=space.size_in_use,
             db_size_quota=space.quota,
             is_learner=self.is_learner,
-            errors=(*no_leader, *self._wrong(), *(a.text for a in self.maintenance.alarms())),
+            errors=(*no_leader, *self.wrong, *(a.text for a in self.maintenance.alarms())),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
 
-    def _wrong(self) -> tuple[str, ...]:
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """What is wrong with this member's data, in words: nothing, or one text."""
         quarantine = self._engine.quarantine
         return (str(quarantine.refusal),) if quarantine.is_on else ()
 
@@ -335,13 +340,15 @@ class Member:
         """Tell the cluster our name and client URLs, until it has heard (as etcd does)."""
         config = self.config
         payload = encode_attributes(self.member_id, config.name, config.advertise_client_urls)
+        if self._engine.stopped:
+            return
 
         def told(outcome: bytes | RaftKVError) -> None:
             if isinstance(outcome, RaftKVError) and not self._engine.stopped:
                 log.warning(
                     "cannot publish this member's URLs yet", extra=fields(error=str(outcome))
                 )
-                self._publish()
+                self.scheduler.call_later(PUBLISH_AGAIN_S, self._publish)
             elif not isinstance(outcome, RaftKVError):
                 log.info(
                     "published local member to cluster through raft",
