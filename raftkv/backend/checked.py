@@ -55,6 +55,7 @@ _extend = google_crc32c.extend
 
 
 _LATEST = Table.LATEST
+_READ_AT_START = (Table.META, Table.MEMBERS, Table.LEASES, Table.AUTH_USERS, Table.AUTH_ROLES)
 _HEAD_BYTES = 12
 """More than a row of LATEST can have before its key: tags and lengths."""
 
@@ -83,7 +84,10 @@ class CheckedBackend:
         self.damaged: Callable[[Damaged], None] = lambda error: None
         self.is_plain = True
         """Whether version 0.1 could read the last commit."""
-        self._open()
+        try:
+            self._open()
+        except raw.faults as e:
+            raise self._unreadable(Table.META, e) from e
 
     # --- one row --------------------------------------------------------------------------------
 
@@ -367,11 +371,21 @@ class CheckedBackend:
         self.writes_checks = self._has_checked_format = is_checked
         self.is_plain = not is_checked
         self.is_complete = self.writes_checks and noted.startswith(_COMPLETE)
-        if noted not in (_COMPLETE + state, _PARTIAL + state):
+        if noted in (_COMPLETE + state, _PARTIAL + state):
+            self._check_first_tables()
+        elif is_checked:
+            raise Damaged(f"the database was committed as {noted!r} and is {state!r}")
+        else:
             for table, checks in CHECKS_OF.items():
                 self._raw.clear(checks)
                 for key, row in self._raw.cursor(table):
                     self._raw.put(checks, key, check_of(row))
+
+    def _check_first_tables(self) -> None:
+        """What is read before there is anybody to tell."""
+        for table in _READ_AT_START:
+            for _ in self.cursor(table):
+                pass
 
     def _found(self, table: Table, key: bytes, what: str) -> Damaged:
         error = Damaged(f"in table {table.database.decode()} the row of key {key!r} {what}")

@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -28,7 +29,7 @@ from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.pieces import ROWS_PER_PIECE as ROWS_PER_PIECE
 from raftkv.backend.pieces import up_to as up_to
 from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
-from raftkv.errors import Corrupt
+from raftkv.errors import Corrupt, Damaged
 
 T = TypeVar("T")
 Row = tuple[bytes, bytes]
@@ -393,14 +394,12 @@ class LmdbFile:
             self._begin()
             self._check_format()
         except lmdb.Error as e:
-            raise Corrupt(
-                f"{self._path} cannot be opened as a database: {e}; "
-                f"remove this member and add it anew"
-            ) from e
+            raise Damaged(f"{self._path} cannot be opened as a database: {e}") from e
 
     def _swap(self, path: str, aside: str = "") -> None:
         self._changed = None
-        self._txn.abort()
+        with suppress(lmdb.Error):  # a commit that met damage has ended it
+            self._txn.abort()
         self._env.close()
         if aside:
             os.replace(self._path, aside)

@@ -8,6 +8,7 @@ not fit together is refused with Corrupt and a word on what to do.
     DATA-DIR/member/snap/   snapshot files              (raftkv.wal.snapshot_dir)
     DATA-DIR/member/db      the LMDB file               (raftkv.backend)
     DATA-DIR/member/lives   how often this member has started
+    DATA-DIR/member/peers   who the members are, should the database be lost
     DATA-DIR/member/quarantine  why the database is not to be believed (raftkv.server.quarantine)
     DATA-DIR/member/db.damaged  the last one that was not
 
@@ -26,7 +27,7 @@ from raftkv.apply.membership import MemberInfo, read_members, write_member
 from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
-from raftkv.errors import ConfigError, Corrupt
+from raftkv.errors import ConfigError, Corrupt, Damaged
 from raftkv.lease.book import LeaseBook
 from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.store import Store
@@ -34,7 +35,7 @@ from raftkv.raft.message import ConfState, Entry, EntryType, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import cluster_id, initial_members, member_id
-from raftkv.server.introduction import Joining
+from raftkv.server.introduction import ClusterView, Joining
 from raftkv.wal.disk import Disk
 from raftkv.wal.log import WriteAheadLog
 from raftkv.wal.recovery import Replay
@@ -146,6 +147,10 @@ class Foundation:
         self.disk.remove(f"{self._member_dir}/quarantine")
         self.disk.sync_dir(self._member_dir)
 
+    def note_peers(self, members: Sequence[MemberInfo]) -> None:
+        view = ClusterView(members=tuple(members))
+        write_durably(self.disk, self._member_dir, "peers", view.encode())
+
     def _read_quarantine(self) -> str:
         path = f"{self._member_dir}/quarantine"
         return self.disk.read(path).decode(errors="replace") if self.disk.exists(path) else ""
@@ -228,19 +233,58 @@ def open_foundation(
     if replay.repaired_bytes:
         told = fields(bytes=replay.repaired_bytes)
         log.warning("cut an unfinished write off the log", extra=told)
-    foundation = Foundation(
-        wal=wal,
-        replay=replay,
-        backend=open_backend(db_path),
-        snapshots=snapshots,
-        disk=disk,
-        open_backend=open_backend,
-        lives=_count_life(disk, str(member_dir)),
-        member_dir=str(member_dir),
-    )
+    lives = _count_life(disk, str(member_dir))
+
+    def opened() -> Foundation:
+        return Foundation(
+            wal=wal,
+            replay=replay,
+            backend=open_backend(db_path),
+            snapshots=snapshots,
+            disk=disk,
+            open_backend=open_backend,
+            lives=lives,
+            member_dir=str(member_dir),
+        )
+
+    try:
+        foundation = opened()
+    except Damaged as e:
+        if not config.operations.healing.is_on:
+            raise
+        _begin_anew(str(member_dir), replay, disk, open_backend, e)
+        foundation = opened()
     if config.force_new_cluster:
         foundation.stand_alone()
     return foundation
+
+
+def _begin_anew(
+    member_dir: str, replay: Replay, disk: Disk, open_backend: OpenBackend, damage: Damaged
+) -> None:
+    """An empty database in the place of one that cannot be opened, to be filled by a peer: the log
+    is whole, so what this member has promised stays true. Raises Damaged where there is no peer."""
+    view = None
+    if disk.exists(f"{member_dir}/peers"):
+        view = ClusterView.decode(disk.read(f"{member_dir}/peers"), "0", "true", "")
+    identity = json.loads(replay.metadata)
+    others = {row.id for row in view.members} - {identity["member_id"]} if view else set()
+    marker = replay.snapshot
+    if view is None or not others & {*marker.conf_state.voters}:
+        raise Damaged(f"{damage}; no other member is known that has its data: restore a backup")
+    log.critical(
+        "the database cannot be opened: beginning with an empty one, which a peer will fill",
+        extra=fields(reason=str(damage), local_member_id=hex_id(identity["member_id"])),
+    )
+    write_durably(disk, member_dir, "quarantine", str(damage).encode())
+    disk.rename(f"{member_dir}/db", f"{member_dir}/db.damaged")
+    backend = open_backend(f"{member_dir}/db")
+    for member in view.members:
+        write_member(backend, member)
+    applied = AppliedState(marker.index, marker.term, marker.conf_state)
+    backend.put(Table.META, Meta.APPLIED, applied.encode())
+    backend.commit()
+    backend.close()
 
 
 def _count_life(disk: Disk, member_dir: str) -> int:
@@ -337,5 +381,5 @@ def _wal_dir(config: ServerConfig) -> str:
 def _read_applied(backend: Backend) -> AppliedState:
     data = backend.get(Table.META, Meta.APPLIED)
     if data is None:
-        raise Corrupt("the database holds no applied index: it is not a raftkv database")
+        raise Damaged("the database holds no applied index: it is not a raftkv database")
     return AppliedState.decode(data)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.level import LEVEL_0_2
+from raftkv.apply.membership import MemberInfo
 from raftkv.errors import Damaged
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.message import NO_NODE, ConfState, Message, MessageType, Snapshot
@@ -30,6 +31,10 @@ from raftkv.server.scrub import Scrub
 
 HEALING_CALLS = frozenset((MessageType.HEAL_ASK, MessageType.HEAL_SNAP, MessageType.HEAL_ACCUSE))
 ASK_AGAIN_S = 0.5
+NOTE_PEERS_S = 1.0
+LEADERLESS_ELECTIONS = 5
+"""After so many election timeouts without a leader a member stands even in quarantine: its log may
+be the one that the others need. It serves nothing then, and hands over at once."""
 
 log = logging.getLogger("raftkv.server")
 
@@ -52,6 +57,8 @@ class Healing:
         self._copy_was_bad = False
         self._giving: set[int] = set()
         self._began_at = 0.0
+        self._leaderless_since = 0.0
+        self._peers: list[MemberInfo] = []
         self.repairs = 0
         """How often this member was given a peer's data since it started."""
         self.scrub = Scrub(
@@ -72,6 +79,18 @@ class Healing:
         if self._engine.foundation.quarantined:
             self._set_apart(self._engine.foundation.quarantined)
         self.scrub.start()
+        self._note_peers()
+
+    def _note_peers(self) -> None:
+        """So that the other members are known without the database."""
+        engine = self._engine
+        if engine.stopped:
+            return
+        self._scheduler.call_later(NOTE_PEERS_S, self._note_peers)
+        members = engine.reconfiguration.members()
+        if members != self._peers and not self._quarantine.is_on:
+            self._peers = members
+            engine.workers.snapshot.run(lambda: engine.foundation.note_peers(members), _log_failure)
 
     # --- into quarantine ----------------------------------------------------------------------
 
@@ -111,7 +130,7 @@ class Healing:
             "this member's data is wrong: it serves nothing until it has a peer's",
             extra=fields(local_member_id=hex_id(self._me), reason=reason),
         )
-        self._began_at = self._scheduler.now()
+        self._began_at = self._leaderless_since = self._scheduler.now()
         self._waiting = None
         self._is_installing = self._is_proving = False
         self._copy_was_bad = False
@@ -136,6 +155,7 @@ class Healing:
             return
         self._scheduler.call_later(ASK_AGAIN_S, self._pursue)
         node = self._engine.node
+        self._stand_if_nobody_does()
         if node.is_leader:
             self._hand_over()
         elif self._waiting is not None:
@@ -152,6 +172,13 @@ class Healing:
                         reject=self._copy_was_bad,
                     )
                 )
+
+    def _stand_if_nobody_does(self) -> None:
+        node, now = self._engine.node, self._scheduler.now()
+        if node.status().leader_id not in (NO_NODE, self._me):
+            self._leaderless_since = now
+        patience_s = LEADERLESS_ELECTIONS * self._engine.config.election_timeout_ms / 1000
+        node.set_electable(now - self._leaderless_since > patience_s)
 
     def _hand_over(self) -> None:
         """To one that answers, another at each try: it may be in quarantine itself."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Lookup, Rows, Views, up_to
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
-from raftkv.errors import Corrupt
+from raftkv.errors import Damaged
 from raftkv.simulation.disk import SimulatedDisk, Tables
 
 _ROW = struct.Struct("<BII")
@@ -209,7 +209,7 @@ def _encode(tables: Tables) -> bytes:
 def _decode(image: bytes, path: str) -> Tables:
     """What follows the rows, a snapshot's trailer say, is not looked at, as LMDB does not."""
     if not image.startswith(_MAGIC):
-        raise Corrupt(f"{path} cannot be opened as a database")
+        raise Damaged(f"{path} cannot be opened as a database")
     tables = _empty()
     (count,) = struct.unpack_from("<I", image, len(_MAGIC))
     at = len(_MAGIC) + 4

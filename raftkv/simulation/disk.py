@@ -81,6 +81,9 @@ class SimulatedDisk:
 
     def rename(self, old: str, new: str) -> None:
         self._call(self.fail_write)
+        if old in self.databases:
+            self.databases[new] = self.databases.pop(old)
+            return
         self._names[new] = self._names.pop(old)
 
     def remove(self, path: str) -> None:

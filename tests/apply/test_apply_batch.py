@@ -50,6 +50,7 @@ def test_the_layout_is_the_one_that_old_logs_have() -> None:
         "MEMBER_ATTRIBUTES": 10,
         "MEMBER_UPDATE": 11,
         "CLUSTER_LEVEL": 12,
+        "STATE_ORIGIN": 20,
         "ALARM": 40,
         "AUTH_ENABLE": 50,
         "AUTH_DISABLE": 51,
