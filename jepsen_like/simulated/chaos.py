@@ -34,7 +34,8 @@ def disk_of(machine: Machine) -> SimulatedDisk:
 
 class Chaos:
     """``happened`` has every fault that took place, for the history. ``damaged`` are the machines
-    whose log rots: they may refuse to start. ``out`` are those that the operator keeps off."""
+    whose log rots: they may refuse to start, ``flipped`` those whose database was damaged.
+    ``out`` are those that the operator keeps off."""
 
     def __init__(self, cluster: SimulatedCluster, random: Random) -> None:
         self._cluster = cluster
@@ -116,6 +117,12 @@ class Chaos:
         return machine.name not in self.damaged and machine.name not in self.out
 
     # --- getting well -------------------------------------------------------------------------
+
+    def check_hurt(self, machine: Machine, reason: str) -> None:
+        """``machine`` found its data wrong: only those may whose data was damaged. Whoever else
+        does has come to differ by a bug, which a repair must not hide from the checkers."""
+        if machine.name not in self.flipped:
+            raise InvariantViolated("hashes", f"{machine.name} was not damaged, yet {reason}")
 
     def restore(self, machine: Machine) -> None:
         """The machine runs, at its own pace, with a disk that works."""

@@ -40,8 +40,8 @@ from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
 
-PUBLISH_AGAIN_S = 0.1
-"""A refusal may come at once."""
+PUBLISH_AGAIN_S = 5.0
+"""While this member's data is wrong, it is refused at once."""
 
 
 class Observer(Protocol):
@@ -90,6 +90,7 @@ class Member:
         self.node = self._engine.node
         self.hub = self._engine.hub
         self.leader_loss = self._engine.leader_loss
+        self.quarantine = self._engine.quarantine
         self.maintenance = Maintenance(self._engine, scheduler)
         self.published: Callable[[], None] = lambda: None
         """Called once the cluster knows this member: only then is it ready, as in etcd."""
@@ -150,8 +151,8 @@ class Member:
 
     def read_local(self, proceed: Proceed) -> None:
         """Call ``proceed`` as soon as this member's own state can be read, stale or not."""
-        if self._engine.quarantine.is_on:
-            proceed(self._engine.quarantine.refusal)
+        if self.quarantine.is_on:
+            proceed(self.quarantine.refusal)
             return
         if not self._engine.committer.in_progress:
             proceed(None)
@@ -163,8 +164,8 @@ class Member:
 
         def now() -> None:
             self._local_reads -= 1
-            is_healthy = not self._engine.quarantine.is_on
-            proceed(None if is_healthy else self._engine.quarantine.refusal)
+            is_healthy = not self.quarantine.is_on
+            proceed(None if is_healthy else self.quarantine.refusal)
 
         self._engine.committer.when_open(now)
 
@@ -207,15 +208,13 @@ class Member:
             db_size_in_use=space.size_in_use,
             db_size_quota=space.quota,
             is_learner=self.is_learner,
-            errors=(*no_leader, *self.wrong, *(a.text for a in self.maintenance.alarms())),
+            errors=(
+                *no_leader,
+                *self.quarantine.texts,
+                *(a.text for a in self.maintenance.alarms()),
+            ),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
-
-    @property
-    def wrong(self) -> tuple[str, ...]:
-        """What is wrong with this member's data, in words: nothing, or one text."""
-        quarantine = self._engine.quarantine
-        return (str(quarantine.refusal),) if quarantine.is_on else ()
 
     @property
     def proposals_pending(self) -> int:
@@ -348,7 +347,8 @@ class Member:
                 log.warning(
                     "cannot publish this member's URLs yet", extra=fields(error=str(outcome))
                 )
-                self.scheduler.call_later(PUBLISH_AGAIN_S, self._publish)
+                wait_s = PUBLISH_AGAIN_S if self.quarantine.is_on else 0.0
+                self.scheduler.call_later(wait_s, self._publish)
             elif not isinstance(outcome, RaftKVError):
                 log.info(
                     "published local member to cluster through raft",

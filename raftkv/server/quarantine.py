@@ -20,8 +20,7 @@ class Quarantine:
         self.reason = ""
         self.times = 0
         """How often it began since the start."""
-        self.listeners: list[Callable[[], None]] = []
-        """Called when it begins: for streams to end."""
+        self._waiting: set[Callable[[], None]] = set()
 
     @property
     def is_on(self) -> bool:
@@ -34,13 +33,25 @@ class Quarantine:
             f"member: {self.reason}"
         )
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """For a status: nothing, or what is wrong in words."""
+        return (str(self.refusal),) if self.reason else ()
+
+    def tell(self, begun: Callable[[], None]) -> None:
+        """Call ``begun`` once, when it begins; unless ``forget`` comes first."""
+        self._waiting.add(begun)
+
+    def forget(self, begun: Callable[[], None]) -> None:
+        self._waiting.discard(begun)
+
     def begin(self, reason: str) -> None:
         assert reason, "a quarantine without a reason"
         self.reason = reason
         self.times += 1
-        listeners, self.listeners = self.listeners, []
-        for listener in listeners:
-            listener()
+        told, self._waiting = self._waiting, set()
+        for begun in told:
+            begun()
 
     def end(self) -> None:
         self.reason = ""

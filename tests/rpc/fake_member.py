@@ -22,6 +22,7 @@ from raftkv.mvcc.store import Store
 from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
+from raftkv.server.quarantine import Quarantine
 from raftkv.server.status import MemberStatus
 from raftkv.wire.service import Service, Status
 
@@ -146,6 +147,7 @@ class FakeMember:
         self.leader_id = MEMBER_ID
         self.is_learner = False
         self.leader_loss = LeaderLoss(self.config.election_timeout_ticks)
+        self.quarantine = Quarantine()
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
         self.lease_book = LeaseBook(self.backend)

@@ -82,6 +82,12 @@ def read(machine: Machine, number: int) -> bytes | RaftKVError:
     return found[0]
 
 
+def found(machine: Machine, number: int) -> bytes:
+    answer = read(machine, number)
+    assert isinstance(answer, bytes), answer
+    return answer
+
+
 def follower(cluster: SimulatedCluster) -> Machine:
     return next(m for m in cluster.machines if m is not cluster.leader())
 
@@ -103,7 +109,7 @@ def flip(machine: Machine, table: Table, content: bytes) -> None:
 
 
 def is_quarantined(machine: Machine) -> bool:
-    return bool(machine.running.member.wrong)
+    return machine.running.member.quarantine.is_on
 
 
 def repairs(machine: Machine) -> int:
@@ -112,7 +118,7 @@ def repairs(machine: Machine) -> int:
 
 def wait_for(cluster: SimulatedCluster, what: Callable[[], bool], within_s: float = 60.0) -> None:
     assert cluster.scheduler.run_until(what, within_s=within_s), [
-        (m.name, m.running.member.wrong, repairs(m)) for m in cluster.machines
+        (m.name, m.running.member.quarantine.reason, repairs(m)) for m in cluster.machines
     ]
 
 
@@ -158,7 +164,7 @@ def test_damage_that_nobody_reads_is_found_by_the_scrub(table: Table) -> None:
     machine = follower(cluster)
     flip(machine, table, value_of(9))
     wait_for(cluster, lambda: repairs(machine) == 1, within_s=20)
-    assert value_of(9) in bytes(read(machine, 9))  # type: ignore[arg-type]
+    assert value_of(9) in found(machine, 9)
     cluster.stop_all()
 
 
@@ -171,7 +177,7 @@ def test_a_key_that_changed_is_missed(cluster: SimulatedCluster) -> None:
     file._keys[Table.LATEST][file._keys[Table.LATEST].index(b"k07")] = b"k0w"
     assert isinstance(read(machine, 7), Damaged)
     wait_for(cluster, lambda: repairs(machine) == 1)
-    assert value_of(7) in bytes(read(machine, 7))  # type: ignore[arg-type]
+    assert value_of(7) in found(machine, 7)
 
 
 @pytest.mark.parametrize("leads", [False, True])
@@ -261,7 +267,8 @@ def test_writes_go_on_while_a_member_is_repaired(cluster: SimulatedCluster) -> N
         assert isinstance(put(cluster, number), bytes)
     wait_for(cluster, lambda: repairs(machine) == 1)
     cluster.settle()
-    assert all(value_of(n) in bytes(read(machine, n)) for n in range(KEYS + 30))  # type: ignore[arg-type]
+    for number in range(KEYS + 30):
+        assert value_of(number) in found(machine, number)
 
 
 def test_two_of_three_damaged_are_repaired_by_the_third(cluster: SimulatedCluster) -> None:
@@ -286,7 +293,7 @@ def test_a_peer_whose_own_data_is_damaged_repairs_nobody(cluster: SimulatedClust
     machine.running.member.maintenance.healing.begin("its digest differs")
     wait_for(cluster, lambda: repairs(machine) == 1 and repairs(leader) == 1)
     for each in cluster.machines:
-        assert value_of(5) in bytes(read(each, 5))  # type: ignore[arg-type]
+        assert value_of(5) in found(each, 5)
 
 
 def test_the_last_damaged_file_is_kept(cluster: SimulatedCluster) -> None:
