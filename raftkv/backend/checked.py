@@ -20,54 +20,30 @@ whether it has one, and one without is believed.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import google_crc32c
-
+from raftkv.backend.inline_checks import HEAD_BYTES, InlineChecks, holds
 from raftkv.backend.pieces import ROWS_PER_PIECE, up_to
+from raftkv.backend.register import CHECK_BYTES, ZERO, check_of, extend
 from raftkv.backend.schema import (
     CHECKED_FORMAT_VERSION,
-    CHECKS_OF,
     FORMAT_VERSION,
     INLINE,
     Meta,
     Table,
 )
+from raftkv.backend.side_checks import SideChecks
 from raftkv.errors import Damaged
 
 if TYPE_CHECKING:
     from raftkv.backend.environment import Lookup, RawBackend, Rows, View, Views
 
-CHECK_BYTES = 4
-MARK = 2
-"""In the first byte of a row of REVISIONS: a check stands behind it."""
-PLAIN_KEY_BYTES_MAX = 500
-"""A longer key of LATEST is that of a bucket (``backend.ordered_keys``)."""
-WAITING_MAX = 1_024
-"""Checks of one table that may wait in memory before they are written to it."""
-_ZERO = 0xFFFFFFFF
-"""google_crc32c shows and takes the register inverted."""
 _COMPLETE, _PARTIAL = b"complete ", b"partial "
-_LENGTHS = struct.Struct("<II")
-_extend = google_crc32c.extend
 
 
 _LATEST = Table.LATEST
 _READ_AT_START = (Table.META, Table.MEMBERS, Table.LEASES, Table.AUTH_USERS, Table.AUTH_ROLES)
-_HEAD_BYTES = 12
-"""More than a row of LATEST can have before its key: tags and lengths."""
-
-
-def check_of(row: bytes) -> bytes:
-    crc: int = _extend(_ZERO, row)
-    return (crc ^ _ZERO).to_bytes(CHECK_BYTES, "little")
-
-
-def _holds(row: bytes, key: bytes) -> bool:
-    """Whether a row of LATEST is that of ``key``, as far as its first bytes tell."""
-    return len(key) > PLAIN_KEY_BYTES_MAX or row.find(key, 3, len(key) + _HEAD_BYTES) > 0
 
 
 class CheckedBackend:
@@ -75,12 +51,9 @@ class CheckedBackend:
 
     def __init__(self, raw: RawBackend) -> None:
         self._raw = raw
-        self.writes_checks = False
-        """Whether rows of the key space are written with a check behind them."""
-        self.is_complete = False
-        """Whether all of them have one."""
+        self._behind = InlineChecks(self._found)
         self._has_checked_format = False
-        self._waiting: dict[Table, dict[bytes, bytes | None]] = {t: {} for t in CHECKS_OF}
+        self._beside = SideChecks(raw, self._found)
         self.damaged: Callable[[Damaged], None] = lambda error: None
         self.is_plain = True
         """Whether version 0.1 could read the last commit."""
@@ -94,15 +67,15 @@ class CheckedBackend:
     def get(self, table: Table, key: bytes) -> bytes | None:
         try:
             row = self._raw.get(table, key)
-            if table is _LATEST and self.is_complete:
+            if table is _LATEST and self._behind.is_complete:
                 if row is None:
                     self._check_neighbours(key)
                     return None
-                if _extend(_ZERO, row) == _ZERO and _holds(row, key):
+                if extend(ZERO, row) == ZERO and holds(row, key):
                     return row[:-CHECK_BYTES]
             if table in INLINE:
-                return None if row is None else self._stripped(table, key, row)
-            self._check_beside(table, key, row)
+                return None if row is None else self._behind.stripped(table, key, row)
+            self._beside.compare(table, key, row)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
         return row
@@ -110,24 +83,24 @@ class CheckedBackend:
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         try:
             if table in INLINE:
-                self._raw.put(table, key, self._with_check(table, key, value))
+                self._raw.put(table, key, self._behind.added(table, key, value))
             else:
                 self._raw.put(table, key, value)
-                self._wait(table, key, check_of(value))
+                self._beside.note(table, key, value)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
     def append(self, table: Table, key: bytes, value: bytes) -> None:
         assert table in INLINE, f"rows of {table.name} are put"
         try:
-            self._raw.append(table, key, self._with_check(table, key, value))
+            self._raw.append(table, key, self._behind.added(table, key, value))
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
     def delete(self, table: Table, key: bytes) -> bool:
         try:
             if table not in INLINE:
-                self._wait(table, key, None)
+                self._beside.note(table, key, None)
             return self._raw.delete(table, key)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
@@ -140,7 +113,7 @@ class CheckedBackend:
                 row = look(key)
             except self._raw.faults as e:
                 raise self._unreadable(table, e) from e
-            return None if row is None else self._stripped(table, key, bytes(row))
+            return None if row is None else self._behind.stripped(table, key, bytes(row))
 
         assert table in INLINE, f"rows of {table.name} are got"
         return find
@@ -151,17 +124,9 @@ class CheckedBackend:
         try:
             if table in INLINE:
                 for key, row in self._raw.cursor(table, start, end):
-                    yield key, self._stripped(table, key, row)
+                    yield key, self._behind.stripped(table, key, row)
                 return
-            self._write(table)
-            checks = self._raw.cursor(CHECKS_OF[table], start, end)
-            for key, row in self._raw.cursor(table, start, end):
-                checked, check = next(checks, (b"", b""))
-                if (checked, check_of(row)) != (key, check):
-                    raise self._found(table, key, "fails its check")
-                yield key, row
-            for missing, _ in checks:
-                raise self._found(table, missing, "is missing")
+            yield from self._beside.rows(table, start, end)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
@@ -169,7 +134,7 @@ class CheckedBackend:
         assert table is Table.LATEST, f"rows of {table.name} do not hold their keys"
         try:
             for views in self._raw.views(table, start, end, most):
-                yield self._all_stripped(views, start)
+                yield self._behind.all_stripped(views, start)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
@@ -205,108 +170,46 @@ class CheckedBackend:
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
-    # --- behind the row ---------------------------------------------------------------------------
-
     @property
     def mark(self) -> int:
-        """What the first byte of a row of REVISIONS has to hold besides."""
-        return MARK if self.writes_checks else 0
+        return self._behind.mark
 
-    def _with_check(self, table: Table, key: bytes, row: bytes) -> bytes:
-        if not self.writes_checks:
-            return row
-        register: int
-        if table is _LATEST:
-            register = _extend(_ZERO, row)
-        else:
-            assert row[0] & MARK, f"a row of {table.name} without its mark"
-            register = _extend(_extend(_ZERO, key), row)
-        return row + (register ^ _ZERO).to_bytes(CHECK_BYTES, "little")
+    @property
+    def writes_checks(self) -> bool:
+        """Whether rows of the key space are written with a check behind them."""
+        return self._behind.is_on
 
-    def _stripped(self, table: Table, key: bytes, row: bytes) -> bytes:
-        """The row without its check. Raises Damaged."""
-        if not self.is_complete and not self._has_check(table, key, row):
-            return row
-        if table is _LATEST:
-            if _extend(_ZERO, row) != _ZERO or not _holds(row, key):
-                raise self._found(table, key, "fails its check")
-        elif _extend(_extend(_ZERO, key), row) != _ZERO:
-            raise self._found(table, key, "fails its check")
-        return row[:-CHECK_BYTES]
-
-    def _all_stripped(self, views: Sequence[View], start: bytes) -> Sequence[View]:
-        if self.is_complete:
-            if _extend(_ZERO, b"".join(views)) != _ZERO:
-                raise self._found(Table.LATEST, start, "or one behind it fails its check")
-            return [view[:-CHECK_BYTES] for view in views]
-        return [self._stripped(_LATEST, b"", bytes(view)) for view in views]
-
-    def _has_check(self, table: Table, key: bytes, row: bytes) -> bool:
-        """Of a row that is older than the checks, or not converted yet. Raises Damaged."""
-        if table is Table.REVISIONS:
-            return bool(row and row[0] & MARK)
-        try:
-            end = _bucket_end(row) if len(key) > PLAIN_KEY_BYTES_MAX else _row_end(row)
-        except (IndexError, struct.error):
-            end = -1
-        if len(row) - end not in (0, CHECK_BYTES):
-            raise self._found(table, key, f"has {len(row)} bytes and says that it ends at {end}")
-        return len(row) != end
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of them have one."""
+        return self._behind.is_complete
 
     def _check_neighbours(self, key: bytes) -> None:
         """``key`` is not in LATEST: or it is, and a bit of it is not what it was."""
-        for place, head in self._raw.neighbours(_LATEST, key, _HEAD_BYTES):
-            if not _holds(head, place):
+        for place, head in self._raw.neighbours(_LATEST, key, HEAD_BYTES):
+            if not holds(head, place):
                 raise self._found(_LATEST, place, "is another key's")
-
-    # --- beside the table -------------------------------------------------------------------------
-
-    def _check_beside(self, table: Table, key: bytes, row: bytes | None) -> None:
-        """Raises Damaged. A row of the open transaction was never on a disk."""
-        if key in self._waiting[table]:
-            return
-        check = self._raw.get(CHECKS_OF[table], key)
-        if row is None and check is not None:
-            raise self._found(table, key, "is missing")
-        if row is not None and check != check_of(row):
-            raise self._found(table, key, "fails its check")
-
-    def _wait(self, table: Table, key: bytes, check: bytes | None) -> None:
-        waiting = self._waiting[table]
-        waiting[key] = check
-        if len(waiting) >= WAITING_MAX:
-            self._write(table)
-
-    def _write(self, table: Table) -> None:
-        """Have the table of checks say what the table says."""
-        waiting, checks = self._waiting[table], CHECKS_OF[table]
-        for key, check in sorted(waiting.items()) if waiting else ():
-            if check is None:
-                self._raw.delete(checks, key)
-            else:
-                self._raw.put(checks, key, check)
-        waiting.clear()
 
     # --- all of it --------------------------------------------------------------------------------
 
     def write_checks(self, on: bool) -> None:
         """From here on rows of the key space get a check, or none. Until ``examine`` is through,
         those that are there say by themselves whether they have one."""
-        if on == self.writes_checks:
+        if on == self._behind.is_on:
             return
-        self.writes_checks = on
+        self._behind.is_on = on
         if on:
             self._has_checked_format = True
             self.put(Table.META, Meta.FORMAT, CHECKED_FORMAT_VERSION)
         is_empty = all(self._raw.first(table) is None for table in INLINE)
-        self.is_complete = on and is_empty
+        self._behind.is_complete = on and is_empty
         if is_empty and not on:
             self.converted()
 
     @property
     def has_to_convert(self) -> bool:
-        if self.writes_checks:
-            return not self.is_complete
+        if self._behind.is_on:
+            return not self._behind.is_complete
         return self._has_checked_format
 
     def examine(self, table: Table, start: bytes, rows_max: int) -> tuple[bytes | None, int]:
@@ -320,9 +223,9 @@ class CheckedBackend:
             for key, row in rows:
                 seen += 1
                 if table in INLINE:
-                    plain = self._stripped(table, key, row)
-                    if self.writes_checks == (len(plain) == len(row)):
-                        changed.append((key, self._converted(table, key, plain)))
+                    plain = self._behind.stripped(table, key, row)
+                    if self._behind.is_on == (len(plain) == len(row)):
+                        changed.append((key, self._behind.converted(table, key, plain)))
                 if seen == rows_max:
                     break
             for key_of_row, row in changed:
@@ -333,11 +236,6 @@ class CheckedBackend:
             raise self._unreadable(table, e) from e
         return (key + b"\0" if seen == rows_max else None), seen
 
-    def _converted(self, table: Table, key: bytes, plain: bytes) -> bytes:
-        if table is Table.REVISIONS:
-            plain = bytes((plain[0] & ~MARK | self.mark,)) + plain[1:]
-        return self._with_check(table, key, plain)
-
     def _check_entries(self, table: Table, found: int) -> None:
         """Of a table that was walked at once: LMDB counts its rows by itself, too."""
         told = self._raw.entries(table)
@@ -346,16 +244,15 @@ class CheckedBackend:
 
     def converted(self) -> None:
         """All tables of INLINE have been through ``examine`` since ``write_checks``."""
-        self.is_complete = self.writes_checks
-        if not self.writes_checks:
+        self._behind.is_complete = self._behind.is_on
+        if not self._behind.is_on:
             self._has_checked_format = False
             self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
 
     def _write_all(self) -> None:
-        state = (_COMPLETE if self.is_complete else _PARTIAL) + self._state()
+        state = (_COMPLETE if self._behind.is_complete else _PARTIAL) + self._state()
         self.put(Table.META, Meta.CHECKED, state)
-        for table in CHECKS_OF:
-            self._write(table)
+        self._beside.write_all()
 
     def _state(self) -> bytes:
         """Another after each commit of any version."""
@@ -364,22 +261,18 @@ class CheckedBackend:
     def _open(self) -> None:
         """An older version may have written to the file since its checks were: then those beside
         the tables are made anew, from what is there."""
-        for waiting in self._waiting.values():
-            waiting.clear()
+        self._beside.forget()
         noted, state = self._raw.get(Table.META, Meta.CHECKED) or b"", self._state()
         is_checked = self._raw.get(Table.META, Meta.FORMAT) == CHECKED_FORMAT_VERSION
-        self.writes_checks = self._has_checked_format = is_checked
+        self._behind.is_on = self._has_checked_format = is_checked
         self.is_plain = not is_checked
-        self.is_complete = self.writes_checks and noted.startswith(_COMPLETE)
+        self._behind.is_complete = self._behind.is_on and noted.startswith(_COMPLETE)
         if noted in (_COMPLETE + state, _PARTIAL + state):
             self._check_first_tables()
         elif is_checked:
             raise Damaged(f"the database was committed as {noted!r} and is {state!r}")
         else:
-            for table, checks in CHECKS_OF.items():
-                self._raw.clear(checks)
-                for key, row in self._raw.cursor(table):
-                    self._raw.put(checks, key, check_of(row))
+            self._beside.make_anew()
 
     def _check_first_tables(self) -> None:
         """What is read before there is anybody to tell."""
@@ -444,21 +337,3 @@ class CheckedBackend:
 
     def close(self) -> None:
         self._raw.close()
-
-
-def _row_end(row: bytes) -> int:
-    """Where the kvs field of a RangeResponse ends that begins here."""
-    at, size, shift = 1, 0, 0
-    while True:
-        byte = row[at]
-        size |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return at + size
-
-
-def _bucket_end(bucket: bytes) -> int:
-    at = 0
-    while at + CHECK_BYTES < len(bucket):
-        at += _LENGTHS.size + sum(_LENGTHS.unpack_from(bucket, at))
-    return at

@@ -139,8 +139,7 @@ class RawNode:
         self._core.is_electable = electable
 
     def set_membership(self, conf_state: ConfState) -> None:
-        """The owner's state is another node's now, at an index of our log that is committed: with
-        the configuration changes in between."""
+        """The owner's state is another node's now, of a later index that we have committed."""
         self._core.membership = Membership.of(conf_state)
         self._core.sync_progress()
 

@@ -40,6 +40,11 @@ from raftkv.server.upgrade import OfferLinks
 
 log = logging.getLogger("raftkv.server")
 
+REMOVED = (
+    "the member has been permanently removed from the cluster; "
+    "the data-dir used by this member must be removed"
+)
+
 
 class Transport(SnapshotSender, PeerLinks, OfferLinks, Protocol):
     """The network, as a member sees it. ``raftkv.peer.transport`` is the real one."""
@@ -248,13 +253,6 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
 
-    @property
-    def refusal(self) -> RaftKVError | None:
-        """Why no request is taken; None if they are."""
-        if self.stopped:
-            return Stopped("the member is stopping")
-        return self.quarantine.refusal if self.quarantine.is_on else None
-
     def stop_turning(self, error: RaftKVError) -> None:
         """Stop, and answer everything that waits with ``error``."""
         self.abandon()
@@ -374,10 +372,7 @@ class Engine:
     def leave(self) -> None:
         """Removed, by our own log or by a peer's word: the owner ends this member in order."""
         if not self.stopped:
-            log.critical(
-                "the member has been permanently removed from the cluster; "
-                "the data-dir used by this member must be removed"
-            )
+            log.critical(REMOVED)
             self._fatal_of_owner(MemberRemoved("the member was removed from the cluster"))
 
     def _fatal(self, error: BaseException) -> None:

@@ -125,7 +125,7 @@ class Member:
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None:
         """Write ``payload`` through the log. ``done`` gets the reply's bytes or the error."""
-        refusal = self._engine.refusal
+        refusal = _refusal(self._engine)
         if refusal is not None:
             done(refusal)
             return
@@ -138,7 +138,7 @@ class Member:
 
     def linearize(self, proceed: Proceed) -> None:
         """Call ``proceed`` once a read of the store sees all that was acknowledged before now."""
-        refusal = self._engine.refusal
+        refusal = _refusal(self._engine)
         if refusal is not None:
             proceed(refusal)
             return
@@ -198,6 +198,7 @@ class Member:
         raft = self.node.status()
         space = self.maintenance.space
         space.refresh()
+        alarms = (alarm.text for alarm in self.maintenance.alarms())
         no_leader = () if raft.leader_id != NO_NODE else ("etcdserver: no leader",)
         return MemberStatus(
             leader_id=raft.leader_id,
@@ -208,11 +209,7 @@ class Member:
             db_size_in_use=space.size_in_use,
             db_size_quota=space.quota,
             is_learner=self.is_learner,
-            errors=(
-                *no_leader,
-                *self.quarantine.texts,
-                *(a.text for a in self.maintenance.alarms()),
-            ),
+            errors=(*no_leader, *self.quarantine.texts, *alarms),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
 
@@ -339,8 +336,6 @@ class Member:
         """Tell the cluster our name and client URLs, until it has heard (as etcd does)."""
         config = self.config
         payload = encode_attributes(self.member_id, config.name, config.advertise_client_urls)
-        if self._engine.stopped:
-            return
 
         def told(outcome: bytes | RaftKVError) -> None:
             if isinstance(outcome, RaftKVError) and not self._engine.stopped:
@@ -362,3 +357,10 @@ class Member:
                 self.published()
 
         self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)
+
+
+def _refusal(engine: Engine) -> RaftKVError | None:
+    """Why no request is taken; None if they are."""
+    if engine.stopped:
+        return Stopped("the member is stopping")
+    return engine.quarantine.refusal if engine.quarantine.is_on else None
