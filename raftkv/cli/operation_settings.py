@@ -14,7 +14,14 @@ from typing import Any
 from raftkv.cli.operation_flags import FEATURE_GATES, gates_of
 from raftkv.errors import ConfigError
 from raftkv.server.config import Limits
-from raftkv.server.operations import STDERR, STDOUT, LogSettings, Operations, Rotation
+from raftkv.server.operations import (
+    STDERR,
+    STDOUT,
+    HealingSettings,
+    LogSettings,
+    Operations,
+    Rotation,
+)
 
 _MB = 1 << 20
 _ROTATION: dict[str, type[int]] = {
@@ -36,6 +43,11 @@ def operations_of(values: Mapping[str, Any]) -> Operations:
         initial_corrupt_check=checks_first,
         corrupt_check_interval_s=values["corrupt-check-time"],
         compact_hash_check_interval_s=compact_check_s if gates["CompactHashCheck"] else 0.0,
+        healing=HealingSettings(
+            is_on=bool(values["self-heal"]),
+            state_check_interval_s=values["state-check-interval"],
+            scrub_interval_s=values["scrub-interval"],
+        ),
         warning_apply_s=values["warning-apply-duration"],
         warning_unary_request_s=values["warning-unary-request-duration"],
         concurrent_streams_max=_above_0(values, "max-concurrent-streams"),

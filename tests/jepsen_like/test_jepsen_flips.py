@@ -1,4 +1,4 @@
-"""Bits that flip in databases, under all else that happens: no wrong answer, and nobody is called."""
+"""Bits that flip in databases, under all else that happens: no wrong answer, nobody is called."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -171,10 +172,10 @@ def test_damage_that_nobody_reads_is_found_by_the_scrub(table: Table) -> None:
 def test_a_key_that_changed_is_missed(cluster: SimulatedCluster) -> None:
     """Its row is not found under the right key, nor given out under the wrong one."""
     machine = follower(cluster)
-    file = machine.running.foundation.backend._raw  # type: ignore[attr-defined]
-    rows = file._tables[Table.LATEST]
+    file: Any = machine.running.foundation.backend._raw
+    rows, keys = file._tables[Table.LATEST], file._keys[Table.LATEST]
     rows[b"k0w"] = rows.pop(b"k07")
-    file._keys[Table.LATEST][file._keys[Table.LATEST].index(b"k07")] = b"k0w"
+    keys[keys.index(b"k07")] = b"k0w"
     assert isinstance(read(machine, 7), Damaged)
     wait_for(cluster, lambda: repairs(machine) == 1)
     assert value_of(7) in found(machine, 7)
@@ -240,6 +241,26 @@ def test_a_member_alone_raises_the_alarm() -> None:
     assert alarms(cluster) == [Alarm(cluster.machines[0].member_id, AlarmKind.CORRUPT)]
     assert isinstance(read(cluster.machines[0], 8), bytes)
     cluster.stop_all()
+
+
+def test_a_quarantined_member_serves_nothing(cluster: SimulatedCluster) -> None:
+    """Neither by its own state nor by a read round, nor does it take writes or lead."""
+    machine = follower(cluster)
+    cluster.network.isolate(machine.member_id)
+    member = machine.running.member
+    member.maintenance.healing.begin("its digest differs")
+    assert isinstance(read(machine, 7), Quarantined)
+    told: list[object] = []
+    member.linearize(told.append)
+    member.propose(RequestKind.PUT, b"", told.append)
+    assert [type(refusal) for refusal in told] == [Quarantined, Quarantined]
+    assert any("is wrong" in text for text in member.status().errors)
+    cluster.network.heal()
+    leader = cluster.wait_for_leader()
+    cluster.network.isolate(leader.member_id)
+    for _ in range(40):
+        cluster.scheduler.run_for(0.1)
+        assert not (member.quarantine.is_on and member.node.is_leader)
 
 
 def test_a_restart_does_not_end_a_quarantine(cluster: SimulatedCluster) -> None:
