@@ -33,6 +33,11 @@ HEALING = (
                 "            return\n",
                 "",
             ),
+            Change(
+                "raftkv.server.member",
+                "            proceed(None if is_healthy else self.quarantine.refusal)\n",
+                "            proceed(None if is_healthy else None)\n",
+            ),
         ),
         frozenset(("schedule",)),
         origin="etcd #13839",

@@ -43,6 +43,20 @@ MAP_BYTES_INITIAL = 16 << 30
 MAP_HEADROOM_BYTES = 2 << 30
 """What must be free at every begin. A transaction is committed long before it dirties as much."""
 META_PAGES = 2
+FAULTS: tuple[type[Exception], ...] = (
+    lmdb.BadRslotError,
+    lmdb.BadTxnError,
+    lmdb.BadValsizeError,
+    lmdb.CorruptedError,
+    lmdb.CursorFullError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+    lmdb.PageFullError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.ProblemError,
+)
+"""What LMDB says of a file whose pages are not what it wrote."""
 CHANGES_MAX = 300_000
 """Rows that may change while a copy is made. Carrying one over takes about 8 microseconds, while
 nobody is served."""
@@ -152,19 +166,7 @@ class RawBackend(Backend, Protocol):
 class LmdbFile:
     """``RawBackend`` on one LMDB file."""
 
-    faults = (
-        lmdb.BadRslotError,
-        lmdb.BadTxnError,
-        lmdb.BadValsizeError,
-        lmdb.CorruptedError,
-        lmdb.CursorFullError,
-        lmdb.IncompatibleError,
-        lmdb.InvalidError,
-        lmdb.PageFullError,
-        lmdb.PageNotFoundError,
-        lmdb.PanicError,
-        lmdb.ProblemError,
-    )
+    faults: tuple[type[Exception], ...] = FAULTS
 
     def __init__(self, path: str, *, map_bytes: int = MAP_BYTES_INITIAL) -> None:
         self._path = path

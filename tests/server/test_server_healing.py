@@ -128,6 +128,7 @@ def alarms(cluster: SimulatedCluster) -> list[Alarm]:
 
 
 def test_healthy_members_are_left_in_peace(cluster: SimulatedCluster) -> None:
+    """Digests are compared and rows walked through, under writes, and nothing comes of it."""
     for number in range(KEYS):
         put(cluster, number)
         cluster.scheduler.run_for(0.3)
@@ -161,6 +162,7 @@ def test_a_read_that_meets_damage_fails_and_the_member_is_repaired(
 
 @pytest.mark.parametrize("table", [Table.LATEST, Table.REVISIONS])
 def test_damage_that_nobody_reads_is_found_by_the_scrub(table: Table) -> None:
+    """Of the newest rows as of the history."""
     cluster = make(3, scrub_interval_s=2.0)
     machine = follower(cluster)
     flip(machine, table, value_of(9))
@@ -234,6 +236,7 @@ def test_without_a_majority_an_operator_decides(cluster: SimulatedCluster) -> No
 
 
 def test_a_member_alone_raises_the_alarm() -> None:
+    """It has no peer: the read fails, the alarm is raised, and whole rows are served."""
     cluster = make(1)
     flip(cluster.machines[0], Table.LATEST, value_of(7))
     assert isinstance(read(cluster.machines[0], 7), Damaged)
@@ -264,6 +267,7 @@ def test_a_quarantined_member_serves_nothing(cluster: SimulatedCluster) -> None:
 
 
 def test_a_restart_does_not_end_a_quarantine(cluster: SimulatedCluster) -> None:
+    """The next process knows of it by a file, and a repair removes that."""
     machine = follower(cluster)
     cluster.network.isolate(machine.member_id)
     machine.running.member.maintenance.healing.begin("its digest differs")
@@ -318,6 +322,7 @@ def test_a_peer_whose_own_data_is_damaged_repairs_nobody(cluster: SimulatedClust
 
 
 def test_the_last_damaged_file_is_kept(cluster: SimulatedCluster) -> None:
+    """Beside the database, for whoever wants to know what happened."""
     machine = follower(cluster)
     flip(machine, Table.LATEST, value_of(7))
     assert isinstance(read(machine, 7), Damaged)
