@@ -21,8 +21,10 @@ from raftkv.scheduler import Scheduler
 
 STEP_S = 0.02
 ROWS_PER_STEP = 200
-ROWS_PER_STEP_URGENT = 1_000
-"""While a repaired member waits for its first whole pass, or a downgrade for the last check."""
+ROWS_PER_STEP_CONVERTING = 1_000
+"""While rows are brought to another form: a downgrade may wait for it."""
+ROWS_PER_STEP_URGENT = 10_000
+"""While a repaired member waits for its first whole pass: it serves nobody meanwhile."""
 
 log = logging.getLogger("raftkv.server")
 
@@ -91,10 +93,13 @@ class Scrub:
         if backend.has_to_convert and not self._is_converting:
             self._begin()
             self._is_converting = True
-        is_hurried = self._is_converting or self._urgent is not None
-        if not is_hurried and (not self._rest_s or self._scheduler.now() < self._resting_until):
+        left = ROWS_PER_STEP
+        if self._urgent is not None:
+            left = ROWS_PER_STEP_URGENT
+        elif self._is_converting:
+            left = ROWS_PER_STEP_CONVERTING
+        elif not self._rest_s or self._scheduler.now() < self._resting_until:
             return
-        left = ROWS_PER_STEP_URGENT if is_hurried else ROWS_PER_STEP
         while left > 0 and self._tables:
             left -= self._look(self._tables[0], left)
         if not self._tables:

@@ -1,6 +1,6 @@
 """An ordered key-value database in memory that is crash-atomic exactly when LMDB is.
 
-Owns: MemoryBackend, a ``raftkv.backend.environment.Backend`` over a SimulatedDisk. What was
+Owns: MemoryFile, a ``raftkv.backend.environment.RawBackend`` over a SimulatedDisk. What was
 committed is the disk's; the open transaction is the process's and dies with it. Must never do:
 keep anything of an open transaction across a crash, or lose a commit that returned: LMDB syncs the
 data, then the page that names it, so a crash leaves the commit before or the one after, whole.
@@ -187,11 +187,9 @@ class MemoryFile:
         return keys[first : len(keys) if end is None else bisect_left(keys, end)]
 
 
-class MemoryBackend(CheckedBackend):
+def memory_backend(disk: SimulatedDisk, path: str) -> CheckedBackend:
     """``Backend`` over such a file, whose rows are checked."""
-
-    def __init__(self, disk: SimulatedDisk, path: str) -> None:
-        super().__init__(MemoryFile(disk, path))
+    return CheckedBackend(MemoryFile(disk, path))
 
 
 def _empty() -> Tables:

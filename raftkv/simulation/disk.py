@@ -33,7 +33,7 @@ class _Inode:
 
 class SimulatedDisk:
     """``fail_sync`` and ``fail_write`` make every later such call raise that errno, ``dies_in`` the
-    n-th call from now raise Crash. ``databases`` are what MemoryBackends have committed."""
+    n-th call from now raise Crash. ``databases`` are what MemoryFiles have committed."""
 
     def __init__(self, random: Random | None = None) -> None:
         self._names: dict[str, _Inode] = {}
