@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from raftkv.backend.environment import Backend
 from raftkv.errors import Damaged
@@ -45,6 +46,7 @@ class Committer:
         self._reopened = reopened
         self._fatal = fatal
         self._waiters: deque[Callable[[], None]] = deque()
+        self._held_back: list[Callable[[], None]] = []
         self._demanded = False
         self._last_commit_at = scheduler.now()
         self.committed = committed
@@ -106,6 +108,9 @@ class Committer:
         )
 
     def _commit(self, after: Callable[[], None] = lambda: None) -> None:
+        if self._queue.is_held:  # what is wrong is never made durable: later, if at all
+            self._held_back.append(after)
+            return
         self._demanded = False
         started = self._scheduler.now()
         state = self._save_applied()
@@ -120,6 +125,8 @@ class Committer:
 
     def reopen(self) -> None:
         """The database is right again: go on with what waited."""
+        held_back, self._held_back = self._held_back, []
+        self._waiters.extend(partial(self._commit, after) for after in held_back)
         if self._queue.is_open:
             self._open()
 

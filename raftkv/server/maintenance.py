@@ -192,10 +192,15 @@ class Maintenance:
             self._engine.committer.when_open(self.space.refresh)
             done(error)
 
+        if self._engine.quarantine.is_on:
+            done(self._engine.quarantine.refusal)
+            return
         self._defragmenter.run(defragmented)
 
     def open_backup(self, done: Opened) -> None:
-        """Raises TooManyRequests."""
+        """Raises TooManyRequests and Quarantined."""
+        if self._engine.quarantine.is_on:
+            raise self._engine.quarantine.refusal
         self._backups.open(done)
 
     def move_leader(self, target: int, done: Moved) -> None:

@@ -12,8 +12,10 @@ from raftkv.apply.alarm_book import Alarm, AlarmKind
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.level import LEVEL_0_2
 from raftkv.backend.checked import CheckedBackend
-from raftkv.backend.schema import Table
+from raftkv.backend.inline_checks import MARK
+from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
 from raftkv.errors import Damaged, Quarantined, RaftKVError
+from raftkv.mvcc.codec import encode_row, row_body
 from raftkv.mvcc.query import RangeQuery
 from raftkv.server.corruption import NOBODY_KNOWS
 from raftkv.server.operations import HealingSettings, Operations
@@ -329,3 +331,73 @@ def test_the_last_damaged_file_is_kept(cluster: SimulatedCluster) -> None:
     wait_for(cluster, lambda: repairs(machine) == 1)
     kept = f"{machine.config.data_dir}/member/db.damaged"
     assert kept in machine.storage.disk.databases  # type: ignore[attr-defined]
+
+
+def test_what_is_wrong_is_never_committed_nor_copied(cluster: SimulatedCluster) -> None:
+    """A backup and a defragmentation are refused, and those under way wait for the repair."""
+    machine = follower(cluster)
+    maintenance = machine.running.member.maintenance
+    cluster.network.isolate(machine.member_id)
+    machine.running.member.maintenance.healing.begin("its digest differs")
+    before = machine.running.member._engine.committer.committed
+    committed: list[bool] = []
+    machine.running.member._engine.committer.commit_now(lambda: committed.append(True))
+    refused: list[object] = []
+    maintenance.defragment(refused.append)
+    assert isinstance(refused[0], Quarantined)
+    with pytest.raises(Quarantined):
+        maintenance.open_backup(lambda backup: None)
+    cluster.scheduler.run_for(10.0)
+    assert machine.running.member._engine.committer.committed == before
+    assert not committed
+    cluster.network.heal()
+    wait_for(cluster, lambda: repairs(machine) == 1 and bool(committed))
+
+
+def test_a_downgrade_takes_the_checks_away(cluster: SimulatedCluster) -> None:
+    """Version 0.1 reads neither rows with checks nor a file that has them; raised again, they come
+    back. Rows read the same at each step."""
+    machine = follower(cluster)
+    backend = machine.running.foundation.backend
+    assert tables(machine)[Table.META][Meta.FORMAT] == CHECKED_FORMAT_VERSION
+    told: list[object] = []
+    cluster.wait_for_leader().running.member.maintenance.upgrade.lower(told.append)
+    assert cluster.scheduler.run_until(lambda: bool(told), within_s=20)
+    wait_for(cluster, lambda: backend.is_plain, within_s=20)
+    assert tables(machine)[Table.META][Meta.FORMAT] == FORMAT_VERSION
+    for row in tables(machine)[Table.LATEST].values():
+        assert encode_row(row_body(row)) == row
+    assert all(not row[0] & MARK for row in tables(machine)[Table.REVISIONS].values())
+    assert value_of(9) in found(machine, 9)
+    cluster.wait_for_leader().running.member.maintenance.upgrade.cancel(told.append)
+    wait_for(cluster, lambda: backend.is_complete, within_s=20)
+    assert value_of(9) in found(machine, 9)
+    flip(machine, Table.LATEST, value_of(9))
+    assert isinstance(read(machine, 9), Damaged)
+
+
+def test_a_database_that_cannot_be_opened_is_filled_by_a_peer(cluster: SimulatedCluster) -> None:
+    """The log is whole, so the member starts, empty and in quarantine."""
+    machine = follower(cluster)
+    cluster.scheduler.run_for(2.0)
+    machine.kill()
+    path = f"{machine.config.data_dir}/member/db"
+    disk: Any = machine.storage.disk
+    disk.databases[path][Table.META][Meta.APPLIED] = b"garbage"
+    assert machine.start(), machine.failure
+    assert is_quarantined(machine)
+    wait_for(cluster, lambda: repairs(machine) == 1)
+    cluster.settle()
+    assert value_of(3) in found(machine, 3)
+
+
+def test_a_member_alone_does_not_begin_anew() -> None:
+    """There is nobody to fill an empty database: it refuses to start, and says what to do."""
+    cluster = make(1)
+    machine = cluster.machines[0]
+    cluster.scheduler.run_for(2.0)
+    machine.kill()
+    disk: Any = machine.storage.disk
+    disk.databases[f"{machine.config.data_dir}/member/db"][Table.META][Meta.APPLIED] = b"garbage"
+    assert not machine.start()
+    assert "restore a backup" in str(machine.failure)
