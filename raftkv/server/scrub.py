@@ -90,6 +90,8 @@ class Scrub:
         if wanted != backend.writes_checks:
             backend.write_checks(wanted)
             self._begin()
+            if not backend.has_to_convert:
+                self._converted()  # there are no rows
         if backend.has_to_convert and not self._is_converting:
             self._begin()
             self._is_converting = True
