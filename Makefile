@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROTOS := $(wildcard proto/raftkv/api/*.proto)
-SOURCES := raftkv benchmarks jepsen_like apiserver_shim tests setup.py
+SOURCES := raftkv benchmarks jepsen_like apiserver_shim deploy tests setup.py
 ARGS ?=
 WORK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver native test-native bench-native images docs docs-serve simulate jepsen mutants tools clean
+.PHONY: help run control-plane test test-long check fast-tests lint fix proto protobuf-fields lock bench bench-growth bench-apiserver dist man native test-native bench-native images docs docs-serve simulate jepsen mutants tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -59,6 +59,12 @@ bench-growth: $(STAMP) ## stores of more and more keys and members (ARGS="--keys
 bench-apiserver: $(STAMP) ## the Kubernetes API beside the same work straight on the store
 	@$(BIN)/python -m benchmarks.apiserver $(ARGS)
 
+dist: $(STAMP) ## dist/: an sdist, a wheel, and raftkv.pyz: one file with all that it needs
+	@$(BIN)/python -m deploy.pyz
+
+man: $(STAMP) ## docs/man and docs/limits.md from the code
+	@$(BIN)/python -m deploy.manual
+
 # A tree of its own beside the sources: nothing compiled ever lies among them.
 native: $(STAMP) ## the hot modules compiled by mypyc: a wheel in dist/, and a tree to try it in build/native
 	@rm -rf build dist && mkdir -p dist build
@@ -103,7 +109,7 @@ images: $(STAMP) tools ## crash images of real files by the thousand (IMAGES=200
 
 lock: $(STAMP) ## pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev \
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --extra dev --extra otel \
 	  --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
 	  pyproject.toml -o requirements.lock
 

@@ -153,6 +153,11 @@ class UnhealthyCluster(Unavailable):
     """Too few members are connected for what was asked."""
 
 
+class ChangePending(UnhealthyCluster):
+    """Another change of members was let through and has not happened yet: to clients of etcd the
+    same, since both pass and are asked again."""
+
+
 class TooManyRequests(RaftKVError):
     """The member holds as much unfinished work as its limits allow."""
 
@@ -192,6 +197,10 @@ class PeerUrlExists(RaftKVError): ...
 
 
 class BadMemberUrls(InvalidRequest): ...
+
+
+class PeerUrlRefused(InvalidRequest):
+    """What answers at the URL is not the member that is to be there."""
 
 
 class NotEnoughStartedMembers(RaftKVError):

@@ -182,9 +182,13 @@ def _fixed(spec: Object) -> Object:
 
 
 def pod_spec_violations(
-    spec: Object, path: str, restart: tuple[str, ...] = ("Always", "Never", "OnFailure")
+    spec: Object,
+    path: str,
+    restart: tuple[str, ...] = ("Always", "Never", "OnFailure"),
+    claims: frozenset[str] = frozenset(),
 ) -> Iterator[Cause]:
-    """``restart``: the restart policies that fit whoever makes such pods."""
+    """``restart``: the restart policies that fit whoever makes such pods; ``claims``: volumes that
+    they get besides those of the spec."""
     volumes = set[str]()
     for index, each in enumerate(spec.get("volumes") or ()):
         yield from _name_violations(each.get("name", ""), f"{path}.volumes[{index}].name", volumes)
@@ -192,7 +196,7 @@ def pod_spec_violations(
         yield required(f"{path}.containers")
     names = set[str]()
     for where, container in containers_of(spec):
-        yield from _container_violations(container, f"{path}.{where}", names, volumes)
+        yield from _container_violations(container, f"{path}.{where}", names, volumes | claims)
     for name, supported in (
         ("restartPolicy", restart),
         ("dnsPolicy", ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")),
@@ -286,9 +290,12 @@ def resource_violations(resources: Object, path: str) -> Iterator[Cause]:
 
 
 def template_violations(
-    template: Object, path: str, restart: tuple[str, ...] = ("Always",)
+    template: Object,
+    path: str,
+    restart: tuple[str, ...] = ("Always",),
+    claims: frozenset[str] = frozenset(),
 ) -> Iterator[Cause]:
-    yield from pod_spec_violations(template.get("spec") or {}, f"{path}.spec", restart)
+    yield from pod_spec_violations(template.get("spec") or {}, f"{path}.spec", restart, claims)
 
 
 def labels_match(selector: Object, labels: Object) -> bool:

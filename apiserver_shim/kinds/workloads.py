@@ -145,7 +145,8 @@ def workload_violations(new: Object, old: Object | None) -> Iterator[Cause]:
             yield wrong("spec.selector", selector, words)
     elif not labels_match(selector, labels):
         yield mismatch(labels, "spec.template")
-    yield from template_violations(template, "spec.template")
+    claims = frozenset(str(at(each, "metadata.name", "")) for each in _claims_of(spec))
+    yield from template_violations(template, "spec.template", claims=claims)
     yield from _strategy_violations(kind, spec)
     if old is None:
         return
@@ -160,6 +161,11 @@ def _not_negative(spec: Object, names: tuple[str, ...]) -> Iterator[Cause]:
         value = spec.get(name)
         if isinstance(value, int) and value < 0:
             yield wrong(f"spec.{name}", value, "must be greater than or equal to 0")
+
+
+def _claims_of(spec: Object) -> list[Object]:
+    """A StatefulSet's: each of its pods gets a volume of the claim's name."""
+    return [each for each in spec.get("volumeClaimTemplates") or () if isinstance(each, dict)]
 
 
 def _strategy_violations(kind: str, spec: Object) -> Iterator[Cause]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 
-_PORTS = iter(range(14_000 + os.getpid() * 60 % 14_000, 32_000))
+_PORTS = iter(range(14_000 + os.getpid() * 1_511 % 14_000, 32_000))
 
 
 def reserve_ports(count: int) -> list[int]:

@@ -15,6 +15,7 @@ from random import Random
 from jepsen_like.history.operation import Fault
 from jepsen_like.simulated.operator import Operator
 from jepsen_like.simulated.plan import LEADER, FaultKind, PlannedFault
+from raftkv.apply.member_change import MemberAction
 from raftkv.backend.schema import DATA_TABLES, Meta, Table
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.disk import SimulatedDisk
@@ -66,7 +67,9 @@ class Chaos:
             FaultKind.FLIP: self._flip,
             FaultKind.MEMBER_ADD: self._add_member,
             FaultKind.MEMBER_REMOVE: lambda machine, fault: self._operator.remove(machine),
-            FaultKind.REPLACE: lambda machine, fault: self._operator.replace(machine),
+            FaultKind.REPLACE: lambda machine, fault: self._operator.replace(
+                machine, when_caught_up=fault.amount < 0.5
+            ),
             FaultKind.WIPE: lambda machine, fault: self._operator.wipe(machine),
         }
 
@@ -226,7 +229,9 @@ class Chaos:
         disk.fail_sync, disk.fail_write = sync, write
 
     def _add_member(self, machine: Machine, fault: PlannedFault) -> None:
-        self._operator.add(machine, as_learner=fault.amount < 0.5)
+        """A third each: a learner that the operator promotes, one that joins, a voter at once."""
+        actions = (MemberAction.ADD_LEARNER, MemberAction.JOIN, MemberAction.ADD)
+        self._operator.add(machine, actions[min(2, int(fault.amount * 3))])
 
     def _rot(self, machine: Machine, fault: PlannedFault) -> None:
         """One bit of a member that is down, in the older half of its log. Few enough members are

@@ -42,14 +42,14 @@ class Operator:
         removed may: it says so and ends."""
         return machine.name not in self._joining and machine.name not in self._out
 
-    def add(self, machine: Machine, *, as_learner: bool) -> None:
-        """One more, asked for at ``machine``; a learner is promoted as soon as it may be."""
+    def add(self, machine: Machine, action: MemberAction) -> None:
+        """One more, asked for at ``machine``; a learner is promoted as soon as it may be: by the
+        operator, or, one that joins, by its leader."""
         if machine.process is None or len(self._list()) >= MEMBERS_MAX or self._has_no_machine():
             return
         new = self._cluster.add_machine()
-        action = MemberAction.ADD_LEARNER if as_learner else MemberAction.ADD
         self._change(machine, [self._added(new, action)], new)
-        if as_learner:
+        if action is MemberAction.ADD_LEARNER:
             self._cluster.scheduler.call_later(LOOK_AGAIN_S, partial(self._promote, new))
 
     def remove(self, machine: Machine) -> None:
@@ -59,14 +59,19 @@ class Operator:
             return
         self._ask(leader, [MemberStep(MemberAction.REMOVE, machine.member_id)])
 
-    def replace(self, machine: Machine) -> None:
-        """``machine`` goes and a new one comes, in one joint change."""
+    def replace(self, machine: Machine, *, when_caught_up: bool) -> None:
+        """``machine`` goes and a new one comes, in one joint change: now, or when the new one has
+        caught up."""
         leader = self._cluster.leader()
         if leader is None or leader.process is None or not self._can_go(leader, machine):
             return
         if self._has_no_machine():
             return
         new = self._cluster.add_machine()
+        if when_caught_up:
+            joins = self._added(new, MemberAction.JOIN, replaces=machine.member_id)
+            self._change(leader, [joins], new)
+            return
         leave = MemberStep(MemberAction.REMOVE, machine.member_id)
         self._change(leader, [leave, self._added(new)], new)
 
@@ -98,9 +103,12 @@ class Operator:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _added(self, new: Machine, action: MemberAction = MemberAction.ADD) -> MemberStep:
+    def _added(
+        self, new: Machine, action: MemberAction = MemberAction.ADD, replaces: int = 0
+    ) -> MemberStep:
         self._next_id += 1
-        return MemberStep(action, self._next_id, new.config.initial_advertise_peer_urls)
+        urls = new.config.initial_advertise_peer_urls
+        return MemberStep(action, self._next_id, urls, replaces)
 
     def _promote(self, new: Machine) -> None:
         rows = [row for row in self._list() if row.id == new.member_id]

@@ -71,6 +71,8 @@ class Plan:
     pre_vote: bool = True
     snapshot_count: int = 50
     limits: Limits = field(default_factory=Limits)
+    quotas: tuple[int, ...] = ()
+    """Each member's flag, in bytes; without any there is the default."""
     faults: tuple[PlannedFault, ...] = ()
 
 
@@ -153,6 +155,7 @@ def draw(seed: int, workload: str = "mix", bias: Bias = UNBIASED) -> Plan:
         election_ms=election_ms,
         snapshot_count=snapshot_count,
         limits=limits,
+        quotas=_quotas(Random(f"{seed}/quotas"), size),
         pre_vote=pre_vote and not bias.without_pre_vote,
         faults=_without_clocks(faults) if workload in TIMED else faults,
     )
@@ -174,6 +177,13 @@ def _limits(random: Random, bias: Bias) -> Limits:
         catch_up_revisions_per_step=random.choice((1, 10, 1000)),
         watch_backlog_bytes_max=random.choice((256, 4 * KiB, 4096 * KiB)),
     )
+
+
+def _quotas(random: Random, size: int) -> tuple[int, ...]:
+    """In every eighth seed the store is full now and then, and no two flags are alike."""
+    if random.random() >= 0.125:
+        return ()
+    return tuple(random.randrange(20_000, 200_000) for _ in range(size))
 
 
 def _interval_s(seed: int) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from jepsen_like.history.history import History
@@ -83,6 +83,8 @@ class _Director:
             election_timeout_ms=plan.election_ms,
             pre_vote=plan.pre_vote,
         )
+        for machine, quota in zip(self._cluster.machines, plan.quotas, strict=False):
+            machine.config = replace(machine.config, quota_backend_bytes=quota)
         self._world = self._cluster.scheduler
         self._random = Random(f"{plan.seed}/director")
         self._chaos = Chaos(self._cluster, Random(f"{plan.seed}/chaos"))

@@ -34,7 +34,8 @@ def show_plan(console: Console, plan: Plan) -> None:
         f"seed {plan.seed}: workload {plan.workload}, {plan.size} members, {plan.clients} clients, "
         f"heartbeat {plan.heartbeat_ms} ms, election {plan.election_ms} ms, "
         f"pre-vote {'on' if plan.pre_vote else 'off'}, "
-        f"snapshot every {plan.snapshot_count} entries",
+        f"snapshot every {plan.snapshot_count} entries, "
+        f"quotas {', '.join(map(str, plan.quotas)) or 'by default'}",
         highlight=False,
     )
     table = Table("#", "begins", "lasts", "fault", "at", box=None, pad_edge=False)

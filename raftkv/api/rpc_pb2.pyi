@@ -1627,9 +1627,16 @@ class SnapshotResponse(_message.Message):
     REMAINING_BYTES_FIELD_NUMBER: _builtins.int
     BLOB_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    RAFTKV_IMAGE_FIELD_NUMBER: _builtins.int
+    RAFTKV_OFFSET_FIELD_NUMBER: _builtins.int
     remaining_bytes: _builtins.int
     blob: _builtins.bytes
     version: _builtins.str
+    raftkv_image: _builtins.str
+    """raftkv's own, in the first message and only for whoever named an image in the metadata:
+    the image that is sent, and the byte that this stream begins with.
+    """
+    raftkv_offset: _builtins.int
     @_builtins.property
     def header(self) -> Global___ResponseHeader: ...
     def __init__(
@@ -1639,10 +1646,12 @@ class SnapshotResponse(_message.Message):
         remaining_bytes: _builtins.int = ...,
         blob: _builtins.bytes = ...,
         version: _builtins.str = ...,
+        raftkv_image: _builtins.str = ...,
+        raftkv_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "header", b"header", "remaining_bytes", b"remaining_bytes", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "header", b"header", "raftkv_image", b"raftkv_image", "raftkv_offset", b"raftkv_offset", "remaining_bytes", b"remaining_bytes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,8 @@ from enum import IntEnum
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
 
+CLUSTER = 0
+"""In a member's place: no member's own, but everybody's."""
 _ROW_KEY_BYTES = len(Meta.ALARM) + 1 + 8
 
 
@@ -39,8 +41,9 @@ class Alarm:
 
     @property
     def text(self) -> str:
-        """As Status tells it: the protobuf text of an AlarmMember."""
-        return f"memberID:{self.member_id} alarm:{self.kind.name}"
+        """As Status tells it: the protobuf text of an AlarmMember, where a 0 is left out."""
+        member = f"memberID:{self.member_id} " if self.member_id else ""
+        return f"{member}alarm:{self.kind.name}"
 
 
 class AlarmBook:
@@ -80,6 +83,7 @@ class AlarmBook:
 
     def _note(self) -> None:
         self.no_space = any(a.kind is AlarmKind.NOSPACE for a in self._active)
+        self.is_full = Alarm(CLUSTER, AlarmKind.NOSPACE) in self._active
         self.corrupt = any(a.kind is AlarmKind.CORRUPT for a in self._active)
 
 

@@ -25,11 +25,18 @@ from raftkv.apply.lease import (
     apply_lease_grant,
     apply_lease_revoke,
 )
-from raftkv.apply.level import ClusterLevel
+from raftkv.apply.level import LEVEL_0_2, ClusterLevel
 from raftkv.apply.level_change import apply_cluster_level
 from raftkv.apply.membership import apply_member_attributes, apply_member_update
 from raftkv.apply.put import apply_put
 from raftkv.apply.refusal import refusal
+from raftkv.apply.space import (
+    apply_space_base,
+    apply_space_begin,
+    apply_space_quota,
+    refuse_for_space,
+    relieve,
+)
 from raftkv.apply.state import Handler, State
 from raftkv.apply.state_digest import StateDigest, apply_state_origin
 from raftkv.apply.txn import apply_txn
@@ -55,6 +62,9 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.MEMBER_UPDATE): apply_member_update,
     int(RequestKind.CLUSTER_LEVEL): apply_cluster_level,
     int(RequestKind.STATE_ORIGIN): apply_state_origin,
+    int(RequestKind.SPACE_BEGIN): apply_space_begin,
+    int(RequestKind.SPACE_BASE): apply_space_base,
+    int(RequestKind.SPACE_QUOTA): apply_space_quota,
     int(RequestKind.ALARM): apply_alarm,
     **AUTH_HANDLERS,
 }
@@ -93,6 +103,7 @@ class Applier:
         self.auth = AuthBook(backend)
         self.level = ClusterLevel(backend)
         self.digest = StateDigest(store, leases, self.auth, backend, applied_index)
+        self._ledger = store.ledger
         self._state = State(store, backend, leases, self.alarms, self.auth, self.level)
         self._state.begin_digest = self.digest.begin
         self._authorization = authorization_of(self._state)
@@ -111,6 +122,11 @@ class Applier:
         self.level.reload()
         self.digest.reload(applied_index)
 
+    @property
+    def entry_index(self) -> int:
+        """Of the entry that is applied now, or was last."""
+        return self._state.entry_index
+
     def apply(
         self, entry_index: int, entry_term: int, batch: Batch, *, want_replies: bool
     ) -> list[Outcome] | None:
@@ -126,6 +142,8 @@ class Applier:
         self.sequences[batch.origin] = batch.sequence
         self._state.entry_term = entry_term
         self._state.entry_index = entry_index
+        if self._ledger.is_on and self.level.current < LEVEL_0_2:
+            self._ledger.drop()
         header = self._header_at(entry_term) if want_replies else None
         outcomes: list[Outcome] = []
         for kind, payload in batch.requests:
@@ -148,6 +166,8 @@ class Applier:
                 outcomes.append(error.with_traceback(None))
             if kind in _OF_MEMBERS:
                 self.members_changed()
+        if self.alarms.is_full:
+            relieve(self._ledger, self.alarms)
         return outcomes if want_replies else None
 
     def _choose_handlers(self) -> None:
@@ -180,11 +200,14 @@ class Applier:
         return handler(self._state, payload, header)
 
     def _refusal(self, kind: int, payload: bytes) -> RaftKVError | None:
-        alarms = self.alarms
-        if not alarms.no_space and not alarms.corrupt:
+        alarms, ledger = self.alarms, self._ledger
+        if not alarms.no_space and not alarms.corrupt and ledger.live < ledger.careful_at:
             return None
         try:
-            return refusal(alarms, kind, payload)
+            refused = refusal(alarms, kind, payload)
+            if refused is None:
+                refuse_for_space(ledger, alarms, kind, payload)
+            return refused
         except RaftKVError as error:
             return error.with_traceback(None)
 

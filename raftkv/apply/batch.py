@@ -38,6 +38,9 @@ class RequestKind(IntEnum):
     CLUSTER_LEVEL = 12
     STATE_ORIGIN = 20
     """The digests of all members begin at this entry (``raftkv.apply.state_digest``)."""
+    SPACE_BEGIN = 14
+    SPACE_BASE = 15
+    SPACE_QUOTA = 16
     ALARM = 40
     AUTH_ENABLE = 50
     AUTH_DISABLE = 51

@@ -5,13 +5,17 @@ checks here are the ones that all members make alike when they apply it, whateve
 before it was proposed; etcd makes them in the same place (ValidateConfigurationChange). Must never
 do: judge health, or know how Raft votes.
 
-    origin: the member that was asked; number: unique over its lives; steps: what happens to whom
+    origin: the member that was asked; number: unique over its lives; steps: what happens to whom;
+    joins: which of the added learners get their vote by themselves, and whom each replaces then
+
+Version 0.1.0 knows no ``joins`` and reads over it: to it, who joins is a learner. So it applies
+such an entry as we do, but for the marks in the row, which nothing that is replicated looks at.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -31,17 +35,23 @@ class MemberAction(Enum):
 
     ADD = "add"
     ADD_LEARNER = "add learner"
+    JOIN = "join"
+    """A learner that is promoted once it has caught up. In a log it is ADD_LEARNER, and a mark."""
     PROMOTE = "promote"
     REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
 class MemberStep:
-    """``peer_urls`` are those of a member that is added."""
+    """``peer_urls`` are those of a member that is added, ``replaces`` who goes when it votes."""
 
     action: MemberAction
     member_id: int
     peer_urls: tuple[str, ...] = ()
+    replaces: int = 0
+
+
+ADDITIONS = (MemberAction.ADD, MemberAction.ADD_LEARNER, MemberAction.JOIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +64,16 @@ class MemberChange:
     learners_max: int = 1
 
     def encode(self) -> bytes:
-        steps = [[s.action.value, s.member_id, list(s.peer_urls)] for s in self.steps]
-        fields = {
+        joins = {s.member_id: s.replaces for s in self.steps if s.action is MemberAction.JOIN}
+        steps = [[_logged(s.action).value, s.member_id, list(s.peer_urls)] for s in self.steps]
+        fields: dict[str, object] = {
             "origin": self.origin,
             "number": self.number,
             "steps": steps,
             "learners_max": self.learners_max,
         }
+        if joins:
+            fields["joins"] = joins
         return json.dumps(fields).encode()
 
     @staticmethod
@@ -68,15 +81,28 @@ class MemberChange:
         """Raises Corrupt: such bytes stand in a log entry that passed its checksum."""
         try:
             fields = json.loads(data)
+            joins = {int(joining): int(old) for joining, old in fields.get("joins", {}).items()}
             steps = tuple(
-                MemberStep(MemberAction(action), int(member_id), tuple(map(str, urls)))
+                _step(MemberAction(action), int(member_id), tuple(map(str, urls)), joins)
                 for action, member_id, urls in fields["steps"]
             )
             return MemberChange(
                 int(fields["origin"]), int(fields["number"]), steps, int(fields["learners_max"])
             )
-        except (ValueError, KeyError, TypeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise Corrupt(f"a log entry holds an unreadable change of members: {e!r}") from e
+
+
+def _logged(action: MemberAction) -> MemberAction:
+    return MemberAction.ADD_LEARNER if action is MemberAction.JOIN else action
+
+
+def _step(
+    action: MemberAction, member_id: int, urls: tuple[str, ...], joins: Mapping[int, int]
+) -> MemberStep:
+    if action is MemberAction.ADD_LEARNER and member_id in joins:
+        return MemberStep(MemberAction.JOIN, member_id, urls, joins[member_id])
+    return MemberStep(action, member_id, urls)
 
 
 def apply_member_change(backend: Backend, change: MemberChange) -> None:
@@ -99,12 +125,13 @@ def apply_member_change(backend: Backend, change: MemberChange) -> None:
 def check_member_steps(
     members: Sequence[MemberInfo], steps: Sequence[MemberStep], learners_max: int
 ) -> None:
-    """What a request is refused for before it goes into the log, as far as rows tell."""
+    """What a request is refused for before it goes into the log, as far as rows tell. Who is to
+    vote soon does not count among the learners."""
     rows = {row.id: row for row in members}
     for step in steps:
-        if step.action in (MemberAction.ADD, MemberAction.ADD_LEARNER):
+        if step.action in ADDITIONS:
             check_urls_are_free(rows.values(), step.peer_urls)
-            learners = sum(row.is_learner for row in rows.values())
+            learners = sum(row.is_learner and not row.is_joining for row in rows.values())
             if step.action is MemberAction.ADD_LEARNER and learners >= learners_max:
                 raise TooManyLearners(f"{learners} learners, the limit is {learners_max}")
         elif step.member_id not in rows:
@@ -116,12 +143,15 @@ def check_member_steps(
 
 
 def _take(backend: Backend, rows: dict[int, MemberInfo], step: MemberStep) -> None:
-    if step.action in (MemberAction.ADD, MemberAction.ADD_LEARNER):
+    if step.action in ADDITIONS:
         if was_ever_member(backend, step.member_id):
             raise MemberExists(f"{step.member_id:x} is a member, or was one")
         check_urls_are_free(rows.values(), step.peer_urls)
-        is_learner = step.action is MemberAction.ADD_LEARNER
-        rows[step.member_id] = MemberInfo(step.member_id, "", step.peer_urls, (), is_learner)
+        is_joining = step.action is MemberAction.JOIN
+        is_learner = step.action is not MemberAction.ADD
+        rows[step.member_id] = MemberInfo(
+            step.member_id, "", step.peer_urls, (), is_learner, is_joining, step.replaces
+        )
         return
     row = rows.get(step.member_id)
     if row is None:
@@ -131,4 +161,4 @@ def _take(backend: Backend, rows: dict[int, MemberInfo], step: MemberStep) -> No
     elif not row.is_learner:
         raise MemberNotLearner(f"{step.member_id:x} is no learner")
     else:
-        rows[step.member_id] = replace(row, is_learner=False)
+        rows[step.member_id] = replace(row, is_learner=False, is_joining=False, replaces=0)

@@ -21,13 +21,17 @@ from raftkv.errors import Corrupt, MalformedRequest, MemberNotFound, PeerUrlExis
 
 @dataclass(frozen=True, slots=True)
 class MemberInfo:
-    """One row of the member list. ``name`` and ``client_urls`` are empty until it has started."""
+    """One row of the member list. ``name`` and ``client_urls`` are empty until it has started.
+    A learner that ``is_joining`` is given its vote by the leader once it has caught up, and then
+    ``replaces`` (0: nobody) goes in the same change."""
 
     id: int
     name: str
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...]
     is_learner: bool = False
+    is_joining: bool = False
+    replaces: int = 0
 
     @property
     def has_started(self) -> bool:
@@ -110,6 +114,8 @@ def write_member(backend: Backend, member: MemberInfo, *, removed: bool = False)
         "client_urls": member.client_urls,
         "is_learner": member.is_learner,
     }
+    if member.is_joining:  # 0.1.0 reads over both: there, it is a learner like any other
+        row |= {"is_joining": True, "replaces": member.replaces}
     if removed:
         row["removed"] = True
     backend.put(Table.MEMBERS, _key(member.id), json.dumps(row, sort_keys=True).encode())
@@ -143,6 +149,8 @@ def _decode(key: bytes, row: bytes) -> tuple[MemberInfo, bool]:
             tuple(fields["peer_urls"]),
             tuple(fields["client_urls"]),
             fields["is_learner"],
+            bool(fields.get("is_joining", False)),
+            int(fields.get("replaces", 0)),
         )
         return member, bool(fields.get("removed", False))
     except (ValueError, KeyError, TypeError) as e:

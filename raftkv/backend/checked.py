@@ -271,6 +271,8 @@ class CheckedBackend:
             self._check_first_tables()
         elif is_checked:
             raise Damaged(f"the database was committed as {noted!r} and is {state!r}")
+        elif self._raw.is_read_only:
+            self._beside.are_believed = False
         else:
             self._beside.make_anew()
 

@@ -13,9 +13,13 @@ through a descriptor that syncs it: a commit that returned is durable, and the l
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import shutil
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +34,9 @@ from raftkv.backend.pieces import ROWS_PER_PIECE as ROWS_PER_PIECE
 from raftkv.backend.pieces import up_to as up_to
 from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt, Damaged
+from raftkv.log_fields import fields
+
+log = logging.getLogger("raftkv.backend")
 
 T = TypeVar("T")
 Row = tuple[bytes, bytes]
@@ -62,6 +69,8 @@ CHANGES_MAX = 300_000
 nobody is served."""
 PAGE_BYTES_PER_WRITE = 2048
 """An estimate of the dirty pages that a small write causes, to bound a transaction by."""
+LONG_READ_S = 1.0
+"""A read transaction keeps pages from being used again: one that lives longer is told of."""
 
 
 class Backend(Protocol):
@@ -162,22 +171,35 @@ class RawBackend(Backend, Protocol):
 
     def clear(self, table: Table) -> None: ...
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written: checks that it lacks cannot be made."""
+
 
 class LmdbFile:
     """``RawBackend`` on one LMDB file."""
 
     faults: tuple[type[Exception], ...] = FAULTS
 
-    def __init__(self, path: str, *, map_bytes: int = MAP_BYTES_INITIAL) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        map_bytes: int = MAP_BYTES_INITIAL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._map_bytes = map_bytes
+        self._clock = clock
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lmdb-writer")
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="lmdb-remover")
         self._peak = 0
         self._changed: set[tuple[Table, bytes]] | None = None
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
 
     mark = 0
+    is_read_only = False
 
     # --- the open transaction -----------------------------------------------------------------
 
@@ -332,7 +354,12 @@ class LmdbFile:
         with self._copying:
             # Compacting walks the tree in a read transaction. A plain copy would wait for the
             # writer lock, which our open transaction holds.
+            began, size = self._clock(), self._file_bytes()
             self._env.copy(path, compact=True)
+            took, grown = self._clock() - began, self._file_bytes() - size
+        if took > LONG_READ_S:
+            told = fields(took=f"{took:.3f}s", bytes=os.stat(path).st_size, file_grown_bytes=grown)
+            log.info("copied the database: freed pages were kept meanwhile", extra=told)
         fd = os.open(path, os.O_RDONLY)
         try:
             os.fsync(fd)
@@ -375,6 +402,7 @@ class LmdbFile:
         with self._copying:
             self._on_writer(close)
         self._writer.shutdown()
+        self._remover.shutdown()
 
     # --- on the writer's thread -------------------------------------------------------------------
 
@@ -405,10 +433,20 @@ class LmdbFile:
         self._env.close()
         if aside:
             os.replace(self._path, aside)
-        os.replace(path, self._path)
+            os.replace(path, self._path)
+        else:
+            self._replace_by(path)
         for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
             _sync_dir(directory)
         self._open()
+
+    def _replace_by(self, path: str) -> None:
+        """The old file is removed beside: freeing a gigabyte's blocks takes a third of a second."""
+        old = os.open(self._path, os.O_RDONLY)  # while it is open, its blocks are kept
+        try:
+            os.replace(path, self._path)
+        finally:
+            self._remover.submit(os.close, old)
 
     def _carry_over(self, path: str) -> None:
         assert self._changed is not None, "not all changes since the copy are known"
@@ -442,7 +480,13 @@ class LmdbFile:
             )
 
     def _commit_and_begin(self) -> None:
-        self._txn.commit()
+        try:
+            self._txn.commit()
+        except lmdb.Error as e:
+            # LMDB calls the write that only half fits an input/output error.
+            if shutil.disk_usage(os.path.dirname(self._path) or ".").free < self._dirty:
+                raise OSError(errno.ENOSPC, f"the database cannot be committed: {e}") from e
+            raise
         self._begin()
 
     def _begin(self) -> None:
@@ -459,8 +503,14 @@ class LmdbFile:
 class LmdbBackend(CheckedBackend):
     """``Backend`` on one LMDB file, whose rows are checked."""
 
-    def __init__(self, path: str, *, map_bytes: int = MAP_BYTES_INITIAL) -> None:
-        super().__init__(LmdbFile(path, map_bytes=map_bytes))
+    def __init__(
+        self,
+        path: str,
+        *,
+        map_bytes: int = MAP_BYTES_INITIAL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(LmdbFile(path, map_bytes=map_bytes, clock=clock))
 
 
 def _sync_dir(path: str) -> None:

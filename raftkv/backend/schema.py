@@ -63,6 +63,8 @@ class Meta:
     ALARM: Final = b"alarm:"  # + kind and member id: the alarm is raised
     AUTH_ENABLED: Final = b"auth_enabled"  # there while auth is enabled
     AUTH_REVISION: Final = b"auth_revision"  # in decimals
+    SPACE: Final = b"space"  # how much is live (raftkv.mvcc.ledger)
+    SPACE_AT: Final = b"space_at:"  # + when counting began and a revision: a sample of it
     LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
     DIGEST: Final = b"digest"  # of all that was applied, and up to where (apply.state_digest)
     CHECKED: Final = b"checked"  # what the checks are of (backend.checked)

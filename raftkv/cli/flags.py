@@ -16,7 +16,7 @@ from raftkv.cli.operation_flags import OPERATION_FLAGS
 from raftkv.cli.tls_flags import TLS_FLAGS
 from raftkv.cli.ui_flags import UI_FLAGS
 from raftkv.errors import ConfigError
-from raftkv.server.config import Address
+from raftkv.server.config import PROMOTE_ADDED, PROMOTES, Address
 from raftkv.wire.unix_socket import PATH_BYTES_MAX
 
 
@@ -172,7 +172,8 @@ FLAGS: tuple[Flag, ...] = (
         "quota-backend-bytes",
         "0",
         parse_int,
-        "refuse writes beyond this size of the database; 0 is 2 GiB, below 0 no limit",
+        "refuse what puts beyond so many live bytes; 0 is 2 GiB, below 0 no limit",
+        state=State.DIFFERS,
     ),
     Flag(
         "auto-compaction-mode",
@@ -208,14 +209,23 @@ FLAGS: tuple[Flag, ...] = (
         parse_bool,
         "refuse changes of members that would cost the quorum",
         True,
+        State.DIFFERS,
     ),
     Flag("max-learners", "1", parse_int, "the most learners in the cluster"),
+    Flag(
+        "auto-promote-learners",
+        PROMOTE_ADDED,
+        one_of(*PROMOTES),
+        "who votes by itself once caught up: added (by a plain member add), all (learners too), "
+        "none",
+    ),
     Flag(
         "force-new-cluster",
         "false",
         parse_bool,
         "make this member, with its data, the only one of its cluster",
         True,
+        State.DIFFERS,
     ),
     *OPERATION_FLAGS,
     *TLS_FLAGS,

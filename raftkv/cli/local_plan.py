@@ -62,9 +62,10 @@ class Place:
 
 
 def plan(members: int, base_port: int, data_dir: Path, *, has_ui: bool = True) -> tuple[Place, ...]:
-    """Raises ConfigError when the ports do not fit."""
+    """At the usual first port the others are those that etcd's own examples have; else they are
+    10 apart. Raises ConfigError when the ports do not fit."""
     above = UI_OFFSET if has_ui else 1
-    spread = members <= len(_SPREAD) and base_port + _SPREAD[members - 1] + above <= PORT_MAX
+    spread = members <= len(_SPREAD) and base_port == BASE_PORT
     offsets = _SPREAD[:members] if spread else tuple(_STEP * i for i in range(members))
     last = base_port + offsets[-1] + above
     if base_port < 1 or last > PORT_MAX:
@@ -113,7 +114,8 @@ def check_ports(places: tuple[Place, ...]) -> None:
         listed = ", ".join(map(str, taken))
         raise ConfigError(
             f"port {listed} on {HOST} is in use: stop what listens there, or choose other ports "
-            f"with --base-port (now {places[0].client_port})"
+            f"with --base-port (now {places[0].client_port}; a member's page is {UI_OFFSET} above "
+            f"its client port, and --no-ui leaves it out)"
         )
 
 

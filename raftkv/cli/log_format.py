@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -43,24 +44,72 @@ class JsonFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Columns with tabs between, for people; the fields at the end are JSON."""
+    """For people: time of day, level, message and name=value, in columns that line up, the caller
+    last. In colour only where ``colours`` says so: on a terminal."""
+
+    def __init__(self, *, colours: bool = False) -> None:
+        super().__init__()
+        self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
-        columns = [
-            timestamp(record.created),
-            _level(record).upper(),
-            caller(record),
-            record.getMessage(),
-        ]
+        at = datetime.fromtimestamp(record.created)
+        level = _level(record).upper()
         fields = fields_of(record)
         trace = fields.pop("stacktrace", None)
-        if fields:
-            columns.append(_compact(fields))
-        return "\t".join(columns) + (f"\n{trace}" if trace else "")
+        message = _one_line(record.getMessage())
+        pairs = " ".join(
+            f"{self._dim(name + '=')}{_readable(value)}" for name, value in fields.items()
+        )
+        line = (
+            f"{self._dim(at.strftime('%Y-%m-%d %H:%M:%S') + f'.{at.microsecond // 1000:03d}')} "
+            f"{self._coloured(level, _COLOURS.get(level, ''))}{' ' * (_LEVEL_WIDTH - len(level))} "
+            f"{message}{' ' * (_MESSAGE_WIDTH - len(message)) if pairs else ''}"
+        )
+        parts = [line, *([pairs] if pairs else []), self._dim(caller(record))]
+        return "  ".join(parts) + (f"\n{_indented(trace)}" if trace else "")
+
+    def _dim(self, text: str) -> str:
+        return self._coloured(text, _DIM)
+
+    def _coloured(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours and colour else text
 
 
-def formatter(name: str) -> logging.Formatter:
-    return JsonFormatter() if name == "json" else ConsoleFormatter()
+_LEVEL_WIDTH = len("ERROR")
+_MESSAGE_WIDTH = 40
+"""Longer messages push their fields aside."""
+_DIM = "2"
+_COLOURS = {"DEBUG": "36", "INFO": "32", "WARN": "33", "ERROR": "31", "FATAL": "1;31"}
+_BARE = re.compile(r"[^\s\"'=\\]+")
+
+
+def _readable(value: Any) -> str:
+    """As it is where that is one word; otherwise as JSON has it, which is one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and _is_bare(value):
+        return value
+    if isinstance(value, list | tuple) and all(map(_is_bare, value)):
+        return ",".join(value) or "[]"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if text.isprintable() else json.dumps(value, default=str).replace("\x7f", "?")
+
+
+def _is_bare(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(_BARE.fullmatch(value))
+
+
+def _one_line(text: str) -> str:
+    """Control characters would end the line, or speak to the terminal."""
+    return text if text.isprintable() else json.dumps(text)[1:-1].replace("\x7f", "?")
+
+
+def _indented(trace: str) -> str:
+    return "\n".join(f"    {line}" for line in trace.splitlines())
+
+
+def formatter(name: str, *, colours: bool = False) -> logging.Formatter:
+    return JsonFormatter() if name == "json" else ConsoleFormatter(colours=colours)
 
 
 def timestamp(seconds: float) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from raftkv import ETCD_VERSION, __version__
+from raftkv.cli.completion import FlagCommand, complete_value, completion
 from raftkv.cli.ctl.group import ctl
 from raftkv.cli.flags import FLAGS
 from raftkv.cli.local_plan import BASE_PORT
@@ -41,10 +42,11 @@ def main() -> None:
 
 
 @main.command(
+    cls=FlagCommand,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     add_help_option=False,
 )
-@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_value)
 def serve(flags: tuple[str, ...]) -> None:
     """Run one member. Takes etcd's flags and ETCD_* variables: see `raftkv serve --help`."""
     if any(flag in ("-h", "--help", "-help") for flag in flags):
@@ -66,6 +68,7 @@ def serve(flags: tuple[str, ...]) -> None:
 
 
 main.add_command(ctl)
+main.add_command(completion)
 
 
 DATA_DIR = click.Path(file_okay=False, path_type=Path)

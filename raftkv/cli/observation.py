@@ -11,20 +11,26 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from raftkv.access.outlet import Output
 from raftkv.cli.operation_flags import FEATURE_GATES
-from raftkv.gateway.call_metrics import CODES, CallMetrics
+from raftkv.cli.recording import Recording
+from raftkv.cli.tracing import Tracing
+from raftkv.gateway.access_metrics import AccessMetrics
+from raftkv.gateway.call_metrics import CallMetrics
 from raftkv.gateway.member_health import metrics_snapshot
 from raftkv.gateway.member_observer import MemberObserver
 from raftkv.gateway.metrics import Metrics, MetricsSnapshot
 from raftkv.gateway.peer_metrics import SAMPLE_S, PeerMetrics
 from raftkv.gateway.profiles import ProfilePages
+from raftkv.gateway.talker_pages import TalkerPages
 from raftkv.peer.transport import PeerTransport
 from raftkv.server.member import Member
 from raftkv.server.operations import Operations
 from raftkv.wire.calls import NEVER_S, CallBook, SlowCall
+from raftkv.wire.grpc import CODE_NAMES
 from raftkv.wire.limits import WireLimits
 from raftkv.wire.listener import Listener
-from raftkv.wire.service import HttpHandler
+from raftkv.wire.service import HttpHandler, Service
 
 log = logging.getLogger("raftkv.server")
 
@@ -32,7 +38,13 @@ log = logging.getLogger("raftkv.server")
 class Observation:
     """``listeners`` are those of clients; they may come later."""
 
-    def __init__(self, member: Member, transport: PeerTransport, listeners: list[Listener]) -> None:
+    def __init__(
+        self,
+        member: Member,
+        transport: PeerTransport,
+        listeners: list[Listener],
+        access_log: Output | None = None,
+    ) -> None:
         self._member = member
         self._listeners = listeners
         self._operations: Operations = member.config.operations
@@ -49,6 +61,9 @@ class Observation:
             call_metrics.observer_of,
         )
         call_metrics.show(self.calls)
+        self.recording = Recording(member, self._operations, access_log)
+        self._tracing = Tracing(member, self._operations.tracing)
+        AccessMetrics(registry, self.recording.outlet)
         self._peers = PeerMetrics(registry, member.member_id, transport.statistics)
         self._loop = loop
         self._sample()
@@ -57,8 +72,22 @@ class Observation:
         """``gateway``, with profiles before it where they are served."""
         operations = self._operations
         if operations.serves_profiles or operations.log.level == "debug":
-            return ProfilePages(gateway)
-        return gateway
+            gateway = ProfilePages(gateway)
+        return self.talker_pages(gateway)
+
+    def talker_pages(self, gateway: HttpHandler) -> HttpHandler:
+        """``gateway``, with the busiest callers before it where they are found."""
+        talkers = self.recording.talkers
+        return gateway if talkers is None else TalkerPages(talkers, gateway)
+
+    def watched(self, service: Service) -> Service:
+        """``service``, with who records or traces its calls before it, where anybody does."""
+        return self.recording.watched(self._tracing.traced(service))
+
+    def close(self) -> None:
+        """After the last call."""
+        self.recording.close()
+        self._tracing.close()
 
     def _sample(self) -> None:
         self._peers.sample()
@@ -90,7 +119,7 @@ def warn_of_slow_call(call: SlowCall) -> None:
                 "time spent": f"{1000 * call.seconds:.3f}ms",
                 "remote": call.peer,
                 "response type": call.path,
-                "response code": CODES[call.code],
+                "response code": CODE_NAMES[call.code],
                 "response size": call.response_bytes,
             }
         },

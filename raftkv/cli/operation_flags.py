@@ -6,6 +6,8 @@ turns their values into Operations. A flag that changes nothing here says so in 
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from raftkv.cli.flag import (
     Flag,
     State,
@@ -33,10 +35,53 @@ are about parts of etcd that do not exist here."""
 SWITCHED_GATES = frozenset(("CompactHashCheck", "InitialCorruptCheck"))
 
 
+PER_MILLION = 1_000_000
+GRPC_PORT = 4317
+
+
+def parse_per_million(text: str) -> int:
+    number = parse_count(text)
+    if number > PER_MILLION:
+        raise ValueError(f"a number from 0 to {PER_MILLION} is expected")
+    return number
+
+
+def parse_collector(text: str) -> str:
+    """To a URL. Raises ValueError."""
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("host:port, or an http:// or https:// URL, is expected")
+    if parts.port == GRPC_PORT and not parts.path.strip("/"):
+        raise ValueError("4317 is the port of OTLP over gRPC; name that of OTLP over HTTP, 4318")
+    path = parts.path.rstrip("/") or "/v1/traces"
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
 def parse_gates(text: str) -> str:
     """Name=true,Name=false. Raises ValueError for a gate that etcd does not know."""
     gates_of(text)
     return text
+
+
+def parse_shares(text: str) -> str:
+    """0.01, or reads=0.01,writes=1. Raises ValueError."""
+    shares_of(text)
+    return text
+
+
+def shares_of(text: str) -> dict[str, float]:
+    """Of reads and of writes, from 0 to 1; what is not named is 1."""
+    shares = {"reads": 1.0, "writes": 1.0}
+    for part in text.split(","):
+        name, equals, value = part.strip().rpartition("=")
+        try:
+            share = float(value)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1 or (equals and name not in shares):
+            raise ValueError("a share from 0 to 1 is expected, or reads=SHARE,writes=SHARE")
+        shares |= {name: share} if equals else dict.fromkeys(shares, share)
+    return shares
 
 
 def gates_of(text: str) -> dict[str, bool]:
@@ -98,6 +143,18 @@ _CHECKS = (
     ),
 )
 
+_SPACE = (
+    Flag(
+        "auto-defrag",
+        "true",
+        parse_bool,
+        "give room back to the file system when most of a large database file is free, one member"
+        " after the other",
+        True,
+        state=State.DIFFERS,
+    ),
+)
+
 _LOGGING = (
     Flag(
         "log-level",
@@ -132,6 +189,36 @@ _LOGGING = (
         '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}',
         str,
         "when a log file is full (MB), and which old ones stay (days, number; 0 is all)",
+    ),
+)
+
+_ACCESS = (
+    Flag(
+        "access-log",
+        "",
+        str,
+        "a line of JSON for every call, in a file of this path, or to stderr or stdout; rotated as"
+        " the log is, with --enable-log-rotation",
+    ),
+    Flag(
+        "access-log-sample",
+        "1",
+        parse_shares,
+        "the share of calls with a line, 0.01 say, or reads=0.01,writes=1; errors and slow calls"
+        " (--warning-unary-request-duration) always have one",
+    ),
+    Flag(
+        "access-log-keys",
+        "plain",
+        one_of("plain", "hash", "none"),
+        "how the access log and /debug/top show keys: quoted, as a hash, or not at all",
+    ),
+    Flag(
+        "enable-top-talkers",
+        "false",
+        parse_bool,
+        "find the busiest clients, users, prefixes and methods, and serve them at /debug/top",
+        True,
     ),
 )
 
@@ -288,31 +375,43 @@ _CLUSTER = (
         "refused: members are named in --initial-cluster",
         state=State.REFUSED,
     ),
+)
+
+_TRACING = (
     Flag(
         "enable-distributed-tracing",
         "false",
-        only("false", "there is no OpenTelemetry exporter; use --metrics=extensive"),
-        "refused: there is no OpenTelemetry exporter",
+        parse_bool,
+        "send OpenTelemetry spans of sampled calls, from the request through the log to the answer;"
+        " needs pip install 'raftkv[otel]'",
         True,
-        State.REFUSED,
+        State.DIFFERS,
     ),
-    *(
-        Flag(
-            f"distributed-tracing-{name}",
-            default,
-            str,
-            "accepted; nothing is traced",
-            state=State.ACCEPTED,
-        )
-        for name, default in (
-            ("address", "localhost:4317"),
-            ("service-name", "etcd"),
-            ("instance-id", ""),
-            ("sampling-rate", "0"),
-        )
+    Flag(
+        "distributed-tracing-address",
+        "localhost:4318",
+        parse_collector,
+        "host:port or URL of a collector that takes OTLP over HTTP (etcd's is gRPC, port 4317)",
+        state=State.DIFFERS,
+    ),
+    Flag("distributed-tracing-service-name", "etcd", str, "the service.name of all spans"),
+    Flag(
+        "distributed-tracing-instance-id",
+        "",
+        str,
+        "the service.instance.id of all spans; this member's name by default",
+        state=State.DIFFERS,
+    ),
+    Flag(
+        "distributed-tracing-sampling-rate",
+        "0",
+        parse_per_million,
+        "how many of a million calls that carry no trace of their own begin one; a call that"
+        " carries one (traceparent) is traced if that is sampled",
     ),
 )
 
 OPERATION_FLAGS: tuple[Flag, ...] = (
-    *_CHECKS, *_LOGGING, *_OBSERVATION, *_SOCKETS, *_STORAGE, *_CLUSTER,
+    *_CHECKS, *_SPACE, *_LOGGING, *_ACCESS, *_OBSERVATION, *_TRACING, *_SOCKETS, *_STORAGE,
+    *_CLUSTER,
 )  # fmt: skip

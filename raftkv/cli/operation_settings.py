@@ -11,16 +11,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from raftkv.cli.operation_flags import FEATURE_GATES, gates_of
+from raftkv.cli.operation_flags import FEATURE_GATES, gates_of, shares_of
 from raftkv.errors import ConfigError
 from raftkv.server.config import Limits
 from raftkv.server.operations import (
     STDERR,
     STDOUT,
+    AccessSettings,
     HealingSettings,
     LogSettings,
     Operations,
     Rotation,
+    TracingSettings,
 )
 
 _MB = 1 << 20
@@ -57,7 +59,12 @@ def operations_of(values: Mapping[str, Any]) -> Operations:
         reuse_port=bool(values["socket-reuse-port"]),
         extensive_metrics=values["metrics"] == "extensive",
         serves_profiles=bool(values["enable-pprof"]),
+        access=_access_of(values),
+        finds_talkers=bool(values["enable-top-talkers"]),
+        talker_keys=str(values["access-log-keys"]),
+        tracing=_tracing_of(values),
         fsync=not values["unsafe-no-fsync"],
+        auto_defrag=bool(values["auto-defrag"]),
         feature_gates=gates,
     )
 
@@ -84,10 +91,38 @@ def log_settings_of(values: Mapping[str, Any]) -> LogSettings:
     outputs = tuple(dict.fromkeys(STDERR if o in ("default", STDERR) else o for o in given))
     rotation = None
     if values["enable-log-rotation"]:
-        if all(output in (STDERR, STDOUT) for output in outputs):
-            raise ConfigError("--enable-log-rotation needs a path in --log-outputs")
+        if not any(map(_is_path, (*outputs, str(values["access-log"])))):
+            raise ConfigError(
+                "--enable-log-rotation needs a path in --log-outputs or in --access-log"
+            )
         rotation = _rotation_of(str(values["log-rotation-config-json"]))
     return LogSettings(str(values["log-level"]), str(values["log-format"]), outputs, rotation)
+
+
+def _is_path(output: str) -> bool:
+    return output not in ("", STDERR, STDOUT)
+
+
+def _access_of(values: Mapping[str, Any]) -> AccessSettings | None:
+    output = str(values["access-log"])
+    if not output:
+        return None
+    rotation = None
+    if values["enable-log-rotation"] and _is_path(output):
+        rotation = _rotation_of(str(values["log-rotation-config-json"]))
+    shares = shares_of(str(values["access-log-sample"]))
+    return AccessSettings(output, **shares, keys=str(values["access-log-keys"]), rotation=rotation)
+
+
+def _tracing_of(values: Mapping[str, Any]) -> TracingSettings | None:
+    if not values["enable-distributed-tracing"]:
+        return None
+    return TracingSettings(
+        url=str(values["distributed-tracing-address"]),
+        service_name=str(values["distributed-tracing-service-name"]),
+        instance_id=str(values["distributed-tracing-instance-id"] or values["name"]),
+        per_million=values["distributed-tracing-sampling-rate"],
+    )
 
 
 def _rotation_of(text: str) -> Rotation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from raftkv.cli.initial_check import HASHKV, answer_hash_question
@@ -16,7 +16,6 @@ from raftkv.error_texts import TEXTS
 from raftkv.errors import MemberNotFound, RaftKVError
 from raftkv.log_fields import fields
 from raftkv.peer.http import HttpAnswer, Respond, ask, listen_http
-from raftkv.peer.offer import HEADER as OFFER
 from raftkv.peer.sockets import PeerSockets
 from raftkv.server.config import ServerConfig
 from raftkv.server.introduction import (
@@ -24,18 +23,20 @@ from raftkv.server.introduction import (
     ClusterView,
     Joining,
     judge_existing,
+    judge_forced,
     judge_new,
 )
 from raftkv.server.member import Member
+from raftkv.server.status import MemberInfo
 from raftkv.ui.witness import LOOK
 
 log = logging.getLogger("raftkv.server")
 
-CLUSTER_ID = "X-Etcd-Cluster-ID"
-HAS_BEGUN = "X-Raftkv-Has-Begun"
 MEMBERS = "/members"
 PROMOTE = "/members/promote/"
 ID_DIGITS_MAX = 20
+FORCED_TIMEOUTS = 3
+"""Election timeouts, in which those who are a quorum have a leader."""
 ASK_AGAIN_S = 0.2
 """Between two rounds of questions to members that are starting too."""
 
@@ -79,6 +80,23 @@ async def introduce(config: ServerConfig, sockets: PeerSockets) -> Joining | Non
     return None
 
 
+async def check_forced(
+    config: ServerConfig, others: Mapping[str, MemberInfo], sockets: PeerSockets
+) -> None:
+    """Before --force-new-cluster: whether the ``others`` get on without us, or with us. They may be
+    electing, so they are asked for a while. Raises ConfigError."""
+    deadline = (
+        asyncio.get_running_loop().time() + FORCED_TIMEOUTS * config.election_timeout_ms / 1e3
+    )
+    while True:
+        views = await asyncio.gather(*(_ask_one(sockets, row.peer_urls) for row in others.values()))
+        judge_forced(dict(zip(others, views, strict=True)), {row.id for row in others.values()})
+        out_of_time = asyncio.get_running_loop().time() >= deadline
+        if out_of_time or not any(view is not None for view in views):
+            return
+        await asyncio.sleep(ASK_AGAIN_S)
+
+
 def _stranger(method: str, path: str, reply: Callable[[HttpAnswer], None]) -> None:
     reply(_view_answer(ClusterView()))
 
@@ -93,23 +111,12 @@ async def _ask_one(sockets: PeerSockets, urls: tuple[str, ...]) -> ClusterView |
     for url in urls:
         answer = await ask(sockets, "GET", url, MEMBERS)
         if answer is not None and answer.status == HTTPStatus.OK:
-            headers = answer.headers
-            return ClusterView.decode(
-                answer.body,
-                headers.get(CLUSTER_ID.lower(), ""),
-                headers.get(HAS_BEGUN.lower(), ""),
-                headers.get(OFFER.lower(), ""),
-            )
+            return ClusterView.decode(answer.body, answer.headers)
     return None
 
 
 def _view_answer(view: ClusterView) -> HttpAnswer:
-    headers = {
-        "Content-Type": "application/json",
-        CLUSTER_ID: f"{view.cluster_id:x}",
-        HAS_BEGUN: str(view.has_begun).lower(),
-        OFFER: view.offer.encode(),
-    }
+    headers = {"Content-Type": "application/json", **view.headers}
     return HttpAnswer(HTTPStatus.OK, view.encode(), headers)
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import random
 import signal
 from dataclasses import dataclass
 
 import uvloop
 
+from raftkv.access.outlet import Output
 from raftkv.backend.environment import LmdbBackend
 from raftkv.cli.announcements import (
     announce_closing,
@@ -26,9 +28,12 @@ from raftkv.cli.announcements import (
 )
 from raftkv.cli.auth_settings import auth_settings
 from raftkv.cli.client_ports import client_ports
+from raftkv.cli.disk_room import begin_anew, is_full, wait_for_room
 from raftkv.cli.initial_check import check_against_peers
 from raftkv.cli.observation import Observation, wire_limits
-from raftkv.cli.peer_port import introduce, respond_for
+from raftkv.cli.peer_port import check_forced, introduce, respond_for
+from raftkv.cli.recording import open_access_log
+from raftkv.cli.systemd import READY, STOPPING, notify
 from raftkv.cli.tls_settings import with_own_pairs
 from raftkv.cli.ui_port import UiPort
 from raftkv.errors import ConfigError, Corrupt, MemberRemoved
@@ -36,6 +41,7 @@ from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth
 from raftkv.gateway.pages import MetricsPages
+from raftkv.gateway.tls_metrics import TlsMetrics
 from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
 from raftkv.peer.sockets import PeerSockets
@@ -45,7 +51,7 @@ from raftkv.rpc.services import services_of
 from raftkv.server.asyncio_runtime import AsyncioScheduler, ThreadWorker
 from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
-from raftkv.server.foundation import Foundation, holds_data, open_foundation
+from raftkv.server.foundation import Foundation, holds_data, open_foundation, others_known
 from raftkv.server.member import Member
 from raftkv.tls.contexts import ALPN_CLIENT_PORT
 from raftkv.tls.credentials import Credentials
@@ -61,15 +67,23 @@ MESSAGE_OVERHEAD_BYTES = 512 * 1024
 """What a gRPC message may have above --max-request-bytes, as in etcd."""
 PASSWORD_THREADS = 2
 """How many passwords are hashed at once."""
+DISK_FULL = 28
+"""In an exit status's place, for ``run`` alone."""
 HEAP_KEPT_BYTES = 32 << 20
 
 
 def run(config: ServerConfig) -> int:
-    """Serve until a signal. Returns the exit status: 0 after a graceful stop, 1 after a failure."""
+    """Serve until a signal. Returns the exit status: 0 after a graceful stop, 1 after a failure.
+    After a failure for want of disk it does not return, but begins anew once there is room."""
     if not __debug__:
         log.critical("refusing to run under python -O: the invariants are asserts")
         return 1
-    return uvloop.run(_run(config))
+    status = uvloop.run(_run(config))
+    if status == DISK_FULL:
+        directories = tuple(filter(None, (config.data_dir, config.wal_dir)))
+        wait_for_room(directories, config.limits.wal_segment_bytes)
+        begin_anew()
+    return status
 
 
 async def _run(config: ServerConfig) -> int:
@@ -88,7 +102,16 @@ async def _run(config: ServerConfig) -> int:
         log.critical("cannot use the certificates", extra=fields(error=str(e)))
         return 1
     try:
-        joining = None if holds_data(config, disk) else await introduce(config, sockets)
+        access_log = open_access_log(config.operations.access)
+    except ConfigError as e:
+        log.critical("cannot open the access log", extra=fields(error=str(e)))
+        return 1
+    try:
+        joining = None
+        if not holds_data(config, disk):
+            joining = await introduce(config, sockets)
+        elif config.force_new_cluster:
+            await check_forced(config, others_known(config, LmdbBackend), sockets)
         foundation = open_foundation(config, disk, LmdbBackend, joining)
         if config.operations.initial_corrupt_check and joining is None:
             await check_against_peers(foundation, sockets)
@@ -97,17 +120,18 @@ async def _run(config: ServerConfig) -> int:
             "cannot open the data directory",
             extra=fields(data_dir=config.data_dir, error=str(e)),
         )
-        return 1
-    return await _Process(config, foundation, Keys(auth, client_tls, sockets)).serve()
+        return DISK_FULL if is_full(e) else 1
+    return await _Process(config, foundation, Means(auth, client_tls, sockets, access_log)).serve()
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """What the process proves who it is with, and others."""
+class Means:
+    """What the process opened before its member: who it is, how it talks, where it tells."""
 
     auth: AuthSettings
     client_tls: Credentials
     sockets: PeerSockets
+    access_log: Output | None
 
 
 class _Threads:
@@ -121,9 +145,9 @@ class _Threads:
 
 
 class _Process:
-    def __init__(self, config: ServerConfig, foundation: Foundation, keys: Keys) -> None:
+    def __init__(self, config: ServerConfig, foundation: Foundation, means: Means) -> None:
         self._config = config
-        self._keys = keys
+        self._means = means
         self._foundation = foundation
         self._listeners: list[Listener] = []
         self._other_listeners: list[Listener] = []
@@ -142,23 +166,32 @@ class _Process:
             transport=self._transport,
             random=random.SystemRandom(),
             fatal=self._fail,
-            auth=self._keys.auth,
+            auth=self._means.auth,
         )
         self._health = Health()
         try:
             await self._listen()
+        except ConfigError as e:
+            log.critical("cannot start", extra=fields(error=str(e)))
+            return 1
         except OSError as e:
             log.critical("cannot listen", extra=fields(error=str(e)))
             return 1
         self._member.when_answered(self._write_answers)
-        self._member.published = lambda: announce_serving(self._config)
+        self._member.published = self._say_ready
         self._member.start()
         self._health.set_serving(True)
         _calm_the_collector()
         _keep_freed_memory()
         await self._stop_asked.wait()
         await self._stop()
-        return 0 if self._failure is None else 1
+        if self._failure is None:
+            return 0
+        return DISK_FULL if is_full(self._failure) else 1
+
+    def _say_ready(self) -> None:
+        announce_serving(self._config)
+        notify(READY, os.environ)
 
     # --- making -----------------------------------------------------------------------------
 
@@ -168,7 +201,7 @@ class _Process:
         identity = Identity(self._foundation.cluster_id, self._foundation.member_id)
         return PeerTransport(
             identity=identity,
-            sockets=self._keys.sockets,
+            sockets=self._means.sockets,
             scheduler=AsyncioScheduler(loop),
             snapshot_worker=self._threads.snapshot,
             queue_bytes_max=limits.peer_queue_bytes_max,
@@ -185,14 +218,18 @@ class _Process:
     async def _listen(self) -> None:
         config = self._config
         reuse_port = config.operations.reuse_port
-        observation = Observation(self._member, self._transport, self._listeners)
-        self._ui = UiPort(self._member, self._transport, observation, self._keys.sockets)
+        observation = self._observation = Observation(
+            self._member, self._transport, self._listeners, self._means.access_log
+        )
+        used = {"client": self._means.client_tls, "peer": self._means.sockets.tls}
+        TlsMetrics(observation.metrics.registry, used)
+        self._ui = UiPort(self._member, self._transport, observation, self._means.sockets)
         await self._transport.listen(
             [address.url for address in config.listen_peer], reuse_port=reuse_port
         )
         message_bytes_max = config.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES
         limits = wire_limits(WireLimits(message_bytes_max=message_bytes_max), config.operations)
-        services = services_of(self._member, self._health)
+        services = services_of(self._member, self._health, observation.watched)
         json_api = JsonApi(services) if config.grpc_gateway else None
         http = HttpGateway(MemberHealth(self._member), observation.metrics.render, json_api)
         book, trusts_names = self._member.authority.book, config.client_tls.client_cert_auth
@@ -210,7 +247,7 @@ class _Process:
                 port.address.place,
                 limits,
                 http_streams=port.http_streams,
-                tls=self._keys.client_tls if port.address.is_tls else None,
+                tls=self._means.client_tls if port.address.is_tls else None,
                 calls=observation.calls,
                 reuse_port=reuse_port,
             )
@@ -218,14 +255,14 @@ class _Process:
         for address in config.listen_metrics:
             listener = await listen(
                 (),
-                MetricsPages(http),
+                observation.talker_pages(MetricsPages(http)),
                 address.place,
                 limits,
-                tls=self._keys.client_tls if address.is_tls else None,
+                tls=self._means.client_tls if address.is_tls else None,
                 reuse_port=reuse_port,
             )
             self._other_listeners.append(listener)
-        page = await self._ui.listen(self._keys.client_tls)
+        page = await self._ui.listen(self._means.client_tls)
         if page is not None:
             self._other_listeners.append(page)
 
@@ -238,7 +275,7 @@ class _Process:
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         def asked(name: str) -> None:
             if self._stop_asked.is_set():
-                log.warning("%s again: ending at once", name)
+                log.warning("signalled again; ending at once", extra=fields(signal=name))
                 raise SystemExit(1)
             announce_signal(name)
             self._stop_asked.set()
@@ -254,12 +291,14 @@ class _Process:
     async def _stop(self) -> None:
         self._health.set_serving(False)
         announce_closing(self._config, closed=False)
+        notify(STOPPING, os.environ)
         self._ui.close()
         if self._failure is None:
             await self._stop_member()
         listeners = (*self._listeners, *self._other_listeners)
         await asyncio.gather(*(one.close(STOP_GRACE_S) for one in listeners))
         await self._transport.close()
+        self._observation.close()
         announce_closing(self._config, closed=True)
 
     async def _stop_member(self) -> None:
@@ -269,7 +308,8 @@ class _Process:
             async with asyncio.timeout(STOP_GRACE_S):
                 await stopped.wait()
         except TimeoutError:
-            log.warning("the disk took more than %.0f s: the log will be replayed", STOP_GRACE_S)
+            told = fields(waited=f"{STOP_GRACE_S:g}s")
+            log.warning("the disk takes too long to stop; the log will be replayed", extra=told)
 
 
 def _calm_the_collector() -> None:

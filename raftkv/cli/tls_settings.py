@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from raftkv.errors import ConfigError
+from raftkv.log_fields import fields
 from raftkv.server.config import Address, ServerConfig
 from raftkv.tls.contexts import caller_context, server_context
 from raftkv.tls.errors import TlsError
@@ -162,8 +163,6 @@ def _check_port(port: str, addresses: tuple[Address, ...], tls: TlsSettings) -> 
             )
         if not address.is_tls and (tls.has_pair or tls.verifies_clients):
             log.warning(
-                "the scheme of %s url %s is %s: the TLS settings that are given do not count there",
-                port,
-                address.url,
-                address.scheme,
+                "TLS settings do not count for a URL of a plain scheme",
+                extra=fields(port=port, url=address.url, scheme=address.scheme),
             )

@@ -124,7 +124,7 @@ class UiPort:
 
     async def _other_origins(self) -> frozenset[str]:
         self._feed.ask_once()
-        if self._asking and not self._feed.pages:
+        if self._asking and not self._feed.pages and not self._feed.knows_ui_urls:
             await asyncio.wait(list(self._asking), timeout=LEARN_S)
         return origins_in(self._feed.ui_urls)
 

@@ -1,6 +1,7 @@
 """Who the members are, and changing that: ``client.cluster``.
 
-Owns: etcd's Cluster service as methods. Must never do: repeat a change that may have happened.
+Owns: etcd's Cluster service as methods, and raftkv's own beside it (``change``, ``review``). Must
+never do: repeat a change that may have happened.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raftkv.api import rpc_pb2 as api
+from raftkv.api.membership_pb2 import MembershipRequest, MembershipResponse
 from raftkv.client.calls import Calls
 
 _CLUSTER = "/etcdserverpb.Cluster/"
+_CHANGE = "/raftkvpb.Membership/Change"
 
 
 class Cluster:
@@ -43,3 +46,15 @@ class Cluster:
     async def remove(self, member_id: int) -> api.MemberRemoveResponse:
         request = api.MemberRemoveRequest(ID=member_id)
         return await self._calls.write(_CLUSTER + "MemberRemove", request, api.MemberRemoveResponse)
+
+    async def change(self, request: MembershipRequest) -> MembershipResponse:
+        """As raftkv alone can do it: a replacement, a change in spite of the quorum. Raises what
+        the leader refuses it for."""
+        return await self._calls.write(_CHANGE, request, MembershipResponse)
+
+    async def review(self, request: MembershipRequest) -> MembershipResponse:
+        """What the leader says of the change, which is not made."""
+        asked = MembershipRequest()
+        asked.CopyFrom(request)
+        asked.dry_run = True
+        return await self._calls.read(_CHANGE, asked, MembershipResponse)

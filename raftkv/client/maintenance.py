@@ -7,12 +7,12 @@ happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.client.calls import Calls
 from raftkv.client.endpoints import Endpoints
-from raftkv.client.snapshot import save
+from raftkv.client.snapshot import SaveOptions, save
 
 _MAINTENANCE = "/etcdserverpb.Maintenance/"
 
@@ -69,11 +69,18 @@ class Maintenance:
         method = _MAINTENANCE + "Downgrade"
         return await self._calls.write(method, request, api.DowngradeResponse)
 
-    async def snapshot(
-        self, path: str, *, progress: Callable[[int, int], None] = lambda came, size: None
-    ) -> int:
+    async def snapshot(self, path: str, options: SaveOptions | None = None) -> int:
         """Save the database of the member in use to ``path``, as `etcdctl snapshot save` does;
-        the file's size. Raises Corrupt when what came fails its checksum."""
+        the file's size. A stream that breaks is taken up where it was. Raises Corrupt when what
+        came fails its checksum."""
+        chosen = options or SaveOptions()
         return await self._calls.signed(
-            lambda carried: save(self._endpoints.channel(), path, progress, carried)
+            lambda carried: save(
+                self._endpoints.channel(),
+                path,
+                chosen,
+                carried,
+                pause=self._calls.pause,
+                back_off=self._calls.back_off,
+            )
         )

@@ -13,13 +13,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from raftkv.wire.calls import CallBook, MethodCounts
+from raftkv.wire.grpc import CODE_NAMES
 
-CODES = (
-    "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound",
-    "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",
-    "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
-)  # fmt: skip
-"""grpc-go's names, by number."""
 LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _BIDI = frozenset((("etcdserverpb.Watch", "Watch"), ("etcdserverpb.Lease", "LeaseKeepAlive")))
 # grpc-go's own.
@@ -79,7 +74,7 @@ class CallMetrics(Collector):
         for counts in methods:
             labels = labels_of(counts.service, counts.method, is_stream=counts.is_stream)
             for code, number in counts.codes.items():
-                handled.add_metric([*labels, CODES[code]], number)
+                handled.add_metric([*labels, CODE_NAMES[code]], number)
         yield handled
 
 

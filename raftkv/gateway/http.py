@@ -49,7 +49,8 @@ class HttpGateway:
             if request.method not in ("GET", "HEAD"):
                 return _NOT_ALLOWED
             query = query_of(request)
-            return await self._probes.answer(path, verbose="verbose" in query)
+            as_json = query.get("format", [""])[0] == "json"
+            return await self._probes.answer(path, verbose="verbose" in query, as_json=as_json)
         answer = self._routes.get(path)
         if answer is None:
             return HttpResponse(404, b"404 page not found\n")
@@ -74,7 +75,7 @@ class HttpGateway:
         if not self._source.has_leader():
             return "RAFT NO LEADER"
         failure = await self._source.check_read(serializable=serializable)
-        return None if failure is None else f"RANGE ERROR:{failure}"
+        return None if failure is None else f"RANGE ERROR:{failure.text}"
 
     async def _version(self, request: HttpRequest, query: dict[str, list[str]]) -> HttpResponse:
         agreed = self._source.cluster_version()

@@ -70,7 +70,7 @@ class JsonApi:
             return failure_of(Status(INVALID_ARGUMENT, str(e)))
         except RecursionError:
             return failure_of(Status(INVALID_ARGUMENT, "the request is nested too deeply"))
-        call = _Call(metadata_of(request.headers))
+        call = _Call(metadata_of(request.headers), request.peer)
         try:
             handler(payload, call)
         except Exception as error:  # noqa: BLE001 - the service says what its errors mean
@@ -87,12 +87,12 @@ class _Call:
     """``UnaryCall`` whose answer can be awaited."""
 
     deadline: float | None = None
-    peer = "json"
     peer_common_name = ""
     """Never the caller's: a certificate's CN is no user here, as in etcd."""
 
-    def __init__(self, metadata: Mapping[str, str]) -> None:
+    def __init__(self, metadata: Mapping[str, str], peer: str) -> None:
         self.metadata = metadata
+        self.peer = peer
         self.outcome: asyncio.Future[bytes | Status] = asyncio.get_running_loop().create_future()
 
     @property

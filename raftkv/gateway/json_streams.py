@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from raftkv.errors import RequestTooLarge
+from raftkv.errors import InvalidRequest, RequestTooLarge
 from raftkv.gateway.json_api import (
     INVALID_ARGUMENT,
     JSON,
@@ -88,8 +88,8 @@ class JsonStreams:
         except (ValueError, RequestTooLarge) as e:
             _respond(exchange, failure_of(Status(INVALID_ARGUMENT, str(e))))
             return
-        headers = exchange.request.headers
-        request = HttpRequest("POST", exchange.request.target, headers, body)
+        head = exchange.request
+        request = HttpRequest("POST", head.target, head.headers, body, peer=head.peer)
         _respond(exchange, await self._json_api(request, path))
 
 
@@ -98,7 +98,7 @@ def _respond(exchange: HttpExchange, response: HttpResponse) -> None:
     exchange.send(response.body)
 
 
-class _BadRequest(Exception):
+class _BadRequest(InvalidRequest):
     """What the client sent is no request; ``str`` says why."""
 
 
@@ -106,7 +106,6 @@ class _Conversation(SendsEach):
     """Implements ``service.Stream`` over an exchange."""
 
     deadline: float | None = None
-    peer = "json"
     peer_common_name = ""
     """Never the caller's: a certificate's CN is no user here, as in etcd."""
 
@@ -118,6 +117,7 @@ class _Conversation(SendsEach):
         self._answered = answered
         self._started = False
         self.metadata = metadata_of(exchange.request.headers)
+        self.peer = exchange.request.peer
         self.drain = exchange.drain
 
     async def hold(self, service: Service, handler: StreamMethod) -> None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
 from collections.abc import Mapping, Sequence
 
 from raftkv import ETCD_VERSION
 from raftkv.errors import RaftKVError
+from raftkv.gateway.health_source import Trouble
 from raftkv.gateway.metrics import MetricsSnapshot
 from raftkv.mvcc.query import RangeQuery
 from raftkv.server.member import Member
 
 PROBE_KEY = b"health"
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class MemberHealth:
@@ -30,9 +33,9 @@ class MemberHealth:
     def has_leader(self) -> bool:
         return self._member.leader_id != 0
 
-    async def check_read(self, *, serializable: bool) -> str | None:
+    async def check_read(self, *, serializable: bool) -> Trouble | None:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[str | None] = loop.create_future()
+        answer: asyncio.Future[Trouble | None] = loop.create_future()
 
         def proceed(error: RaftKVError | None) -> None:
             if answer.done():
@@ -42,16 +45,28 @@ class MemberHealth:
                     self._member.store.range(RangeQuery(PROBE_KEY, limit=1))
                 except RaftKVError as damage:
                     error = damage
-            answer.set_result(None if error is None else str(error))
+            answer.set_result(None if error is None else _trouble(error))
 
         (self._member.read_local if serializable else self._member.linearize)(proceed)
         return await answer
 
+    def is_committing(self) -> bool:
+        return self._member.is_committing
+
+    def disk_stall_s(self) -> float:
+        return self._member.disk_stall_s
+
     def is_learner(self) -> bool:
-        return self._member.status().is_learner
+        return self._member.is_learner
 
     def cluster_version(self) -> str | None:
         return ETCD_VERSION
+
+
+def _trouble(error: RaftKVError) -> Trouble:
+    """NoLeader is no_leader, and so on."""
+    reason = _HUMP.sub("_", type(error).__name__).lower()
+    return Trouble(reason, str(error))
 
 
 def metrics_snapshot(
@@ -76,6 +91,8 @@ def metrics_snapshot(
         db_quota_bytes=status.db_size_quota,
         db_size_bytes=status.db_size,
         db_size_in_use_bytes=status.db_size_in_use,
+        live_bytes=member.maintenance.live_bytes,
+        top_prefixes=member.maintenance.fullness.top,
         current_revision=member.store.current_revision,
         compact_revision=member.store.compact_revision,
         auth_revision=member.authority.book.revision,

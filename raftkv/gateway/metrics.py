@@ -51,6 +51,10 @@ class MetricsSnapshot:
     scrubbed_rows: int = 0
     scrub_passes: int = 0
     state_checks: int = 0
+    live_bytes: int | None = None
+    """What the quota is held against, once the cluster counts it."""
+    top_prefixes: Sequence[tuple[bytes, int]] = ()
+    """Beyond the soft level, with their estimated bytes."""
     watchers: int = 0
     slow_watchers: int = 0
     watch_streams: int = 0
@@ -209,6 +213,9 @@ class _MemberCollector(Collector):
         if snapshot.keys is not None:
             text = "Keys in the store."
             yield GaugeMetricFamily("etcd_debugging_mvcc_keys_total", text, value=snapshot.keys)
+        text = "Bytes that the quota is held against."
+        yield GaugeMetricFamily("raftkv_space_live_bytes", text, value=snapshot.live_bytes)
+        yield _top_prefixes(snapshot.top_prefixes)
         for name, text, kind in _APPLIED:
             yield CounterMetricFamily(name, text, value=snapshot.applied.get(int(kind), 0))
         yield _alarms(snapshot.alarms)
@@ -231,6 +238,14 @@ def _alarms(alarms: Sequence[tuple[int, str]]) -> Metric:
     family = GaugeMetricFamily("etcd_debugging_server_alarms", "Raised alarms.", labels=labels)
     for member_id, kind in alarms:
         family.add_metric([f"{member_id:x}", kind], 1)
+    return family
+
+
+def _top_prefixes(prefixes: Sequence[tuple[bytes, int]]) -> Metric:
+    text = "The largest prefixes by estimate, while more than 80 % of the quota are live."
+    family = GaugeMetricFamily("raftkv_space_prefix_bytes", text, labels=["prefix"])
+    for prefix, size in prefixes:
+        family.add_metric([prefix.decode(errors="replace")], size)
     return family
 
 

@@ -18,6 +18,8 @@ from raftkv.mvcc.compaction import NEVER, Compaction
 from raftkv.mvcc.hash import HashResult, HistoryHash
 from raftkv.mvcc.heads import Heads
 from raftkv.mvcc.history import History
+from raftkv.mvcc.ledger import Ledger
+from raftkv.mvcc.measurement import Measurement
 from raftkv.mvcc.past_range import Part
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
 from raftkv.mvcc.range_cursor import RangeCursor
@@ -45,6 +47,7 @@ class Store:
         self._compaction = Compaction(backend, self.history, self.tombstones)
         self.digest = 0
         """CRC-32C over what was written, version by version (``apply.state_digest``)."""
+        self.ledger = Ledger(backend, self.history)
         self.generation = 0
         """How often another database took this one's place."""
         self.observer: Callable[[RevisionEvents], None] | None = None
@@ -58,6 +61,7 @@ class Store:
         self.latest.reload()
         self.tombstones.reload()
         self._compaction.reload()
+        self.ledger.reload()
         data = self._backend.get(Table.META, Meta.CURRENT_REVISION)
         self.current_revision = EMPTY_REVISION if data is None else int(data)
         self.has_tombstones = not self.tombstones.is_empty
@@ -65,6 +69,7 @@ class Store:
     def flush_meta(self) -> None:
         """Write down the numbers; called before each commit, in the same transaction."""
         self._backend.put(Table.META, Meta.CURRENT_REVISION, b"%d" % self.current_revision)
+        self.ledger.flush()
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -141,6 +146,12 @@ class Store:
         past = self._reader.past(revision)
         return past.rows(start, end, rows_max, rows_max, bytes_max, keys_only=False)
 
+    def begin_measurement(self, revision: int) -> Measurement:
+        """What is live at ``revision``. Void once ``generation`` or the compacted revision
+        change; while ``compacting`` there is none."""
+        assert not self.compacting, "what is removed now would be missed"
+        return Measurement(self.history, revision, self.compact_revision)
+
     def check_readable(self, revision: int) -> None:
         """Raises Compacted and FutureRevision."""
         if revision > self.current_revision:
@@ -162,6 +173,8 @@ class Store:
         if not changes:
             return self.current_revision
         self.current_revision = revision
+        if self.ledger.is_on:
+            self.ledger.note_end(revision, changes)
         if events and self.observer is not None:
             self.observer(RevisionEvents(revision, tuple(events)))
         return revision
@@ -188,10 +201,13 @@ class Store:
                 f"cannot compact at {revision}: the store is at {self.current_revision}"
             )
         self._compaction.schedule(revision)
+        if self.ledger.is_on:
+            self.ledger.compact(revision, self.current_revision)
 
     def compact_step(self, records_max: int) -> bool:
         """One bounded piece of removal; True when nothing is left to remove."""
         done = self._compaction.step(records_max)
+        self.ledger.forget_samples()
         if done:
             self.has_tombstones = not self.tombstones.is_empty
         return done

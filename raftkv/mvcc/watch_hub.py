@@ -58,7 +58,7 @@ class WatchHub:
     def slow(self, watchers_max: int) -> list[tuple[Watcher, int]]:
         """Some that are not in step, and the revision that each has to get next."""
         found = [(each, each.next_revision) for each in islice(self._paused, watchers_max)]
-        for cohort in self._unsynced.cohorts():
+        for cohort in self._unsynced.each_cohort():
             if len(found) >= watchers_max:
                 break
             for each in islice(cohort.watchers, watchers_max - len(found)):

@@ -10,6 +10,8 @@ cover it. Adding a range cuts at most two segments and touches those inside it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import chain
 
 from raftkv.mvcc.cohort import Audience, Cohort
 from raftkv.mvcc.watcher import Watcher
@@ -64,9 +66,13 @@ class WatcherIndex:
             found += self._covering[bisect_right(self._bounds, key) - 1]
         return found
 
+    def each_cohort(self) -> Iterator[Cohort]:
+        """As long as none comes or goes."""
+        for audience in chain(self._keys.values(), self._ranges.values()):
+            yield from audience.cohorts.values()
+
     def cohorts(self) -> list[Cohort]:
-        audiences = [*self._keys.values(), *self._ranges.values()]
-        return [cohort for audience in audiences for cohort in audience.cohorts.values()]
+        return list(self.each_cohort())
 
     def watchers(self) -> list[Watcher]:
         return [watcher for cohort in self.cohorts() for watcher in cohort.watchers]

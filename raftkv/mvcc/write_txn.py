@@ -49,6 +49,8 @@ class WriteTxn:
             prefix = head.prefix
         encoded = encode_version(prefix, revision, version, value, lease)
         store.latest.put(key, encode_row(encoded))
+        if store.ledger.is_on:
+            store.ledger.note_put(len(encoded), previous_kv)
         link = self._record(key, last, encoded, previous_kv, is_delete=False)
         store.heads.keep(key, Head(prefix, version, encoded, link))
         return previous_kv
@@ -97,6 +99,8 @@ class WriteTxn:
         store.tombstones.put(key, encode_position((self.revision, self._sub)))
         store.has_tombstones = True
         deletion = encode_deletion(key, self.revision)
+        if store.ledger.is_on:
+            store.ledger.note_delete(len(deletion), previous_kv)
         self._record(key, last, deletion, previous_kv, is_delete=True)
         return previous_kv
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
+from raftkv.log_fields import fields
 from raftkv.peer.codec import PeerProtocolError
 from raftkv.peer.sockets import PeerSockets, host_and_port
 from raftkv.tls.handshake import TlsServer
@@ -120,33 +121,52 @@ async def listen_http(
     return [await sockets.listen(url, lambda: _Waiting(respond, connections)) for url in urls]
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """``answer`` is None for ``data`` that is no whole answer in HTTP."""
+
+    data: bytes
+    answer: HttpAnswer | None
+
+
+async def fetch(sockets: PeerSockets, method: str, url: str, path: str) -> Fetched:
+    """Ask whoever listens at ``url``. Raises OSError, TimeoutError."""
+    host, _ = host_and_port(url)
+    data = bytearray()
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            reader, writer = await sockets.open(url)
+            try:
+                head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode())
+                await _read_all(reader, data)
+            finally:
+                writer.close()
+    except TimeoutError:
+        if not data:  # else somebody is there, who does not end what we asked to be ended
+            raise
+    return Fetched(bytes(data), _parse(bytes(data)))
+
+
 async def ask(
     sockets: PeerSockets, method: str, url: str, path: str, *, is_quiet: bool = False
 ) -> HttpAnswer | None:
     """The answer of whoever listens at ``url``; None when nobody does, or makes no sense.
     ``is_quiet``: for who asks again and again."""
-    host, _ = host_and_port(url)
     try:
-        async with asyncio.timeout(ASK_TIMEOUT_S):
-            reader, writer = await sockets.open(url)
-            try:
-                writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                return _parse(await _read_all(reader))
-            finally:
-                writer.close()
+        return (await fetch(sockets, method, url, path)).answer
     except (OSError, TimeoutError) as e:
         is_odd = isinstance(e, ConnectionError) and not isinstance(e, ConnectionRefusedError)
         if is_odd and not is_quiet:
-            log.warning("cannot ask %s for %s: %s", url, path, e or "it closed the connection")
+            told = fields(url=url, path=path, error=str(e) or "it closed the connection")
+            log.warning("cannot ask a peer", extra=told)
         return None
 
 
-async def _read_all(reader: asyncio.StreamReader) -> bytes:
+async def _read_all(reader: asyncio.StreamReader, data: bytearray) -> None:
     """Until the other side ends, which it does after its answer."""
-    data = bytearray()
     while len(data) < BODY_BYTES_MAX and (more := await reader.read(BODY_BYTES_MAX - len(data))):
         data += more
-    return bytes(data)
 
 
 def _parse(data: bytes) -> HttpAnswer | None:

@@ -1,6 +1,7 @@
 """One outgoing connection to one peer, kept up for as long as the peer is a member.
 
-Owns: dialling, greeting, redialling with backoff, and the bound on what waits in the socket.
+Owns: dialling, greeting, redialling with backoff, the bound on what waits in the socket, and moving
+to a new connection when this member's certificates have changed, without losing what was sent.
 Must never do: decide what to send, or resend: Raft repairs what a lost connection swallowed.
 """
 
@@ -16,7 +17,7 @@ from typing import cast
 from raftkv.log_fields import fields, hex_id
 from raftkv.peer.codec import PeerProtocolError
 from raftkv.peer.framing import Answer, Greeting, decode_answer
-from raftkv.peer.sockets import PeerSockets, keep_alive
+from raftkv.peer.sockets import PeerSockets, is_tls, keep_alive
 from raftkv.scheduler import Scheduler, Timer
 
 REDIAL_DELAY_MIN_S = 0.05
@@ -64,6 +65,8 @@ class PeerLink:
         self._delay_s = REDIAL_DELAY_MIN_S
         self._timer: Timer | None = None
         self._dialling: asyncio.Task[None] | None = None
+        self._moving: asyncio.Task[None] | None = None
+        self._successor: asyncio.Transport | None = None
         self._last_complaint = ""
 
     @property
@@ -95,8 +98,17 @@ class PeerLink:
         self.bytes_sent += len(frames)
         return True
 
+    def renew(self) -> None:
+        """Move to a connection made with the certificates as they are now; the old one stays until
+        the peer has accepted the new one, and then sends what was queued on it."""
+        url = self.urls[(self._dials - 1) % len(self.urls)]
+        if self.is_open and is_tls(url) and not self._closed:
+            self._drop_successor()
+            self._moving = asyncio.get_running_loop().create_task(self._move(url))
+
     def close(self) -> None:
         self._closed = True
+        self._drop_successor()
         if self._timer is not None:
             self._timer.cancel()
         if self._dialling is not None:
@@ -113,6 +125,20 @@ class PeerLink:
         except (OSError, TimeoutError) as e:
             self._complain(f"cannot reach {url}: {e or 'no answer in time'}")
             self._redial()
+
+    async def _move(self, url: str) -> None:
+        try:
+            async with asyncio.timeout(DIAL_TIMEOUT_S):
+                await self._sockets.dial(url, lambda: _SuccessorProtocol(self))
+        except (OSError, TimeoutError) as e:
+            self._complain(f"cannot reach {url} with new certificates: {e or 'no answer in time'}")
+
+    def _drop_successor(self) -> None:
+        if self._moving is not None:
+            self._moving.cancel()
+        if self._successor is not None:
+            self._successor.abort()
+            self._successor = None
 
     def _redial(self) -> None:
         if self._closed or self._timer is not None:
@@ -142,17 +168,7 @@ class PeerLink:
     def on_answer(self, data: bytes) -> None:
         assert self._transport is not None, "an answer without a connection"
         self._is_greeting = False
-        try:
-            answer = decode_answer(data)
-        except PeerProtocolError as e:
-            self._complain(f"answered the greeting with no peer protocol: {e}")
-            self._transport.abort()
-            return
-        if answer is not Answer.OK:
-            self._complain(f"refused us: {answer.name.lower().replace('_', ' ')}")
-            self._transport.abort()
-            if answer is Answer.REMOVED:
-                self._told_removed()
+        if not self._is_accepted(self._transport, data):
             return
         self.open_since = self._scheduler.now()
         self._delay_s = REDIAL_DELAY_MIN_S
@@ -160,7 +176,43 @@ class PeerLink:
         log.info("established a link to a peer", extra=self._fields())
         self._changed(self.target, True)
 
-    def on_lost(self) -> None:
+    def on_successor(self, transport: asyncio.Transport) -> None:
+        keep_alive(transport)
+        self._successor = transport
+        transport.write(self._greeting.encode())
+
+    def on_successors_answer(self, transport: asyncio.Transport, data: bytes) -> None:
+        if transport is not self._successor or not self._is_accepted(transport, data):
+            return
+        self._successor = None
+        before = self._transport
+        if before is None or not self.is_open:
+            transport.abort()  # the old one was lost: it is dialled again anyway
+            return
+        self._transport = transport
+        before.close()
+        log.info("moved the link to a peer to new certificates", extra=self._fields())
+
+    def _is_accepted(self, transport: asyncio.Transport, data: bytes) -> bool:
+        try:
+            answer = decode_answer(data)
+        except PeerProtocolError as e:
+            self._complain(f"answered the greeting with no peer protocol: {e}")
+            transport.abort()
+            return False
+        if answer is Answer.OK:
+            return True
+        self._complain(f"refused us: {answer.name.lower().replace('_', ' ')}")
+        transport.abort()
+        if answer is Answer.REMOVED:
+            self._told_removed()
+        return False
+
+    def on_lost(self, transport: asyncio.Transport) -> None:
+        if transport is self._successor:
+            self._successor = None
+        if transport is not self._transport:
+            return
         if self.is_open:
             self.disconnects += 1
             if not self._closed:
@@ -179,11 +231,23 @@ class _LinkProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transport is no subclass of asyncio.Transport, but is one in all it does.
-        self._link.on_connected(cast(asyncio.Transport, transport))
+        self._transport = cast(asyncio.Transport, transport)
+        self._link.on_connected(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if not self._link.is_open:
             self._link.on_answer(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._link.on_lost()
+        self._link.on_lost(self._transport)
+
+
+class _SuccessorProtocol(_LinkProtocol):
+    """The connection that a link moves to; once it has, all that counts is its end."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._link.on_successor(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._link.on_successors_answer(self._transport, data)

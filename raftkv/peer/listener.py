@@ -134,7 +134,7 @@ class PeerProtocol(asyncio.Protocol):
             more = self._complaints.ask()
             if more is not None:
                 peer = self.transport.get_extra_info("peername")
-                told = fields(remote_address=str(peer), error=f"{e}{more}")
+                told = fields(remote_address=str(peer), error=str(e), lines_left_out=more)
                 log.warning("closing a connection on the peer port", extra=told)
             self.transport.abort()
 

@@ -23,6 +23,8 @@ _OF_THE_SERVER = (
     MessageType.HEAL_ACCUSE,
     MessageType.STATE_ASK,
     MessageType.STATE_ANSWER,
+    MessageType.REVIEW_ASK,
+    MessageType.REVIEW_ANSWER,
 )
 # In these ``index`` is a question's number, or a member's id.
 _WITHOUT_INDEX = (*_OF_THE_SERVER, MessageType.TRANSFER_LEADER)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from raftkv.log_fields import fields, hex_id
 from raftkv.peer.codec import PeerProtocolError, decode_message, encode_message
 from raftkv.peer.framing import (
     ANSWER_SIZE,
@@ -148,7 +149,8 @@ class SnapshotSink:
         self._worker.run(lambda: self._file.commit(index), committed)
 
     def _refuse(self, error: BaseException) -> None:
-        log.error("cannot take a snapshot from %x: %s", self._greeting.sender, error)
+        told = fields(remote_peer_id=hex_id(self._greeting.sender), error=str(error))
+        log.error("cannot take a snapshot", extra=told)
         self._answer(Answer.REFUSED)
         self._transport.close()
 
@@ -167,4 +169,4 @@ class SnapshotSink:
 
 def _log_failure(error: BaseException | None) -> None:
     if error is not None:
-        log.warning("cannot remove an unfinished snapshot file: %s", error)
+        log.warning("cannot remove an unfinished snapshot file", extra=fields(error=str(error)))

@@ -13,6 +13,8 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from cryptography import x509
+
 from raftkv.tls.certificate_check import objection, verified_chain
 from raftkv.tls.credentials import Credentials
 from raftkv.tls.handshake import Threshold, TlsServer, reason_of
@@ -21,6 +23,9 @@ from raftkv.tls.settings import NO_PEER_TLS
 
 TCP_USER_TIMEOUT_MS = 5_000
 """How long the kernel keeps a connection whose peer acknowledges nothing."""
+DISMISSAL_S = 5.0
+"""How long a connection may stay whose certificate is no longer trusted: members that take new
+files move to new connections themselves, and lose nothing by it."""
 TLS_HANDSHAKE_RECORD = b"\x16"
 
 Factory = Callable[[], asyncio.Protocol]
@@ -32,13 +37,18 @@ class PeerSockets:
     def __init__(self, tls: Credentials | None = None) -> None:
         self._tls = tls or Credentials(NO_PEER_TLS)
 
+    @property
+    def tls(self) -> Credentials:
+        return self._tls
+
     async def listen(
         self, url: str, factory: Factory, *, reuse_port: bool = False
     ) -> asyncio.Server | TlsServer:
         """Raises OSError when the address cannot be bound."""
         host, port = host_and_port(url)
         if is_tls(url):
-            return TlsServer(await bound(host, port, reuse_port=reuse_port), self._tls, factory)
+            sockets = await bound(host, port, reuse_port=reuse_port)
+            return TlsServer(sockets, self._tls, factory, dismiss=_dismiss)
         return await asyncio.get_running_loop().create_server(
             factory, host, port, reuse_port=reuse_port or None
         )
@@ -57,7 +67,9 @@ class PeerSockets:
                 lambda: threshold, host, port, ssl=bundle.caller, server_hostname=host
             )
             assert threshold.transport is not None, "connected without a transport"
-            self._check(url, threshold.transport)
+            chain = self._check(url, threshold.transport)
+            if reason := self._tls.admit(threshold.transport, chain, bundle, _dismiss):
+                raise ConnectionError(f"TLS with {url}: {reason}")
         except ssl.SSLError as e:
             raise ConnectionError(f"TLS with {url}: {reason_of(e)}") from e
         except BaseException:
@@ -82,11 +94,16 @@ class PeerSockets:
             raise
         return reader, writer
 
-    def _check(self, url: str, transport: asyncio.BaseTransport) -> None:
-        """Raises ConnectionError for a name that is not allowed."""
+    def _check(self, url: str, transport: asyncio.BaseTransport) -> list[x509.Certificate]:
+        """The other side's chain. Raises ConnectionError for a name that is not allowed."""
         chain = verified_chain(transport.get_extra_info("ssl_object"))
         if chain and (reason := objection(self._tls.settings, chain, frozenset())):
             raise ConnectionError(f"TLS with {url}: {reason}")
+        return chain
+
+
+def _dismiss(transport: asyncio.Transport) -> None:
+    asyncio.get_running_loop().call_later(DISMISSAL_S, transport.abort)
 
 
 def is_tls(url: str) -> bool:

@@ -16,12 +16,14 @@ from http import HTTPStatus
 from raftkv.error_texts import error_of_text
 from raftkv.errors import NoLeader, RaftKVError, RequestTimeout
 from raftkv.peer.codec import encode_message
+from raftkv.peer.finding import Finding
 from raftkv.peer.framing import Greeting, Purpose, encode_frame
 from raftkv.peer.http import HttpAnswer, Respond, ask
 from raftkv.peer.link import PeerLink
 from raftkv.peer.listener import FrameSink, Identity, MessageSink, PeerProtocol
 from raftkv.peer.offer import HEADER as OFFER
 from raftkv.peer.offer import Offer
+from raftkv.peer.probe import probe_all
 from raftkv.peer.snapshot_stream import SnapshotFile, SnapshotSink, send_snapshot
 from raftkv.peer.sockets import PeerSockets
 from raftkv.raft.message import Message
@@ -94,7 +96,9 @@ class PeerTransport:
         self._accepted: set[PeerProtocol] = set()
         self._sent_failures: Counter[int] = Counter()
         self._received: Counter[int] = Counter()
+        self._probes: set[asyncio.Task[list[Finding]]] = set()
         self._streams: set[asyncio.Task[None] | asyncio.Task[HttpAnswer | None]] = set()
+        sockets.tls.changed = self._renew_links
 
     async def listen(self, urls: Sequence[str], *, reuse_port: bool = False) -> None:
         """Accept peers at every URL. Raises OSError when one cannot be bound."""
@@ -170,6 +174,13 @@ class PeerTransport:
             lambda t: done(asyncio.CancelledError() if t.cancelled() else t.exception())
         )
 
+    def probe(self, urls: Sequence[str], done: Callable[[Sequence[Finding]], None]) -> None:
+        """What answers at each of ``urls``, in the time that ``peer.probe`` gives."""
+        task = asyncio.get_running_loop().create_task(probe_all(self._sockets, urls))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+        task.add_done_callback(lambda t: None if t.cancelled() else done(t.result()))
+
     def ask_promotion(
         self, leader: int, learner: int, done: Callable[[RaftKVError | None], None]
     ) -> None:
@@ -228,7 +239,7 @@ class PeerTransport:
         ]
 
     async def close(self) -> None:
-        for task in self._streams:
+        for task in (*self._streams, *self._probes):
             task.cancel()
         for link in self._links.values():
             link.close()
@@ -253,6 +264,10 @@ class PeerTransport:
         )
         link.start()
         return link
+
+    def _renew_links(self) -> None:
+        for link in self._links.values():
+            link.renew()
 
     def _accept(self) -> PeerProtocol:
         return PeerProtocol(

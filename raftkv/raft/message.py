@@ -88,7 +88,7 @@ class MessageType(IntEnum):
     READ_INDEX_RESP = 12
     TRANSFER_LEADER = 13
     TIMEOUT_NOW = 14
-    ASK = 15  # of the servers around the core, which never sees these four
+    ASK = 15  # of the servers around the core, which never sees these
     ANSWER = 16
     HASH_ASK = 17
     HASH_ANSWER = 18
@@ -97,6 +97,8 @@ class MessageType(IntEnum):
     HEAL_ASK = 21
     HEAL_SNAP = 22
     HEAL_ACCUSE = 25
+    REVIEW_ASK = 23  # of changes of members; 19 to 22 are of the repair of members
+    REVIEW_ANSWER = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ from raftkv.errors import BadMemberUrls, RaftKVError
 from raftkv.rpc.errors import status_of
 from raftkv.rpc.guard import Guard
 from raftkv.rpc.header import Headers
-from raftkv.rpc.member import ClusterMember, Proceed
+from raftkv.rpc.member import Added, ClusterMember, Proceed
 from raftkv.rpc.unary import admitted, fail_with, read_for
+from raftkv.server.change_request import ChangeKind, ChangeRequest
 from raftkv.server.status import MemberInfo
 from raftkv.wire.service import Service, UnaryCall
 
@@ -75,12 +76,14 @@ class _Cluster:
                 call.fail(status_of(outcome))
                 return
             response = MemberAddResponse(
-                header=self._headers.message(), member=_row(outcome), members=self._rows()
+                header=self._headers.message(), member=message_of(outcome), members=self._rows()
             )
             call.reply(response.SerializeToString())
 
         def add() -> None:
-            self._member.add_member(urls, is_learner=request.isLearner, done=added)
+            desk = self._member.membership
+            kind = desk.kind_of_addition(is_learner=request.isLearner)
+            desk.change(ChangeRequest(kind, peer_urls=urls), added)
 
         self._change(call, add)
 
@@ -91,19 +94,22 @@ class _Cluster:
             response = MemberRemoveResponse(header=self._headers.message(), members=self._rows())
             return response.SerializeToString()
 
-        proceed = read_for(call, produce)
-        self._change(call, lambda: self._member.remove_member(request.ID, proceed))
+        changed = _changed(read_for(call, produce))
+        change = ChangeRequest(ChangeKind.REMOVE, request.ID)
+        self._change(call, lambda: self._member.membership.change(change, changed))
 
     def member_update(self, payload: bytes, call: UnaryCall) -> None:
-        """As in etcd, nobody looks at the URLs."""
+        """As in etcd, the URLs' form is not looked at here; what answers at them is, by the
+        leader."""
         request = parse(MemberUpdateRequest, payload)
 
         def produce() -> bytes:
             response = MemberUpdateResponse(header=self._headers.message(), members=self._rows())
             return response.SerializeToString()
 
-        urls, proceed = tuple(request.peerURLs), read_for(call, produce)
-        self._change(call, lambda: self._member.update_member(request.ID, urls, proceed))
+        changed = _changed(read_for(call, produce))
+        change = ChangeRequest(ChangeKind.UPDATE, request.ID, tuple(request.peerURLs))
+        self._change(call, lambda: self._member.membership.change(change, changed))
 
     def member_promote(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(MemberPromoteRequest, payload)
@@ -131,7 +137,11 @@ class _Cluster:
         return promoted
 
     def _rows(self) -> list[Member]:
-        return [_row(row) for row in self._member.members()]
+        return [message_of(row) for row in self._member.members()]
+
+
+def _changed(proceed: Proceed) -> Added:
+    return lambda outcome: proceed(outcome if isinstance(outcome, RaftKVError) else None)
 
 
 def check_peer_urls(urls: Iterable[str]) -> None:
@@ -155,7 +165,7 @@ def _is_peer_url(url: str) -> bool:
     )
 
 
-def _row(row: MemberInfo) -> Member:
+def message_of(row: MemberInfo) -> Member:
     return Member(
         ID=row.id,
         name=row.name,

@@ -63,7 +63,7 @@ class _Kv:
 
     def range(self, payload: bytes, call: UnaryCall) -> None:
         request = parse(RangeRequest, payload)
-        if self._member.is_learner and not request.serializable:
+        if self._member.serves_as_learner and not request.serializable:
             raise LearnerNotServed("this member is a learner")
         query = query_of(request)
 

@@ -19,6 +19,7 @@ from raftkv.raft.config import RandomSource
 from raftkv.scheduler import Scheduler
 from raftkv.server.authority import Authority
 from raftkv.server.backup import Backup
+from raftkv.server.change_request import ChangeKind, ChangeRequest, Review
 from raftkv.server.config import ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.leasing import TimeLeft
@@ -49,8 +50,9 @@ class Led(Protocol):
         """0 while no leader is known. Asked for on every call: an attribute, no computation."""
 
     @property
-    def is_learner(self) -> bool:
-        """Whether it has no vote yet, and so serves next to nothing. Asked for as often."""
+    def serves_as_learner(self) -> bool:
+        """Whether it is there to learn, and so serves next to nothing; one that is about to get
+        its vote serves all. Asked for as often."""
 
     @property
     def leader_loss(self) -> LeaderLoss:
@@ -121,6 +123,10 @@ class Upkeep(Protocol):
 
     def open_backup(self, done: Callable[[Backup | RaftKVError], None]) -> None: ...
 
+    def keep_backup(self, name: str, backup: Backup) -> None: ...
+
+    def take_backup(self, name: str) -> Backup | None: ...
+
     def move_leader(self, target: int, done: Proceed) -> None: ...
 
     @property
@@ -134,17 +140,26 @@ class MaintenanceMember(Identified, Led, Guarded, Protocol):
     def maintenance(self) -> Upkeep: ...
 
 
+class ChangeDesk(Protocol):
+    """Where changes of members are asked for. ``change`` and ``review`` raise what is refused at
+    once."""
+
+    def kind_of_addition(self, *, is_learner: bool, stays: bool = False) -> ChangeKind: ...
+
+    def change(self, request: ChangeRequest, done: Added) -> None: ...
+
+    def review(
+        self, request: ChangeRequest, done: Callable[[Review | RaftKVError], None]
+    ) -> None: ...
+
+
 class ClusterMember(Identified, Led, Guarded, Protocol):
     def members(self) -> Sequence[MemberInfo]: ...
 
-    def add_member(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
-        """Like the next ones, raises what is refused at once."""
-
-    def remove_member(self, member_id: int, done: Proceed) -> None: ...
+    @property
+    def membership(self) -> ChangeDesk: ...
 
     def promote_member(self, member_id: int, done: Proceed) -> None: ...
-
-    def update_member(self, member_id: int, peer_urls: Sequence[str], done: Proceed) -> None: ...
 
 
 class WatchMember(Identified, Led, Guarded, Protocol):

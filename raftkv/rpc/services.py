@@ -6,6 +6,7 @@ mount of the tests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from raftkv.rpc.api_version import vet_api_version
@@ -17,27 +18,32 @@ from raftkv.rpc.kv import kv_service
 from raftkv.rpc.lease import lease_service
 from raftkv.rpc.lock import lock_service
 from raftkv.rpc.maintenance import maintenance_service
+from raftkv.rpc.membership import membership_service
 from raftkv.rpc.own_calls import OwnCalls
 from raftkv.rpc.reflection import with_reflection
 from raftkv.rpc.watch import watch_service
 from raftkv.server.member import Member
 from raftkv.wire.service import Service
 
+Watched = Callable[[Service], Service]
+"""Puts who is told of calls between a service and whoever calls it."""
 
-def services_of(member: Member, health: Health) -> tuple[Service, ...]:
-    kv, watch, lease = kv_service(member), watch_service(member), lease_service(member)
+
+def services_of(
+    member: Member, health: Health, watched: Watched = lambda service: service
+) -> tuple[Service, ...]:
+    """What locks and elections do in the key space is told as other calls are."""
+    made = (kv_service(member), watch_service(member), lease_service(member))
+    kv, watch, lease = map(watched, made)
     own = OwnCalls((kv, watch, lease))
-    services = with_reflection(
-        (
-            kv,
-            watch,
-            lease,
-            maintenance_service(member),
-            cluster_service(member),
-            auth_service(member),
-            lock_service(member, own),
-            election_service(member, own),
-            health.service(),
-        )
+    others = (
+        maintenance_service(member),
+        cluster_service(member),
+        membership_service(member),
+        auth_service(member),
+        lock_service(member, own),
+        election_service(member, own),
+        health.service(),
     )
+    services = with_reflection((kv, watch, lease, *map(watched, others)))
     return tuple(replace(service, vet=vet_api_version) for service in services)

@@ -21,7 +21,7 @@ def admitted_stream(
     """``method``, refusing on a learner and, for whom asks for a leader, without one."""
 
     async def admit(stream: Stream) -> None:
-        if member.is_learner and not by_learners:
+        if member.serves_as_learner and not by_learners:
             raise LearnerNotServed("this member is a learner")
         if stream.metadata.get("hasleader") != "true":
             await method(stream)

@@ -74,7 +74,7 @@ def admitted(
 
 def _admitted(member: Led, method: UnaryMethod, *, by_learners: bool) -> UnaryMethod:
     def admit(payload: bytes, call: UnaryCall) -> None:
-        if member.is_learner and not by_learners:
+        if member.serves_as_learner and not by_learners:
             raise LearnerNotServed("this member is a learner")
         if not member.leader_id and call.metadata.get("hasleader") == "true":
             raise NoLeader("the call asks for a leader, and none is known")

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from raftkv.errors import RaftKVError, TooManyRequests
+from raftkv.log_fields import fields
 from raftkv.rpc.errors import status_of
 from raftkv.wire.service import UnaryCall, UnaryMethod
 
@@ -67,4 +68,4 @@ async def _do(duty: Callable[[], Awaitable[object]]) -> None:
     try:
         await duty()
     except RaftKVError as error:
-        log.info("what a waiter left stays until its lease ends: %s", error)
+        log.info("what a waiter left stays until its lease ends", extra=fields(error=str(error)))

@@ -15,6 +15,7 @@ from raftkv.apply.batch import decode_batch
 from raftkv.errors import Damaged
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.message import Entry, EntryType
+from raftkv.server.entry_trace import EntryTrace
 from raftkv.server.proposals import Proposals
 
 STEP_BYTES_MAX = 512 * 1024
@@ -50,6 +51,7 @@ class ApplyQueue:
         """This member's data is wrong (``server.quarantine``): nothing more is built on it."""
         self.clock: Clock | None = None
         """For metrics: without one, applying is not timed."""
+        self.trace: EntryTrace | None = None
         self.entry_seconds: Callable[[float, Entry], None] = lambda seconds, entry: None
 
     @property
@@ -58,6 +60,8 @@ class ApplyQueue:
         return len(self._entries)
 
     def add(self, entries: Sequence[Entry]) -> None:
+        if self.trace is not None:
+            self.trace.committed(entries)
         for entry in entries:
             assert entry.index == self.queued_index + 1, (entry.index, self.queued_index)
             self.queued_index = entry.index
@@ -112,6 +116,8 @@ class ApplyQueue:
     def _apply_batch(self, entry: Entry) -> None:
         batch = decode_batch(entry.data)
         mine = self._proposals.is_in_flight(batch.origin, batch.sequence)
+        if mine and self.trace is not None:
+            self.trace.applying(batch.sequence)
         outcomes = self._applier.apply(entry.index, entry.term, batch, want_replies=mine)
         if mine:
             assert outcomes is not None, (entry.index, batch.sequence)

@@ -7,6 +7,7 @@ commits, or more than one step of each kind per turn of the loop.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from raftkv.errors import Stopped
 from raftkv.mvcc.store import Store
@@ -15,6 +16,15 @@ from raftkv.scheduler import Scheduler
 from raftkv.server.committer import Committer
 from raftkv.server.config import Limits
 from raftkv.server.hashing import Hashing
+
+
+class Steps(Protocol):
+    """Other work in steps."""
+
+    @property
+    def is_waiting(self) -> bool: ...
+
+    def step(self, records_max: int) -> None: ...
 
 
 class Background:
@@ -37,6 +47,7 @@ class Background:
         self._stopped = False
         self._compaction_waiters: list[Callable[[], None]] = []
         self.hashing = hashing
+        self.measuring: Steps | None = None
 
     def schedule(self) -> None:
         if not self._scheduled and not self._stopped:
@@ -64,10 +75,17 @@ class Background:
         if self._store.compacting:
             self._store.compact_step(self._limits.compaction_records_per_step)
         self.hashing.step(self._limits.hash_records_per_step)
+        if self.measuring is not None:
+            self.measuring.step(self._limits.measured_records_per_step)
         if not self._store.compacting:
             self._tell_compacted()
-        if self._hub.needs_catch_up or self._store.compacting or self.hashing.is_waiting:
+        if self._hub.needs_catch_up or self._store.compacting or self._is_asked:
             self.schedule()
+
+    @property
+    def _is_asked(self) -> bool:
+        measures = self.measuring is not None and self.measuring.is_waiting
+        return self.hashing.is_waiting or measures
 
     def _tell_compacted(self) -> None:
         waiting, self._compaction_waiters = self._compaction_waiters, []

@@ -50,6 +50,8 @@ class Committer:
         self._demanded = False
         self._last_commit_at = scheduler.now()
         self.committed = committed
+        self.shut_since: float | None = None
+        """When the backend was given to the worker; None while it is open."""
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
         self.damaged: Callable[[Damaged], None] = lambda error: None
 
@@ -82,6 +84,7 @@ class Committer:
         """Run ``job`` on the worker with the gate shut, ``then`` on the loop before it opens."""
         assert self._queue.is_open, "two exclusive uses of the backend at once"
         self._queue.is_open = False
+        self.shut_since = self._scheduler.now()
 
         def done(error: BaseException | None) -> None:
             if isinstance(error, Damaged):
@@ -132,6 +135,7 @@ class Committer:
 
     def _open(self) -> None:
         self._queue.is_open = True
+        self.shut_since = None
         while self._waiters and self._queue.is_open:  # a waiter may shut the gate again
             self._waiters.popleft()()
         self._reopened()

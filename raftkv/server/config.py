@@ -19,6 +19,10 @@ MiB = 1024 * KiB
 
 ELECTION_TIMEOUT_MS_MAX = 50_000
 
+PROMOTE_ADDED, PROMOTE_ALL, PROMOTE_NONE = PROMOTES = ("added", "all", "none")
+"""Who gets a vote once it has caught up: who was added as a voter, learners too, or nobody, so that
+whoever is added as a voter is one at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -83,8 +87,12 @@ class Limits:
     """A segment that has grown to this size is followed by a new one."""
     backend_commit_interval_s: float = 5.0
     backend_commit_bytes_max: int = 64 * MiB
+    defrag_bytes_min: int = 256 * MiB
+    """A smaller database file is never defragmented without being asked."""
+    defrag_turn_entries: int = 10_000
     compaction_records_per_step: int = 500
     hash_records_per_step: int = 1_000
+    measured_records_per_step: int = 250
     catch_up_revisions_per_step: int = 1_000
     watch_backlog_bytes_max: int = 4 * MiB
     """Bytes queued on one watch stream beyond which its watchers fall back to reading history."""
@@ -119,6 +127,7 @@ class ServerConfig:
     pre_vote: bool = True
     strict_reconfig_check: bool = True
     learners_max: int = 1
+    auto_promote_learners: str = PROMOTE_ADDED
     force_new_cluster: bool = False
     watch_progress_notify_interval_s: float = 600.0
     auto_compaction_period_s: float = 0.0
@@ -175,6 +184,11 @@ class ServerConfig:
             raise ConfigError(
                 f"--initial-cluster-state must be new or existing, got "
                 f"{self.initial_cluster_state!r}"
+            )
+        if self.auto_promote_learners not in PROMOTES:
+            raise ConfigError(
+                f"--auto-promote-learners must be one of {', '.join(PROMOTES)}, got "
+                f"{self.auto_promote_learners!r}"
             )
         if self.snapshot_count <= 0:
             raise ConfigError(f"--snapshot-count must be above 0, got {self.snapshot_count}")

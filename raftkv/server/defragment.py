@@ -42,6 +42,7 @@ class Defragmenter:
         disk: Disk,
         image_path: Callable[[], str],
         save_applied: Callable[[], AppliedState],
+        now: Callable[[], float],
     ) -> None:
         self._backend = backend
         self._committer = committer
@@ -49,6 +50,7 @@ class Defragmenter:
         self._disk = disk
         self._image_path = image_path
         self._save_applied = save_applied
+        self._now = now
         self._waiters: list[Defragmented] = []
 
     def run(self, done: Defragmented) -> None:
@@ -59,7 +61,7 @@ class Defragmenter:
     def _copy(self) -> None:
         """Runs before the gate opens: nothing has changed since the commit."""
         self._backend.track_changes()
-        self._before = self._backend.size
+        self._before, self._began = self._backend.size, self._now()
         path = self._image_path()
 
         def copied(error: BaseException | None) -> None:
@@ -74,13 +76,19 @@ class Defragmenter:
         if not self._backend.is_tracking or self._committer.in_progress:
             self._give_up(path, "the database was replaced or changed too much meanwhile")
             return
-        state = self._save_applied()
+        state, shut_at = self._save_applied(), self._now()
 
         def swapped() -> None:
             self._committer.committed = state
+            now = self._now()
             log.info(
                 "finished defragmenting",
-                extra=fields(bytes_before=self._before, bytes_after=self._backend.size),
+                extra=fields(
+                    bytes_before=self._before,
+                    bytes_after=self._backend.size,
+                    took=f"{now - self._began:.3f}s",
+                    paused=f"{now - shut_at:.3f}s",
+                ),
             )
             self._answer(None)
 

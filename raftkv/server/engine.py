@@ -268,7 +268,7 @@ class Engine:
 
         def closed(error: BaseException | None) -> None:
             if error is not None:  # all that was acknowledged was durable before
-                log.error("cannot close the files in order: %s", error)
+                log.error("cannot close the files in order", extra=fields(error=str(error)))
             then()
 
         def close() -> None:
@@ -372,12 +372,12 @@ class Engine:
     def leave(self) -> None:
         """Removed, by our own log or by a peer's word: the owner ends this member in order."""
         if not self.stopped:
-            log.critical(REMOVED)
+            log.critical(REMOVED, extra=fields(data_dir=self.config.data_dir))
             self._fatal_of_owner(MemberRemoved("the member was removed from the cluster"))
 
     def _fatal(self, error: BaseException) -> None:
         """Nothing can be acknowledged any more: stop at once and let the owner end the process."""
-        log.critical("this member cannot go on: %s", error)
+        log.critical("this member cannot go on", extra=fields(error=str(error)))
         self.stop_turning(Stopped("the member failed"))
         self._fatal_of_owner(error)
 

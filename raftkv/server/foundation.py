@@ -35,7 +35,7 @@ from raftkv.raft.message import ConfState, Entry, EntryType, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import cluster_id, initial_members, member_id
-from raftkv.server.introduction import ClusterView, Joining
+from raftkv.server.introduction import CLUSTER_ID, ClusterView, Joining
 from raftkv.wal.disk import Disk
 from raftkv.wal.log import WriteAheadLog
 from raftkv.wal.recovery import Replay
@@ -214,6 +214,18 @@ def holds_data(config: ServerConfig, disk: Disk) -> bool:
     return disk.exists(wal_dir) and WriteAheadLog.exists(disk, wal_dir)
 
 
+def others_known(config: ServerConfig, open_backend: OpenBackend) -> dict[str, MemberInfo]:
+    """The other members by the rows of a member's own database, by name or id. Before it is opened
+    for good: to ask them, which --force-new-cluster would be too late for afterwards."""
+    backend = open_backend(str(Path(config.data_dir) / "member" / "db"))
+    try:
+        rows = read_members(backend)
+    finally:
+        backend.close()
+    mine = set(config.initial_advertise_peer_urls)
+    return {row.name or f"{row.id:x}": row for row in rows if not mine & set(row.peer_urls)}
+
+
 def open_foundation(
     config: ServerConfig, disk: Disk, open_backend: OpenBackend, joining: Joining | None = None
 ) -> Foundation:
@@ -266,7 +278,7 @@ def _begin_anew(
     is whole, so what this member has promised stays true. Raises Damaged where there is no peer."""
     view = None
     if disk.exists(f"{member_dir}/peers"):
-        view = ClusterView.decode(disk.read(f"{member_dir}/peers"), "0", "true", "")
+        view = ClusterView.decode(disk.read(f"{member_dir}/peers"), {CLUSTER_ID.lower(): "0"})
     identity = json.loads(replay.metadata)
     others = {row.id for row in view.members} - {identity["member_id"]} if view else set()
     marker = replay.snapshot

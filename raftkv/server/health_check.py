@@ -24,13 +24,7 @@ def check_add(
     """Raises NotEnoughStartedMembers, UnhealthyCluster."""
     voters = _voters(members)
     if not is_learner:
-        started = sum(voter.has_started for voter in voters)
-        grows_from_one = len(voters) == 1 and started == 1
-        if not grows_from_one and started < _quorum(len(voters) + 1):
-            raise NotEnoughStartedMembers(
-                f"{started} of {len(voters)} voters have started, one more needs "
-                f"{_quorum(len(voters) + 1)}"
-            )
+        check_started_for_add(members)
     if len(voters) > 1:
         needed = _quorum(len(voters) + 1)
         connected = _connected(voters, me, connected_for)
@@ -45,17 +39,36 @@ def check_remove(
     voters = _voters(members)
     if leaving not in {voter.id for voter in voters}:
         return
+    check_started_for_remove(members, leaving)
     rest = [voter for voter in voters if voter.id != leaving]
-    started = sum(voter.has_started for voter in rest)
-    if started < _quorum(len(rest)):
-        raise NotEnoughStartedMembers(
-            f"without {leaving:x}, {started} of {len(rest)} voters have started"
-        )
     if leaving != me and connected_for(leaving) is None:
         return  # it is no part of the quorum that is at work
     connected = _connected(voters, me, connected_for)
     if connected - 1 < _quorum(len(rest)):
         raise UnhealthyCluster(f"{connected} of {len(voters)} voters are connected")
+
+
+def check_started_for_add(members: Sequence[MemberInfo]) -> None:
+    """Raises NotEnoughStartedMembers. Who is joining counts as the voter that it will be, so that
+    it is refused when etcd refuses it, and not for longer."""
+    voters = [member for member in members if not member.is_learner or member.is_joining]
+    started = sum(voter.has_started for voter in voters)
+    grows_from_one = len(voters) == 1 and started == 1
+    if not grows_from_one and started < _quorum(len(voters) + 1):
+        raise NotEnoughStartedMembers(
+            f"{started} of {len(voters)} voters have started, one more needs "
+            f"{_quorum(len(voters) + 1)}"
+        )
+
+
+def check_started_for_remove(members: Sequence[MemberInfo], leaving: int) -> None:
+    """Raises NotEnoughStartedMembers, for a voter."""
+    rest = [voter for voter in _voters(members) if voter.id != leaving]
+    started = sum(voter.has_started for voter in rest)
+    if started < _quorum(len(rest)):
+        raise NotEnoughStartedMembers(
+            f"without {leaving:x}, {started} of {len(rest)} voters have started"
+        )
 
 
 def check_promote(members: Sequence[MemberInfo], learner: int) -> None:

@@ -21,11 +21,12 @@ a member of the quorum that had never been started.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from raftkv.apply.level import OWN_LEVEL
 from raftkv.errors import ConfigError
+from raftkv.peer.offer import HEADER as OFFER
 from raftkv.peer.offer import SILENCE, Offer
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import member_id
@@ -38,16 +39,25 @@ LOST = (
 )
 
 
+CLUSTER_ID = "X-Etcd-Cluster-ID"
+HAS_BEGUN = "X-Raftkv-Has-Begun"
+ANSWERER = "X-Raftkv-Member-ID"
+LEADER = "X-Raftkv-Leader-ID"
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterView:
     """``has_begun``: more than the made-up first state is there. ``heard``: who has sent messages
-    in this life of the member that answers. A member without data answers with an empty view."""
+    in this life of the member that answers. A member without data answers with an empty view.
+    ``answerer`` and ``leader`` are 0 where unknown: version 0.1.0 does not tell them."""
 
     cluster_id: int = 0
     has_begun: bool = False
     members: tuple[MemberInfo, ...] = ()
     heard: frozenset[int] = frozenset()
     offer: Offer = SILENCE
+    answerer: int = 0
+    leader: int = 0
 
     def encode(self) -> bytes:
         """The body of GET /members: etcd's list, with two more fields in each row."""
@@ -64,9 +74,20 @@ class ClusterView:
         ]
         return json.dumps(rows).encode()
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the same answer."""
+        return {
+            CLUSTER_ID: f"{self.cluster_id:x}",
+            HAS_BEGUN: str(self.has_begun).lower(),
+            OFFER: self.offer.encode(),
+            ANSWERER: f"{self.answerer:x}",
+            LEADER: f"{self.leader:x}",
+        }
+
     @staticmethod
-    def decode(body: bytes, cluster_id: str, has_begun: str, offer: str) -> ClusterView | None:
-        """Of the body and three headers. None for what no member says."""
+    def decode(body: bytes, headers: Mapping[str, str]) -> ClusterView | None:
+        """None for what no member says. Names of ``headers`` are in lower case."""
         try:
             rows = json.loads(body)
             members = tuple(
@@ -79,11 +100,22 @@ class ClusterView:
                 )
                 for row in rows
             )
-            heard = frozenset(int(row["id"]) for row in rows if row["heard"])
-            begun, said = has_begun == "true", Offer.decode(offer)
-            return ClusterView(int(cluster_id, 16), begun, members, heard, said)
+            return ClusterView(
+                _id_in(headers, CLUSTER_ID),
+                headers.get(HAS_BEGUN.lower()) == "true",
+                members,
+                frozenset(int(row["id"]) for row in rows if row["heard"]),
+                Offer.decode(headers.get(OFFER.lower(), "")),
+                _id_in(headers, ANSWERER),
+                _id_in(headers, LEADER),
+            )
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def _id_in(headers: Mapping[str, str], name: str) -> int:
+    """Raises ValueError for what is no number."""
+    return int(headers.get(name.lower()) or "0", 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +165,18 @@ def judge_existing(config: ServerConfig, answers: Answers) -> Joining:
         except ConfigError as e:
             failure = e
     raise failure
+
+
+def judge_forced(answers: Answers, others: Container[int]) -> None:
+    """Whether a member may make itself the only one (--force-new-cluster). Raises ConfigError while
+    one of the ``others`` leads: it would tell them that they were removed, and they would end."""
+    for name, view in answers.items():
+        if view is not None and view.leader in others:
+            raise ConfigError(
+                f"--force-new-cluster is for a cluster that is lost, and this one is at work: "
+                f"{name} answers, and follows {view.leader:x}. To rejoin it, start this member "
+                f"without the flag. To give the others up, stop them first"
+            )
 
 
 def _check_stranger(config: ServerConfig, me: int, name: str, view: ClusterView) -> None:

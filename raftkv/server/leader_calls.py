@@ -23,6 +23,8 @@ from raftkv.raft.message import NO_NODE, Message, MessageType
 from raftkv.scheduler import Scheduler
 
 LEADER_CALLS = frozenset((MessageType.ASK, MessageType.ANSWER))
+REVIEW_CALLS = frozenset((MessageType.REVIEW_ASK, MessageType.REVIEW_ANSWER))
+"""Of changes of members: see ``membership_desk``."""
 RETRY_S = 0.5
 """A question without an answer is asked anew after this."""
 AT_ONCE = float("-inf")
@@ -58,7 +60,9 @@ class LeaderCalls:
         answer: Callable[[bytes, Answered], None],
         scheduler: Scheduler,
         transport: Transport,
+        types: tuple[MessageType, MessageType] = (MessageType.ASK, MessageType.ANSWER),
     ) -> None:
+        self._ask_type, self._answer_type = types
         self._me = me
         self._next_number = first_number
         self._calls_max = calls_max
@@ -82,14 +86,14 @@ class LeaderCalls:
 
     def receive(self, message: Message) -> None:
         """A message from another member."""
-        if message.type is MessageType.ANSWER:
+        if message.type is self._answer_type:
             self._resolve(message.index, message.context)
         elif self._leader() == self._me:
             sender, number = message.sender, message.index
 
             def answered(outcome: bytes | RaftKVError) -> None:
                 if isinstance(outcome, bytes):
-                    self._post(MessageType.ANSWER, sender, number, outcome)
+                    self._post(self._answer_type, sender, number, outcome)
 
             self._answer(message.context, answered)
 
@@ -112,7 +116,7 @@ class LeaderCalls:
             self._answer(call.question, lambda outcome: self._answered_here(number, outcome))
         elif leader != NO_NODE:
             call.asked_at = now
-            self._post(MessageType.ASK, leader, number, call.question)
+            self._post(self._ask_type, leader, number, call.question)
 
     def _answered_here(self, number: int, outcome: bytes | RaftKVError) -> None:
         call = self._calls.get(number)

@@ -1,6 +1,7 @@
 """MoveLeader: handing leadership over, with etcd's checks.
 
-Owns: who may be handed it, and the wait until it has happened. Must never do: the handing over,
+Owns: who may be handed it, the wait until it has happened, and in which term a member may decide
+as a leader. Must never do: the handing over,
 which is Raft's (thesis, 3.10).
 """
 
@@ -15,10 +16,18 @@ from raftkv.errors import (
     RaftKVError,
     Stopped,
 )
+from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.scheduler import Scheduler
 from raftkv.server.engine import Engine
 
 Moved = Callable[[RaftKVError | None], None]
+
+
+def office(engine: Engine) -> int:
+    """The term that this member leads, OUT_OF_OFFICE for none: an entry of that term stands behind
+    all that earlier leaders acknowledged."""
+    leads = engine.node.is_leader and engine.queue.applied_term == engine.node.term
+    return engine.node.term if leads else OUT_OF_OFFICE
 
 
 class LeaderMove:

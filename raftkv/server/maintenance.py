@@ -17,15 +17,18 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.hash import HashResult
 from raftkv.scheduler import Scheduler
 from raftkv.server.auto_compactor import AutoCompactor
-from raftkv.server.backup import Backups, Opened
+from raftkv.server.auto_defragment import AutoDefragmenter
+from raftkv.server.backup import Backup, Backups, Opened
 from raftkv.server.corruption import CorruptionCheck
 from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
+from raftkv.server.fullness import Fullness
 from raftkv.server.hashing import CrcDone, HashDone
 from raftkv.server.healing import Healing
-from raftkv.server.leadership import LeaderMove, Moved
+from raftkv.server.leadership import LeaderMove, Moved, office
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
+from raftkv.server.quota import QuotaKeeper
 from raftkv.server.space import Space
 from raftkv.server.state_check import StateCheck
 from raftkv.server.upgrade import Upgrade
@@ -54,6 +57,7 @@ class Maintenance:
             disk=engine.foundation.disk,
             image_path=engine.foundation.copy_path,
             save_applied=engine.save_applied,
+            now=scheduler.now,
         )
         config = engine.config
         self._auto_compactor = AutoCompactor(
@@ -84,12 +88,18 @@ class Maintenance:
         self.upgrade = self._make_upgrade(engine)
         self.healing = Healing(engine, scheduler, self.raise_alarm)
         self.state_check = self._make_state_check(engine)
+        self.fullness = Fullness(engine.foundation.store)
+        self._ledger = engine.foundation.store.ledger
+        self._quota_keeper = self._make_quota_keeper(engine)
+        self._auto_defragmenter = self._make_auto_defragmenter(engine)
+        self._background.measuring = self._quota_keeper
         self._backups = Backups(
             backend=backend,
             committer=committer,
             worker=engine.workers.snapshot,
             disk=engine.foundation.disk,
             image_path=engine.foundation.copy_path,
+            scheduler=scheduler,
         )
 
     def _make_upgrade(self, engine: Engine) -> Upgrade:
@@ -124,6 +134,30 @@ class Maintenance:
             interval_s=engine.config.operations.healing.state_check_interval_s,
         )
 
+    def _make_quota_keeper(self, engine: Engine) -> QuotaKeeper:
+        return QuotaKeeper(
+            store=engine.foundation.store,
+            applier=engine.applier,
+            quota=self.space.quota,
+            office=lambda: office(engine),
+            propose=self._propose,
+            schedule=self._background.schedule,
+        )
+
+    def _make_auto_defragmenter(self, engine: Engine) -> AutoDefragmenter | None:
+        limits, foundation = engine.config.limits, engine.foundation
+        if not engine.config.operations.auto_defrag:
+            return None
+        return AutoDefragmenter(
+            me=self._me,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            applied_index=lambda: engine.queue.applied_index,
+            disk_free=lambda: foundation.disk.free_bytes(engine.config.data_dir),
+            run=lambda: self.defragment(lambda error: None),
+            bytes_min=limits.defrag_bytes_min,
+            turn_entries=limits.defrag_turn_entries,
+        )
+
     def start(self) -> None:
         self._look()
         self._auto_compactor.start()
@@ -137,9 +171,20 @@ class Maintenance:
     def alarms(self, kind: AlarmKind = AlarmKind.NONE) -> list[Alarm]:
         return self._engine.applier.alarms.active(kind)
 
+    @property
+    def quota(self) -> int:
+        """What the cluster agreed on, or this member's own while it has not; 0 for none."""
+        return self._ledger.quota if self._ledger.is_complete else self.space.quota
+
+    @property
+    def live_bytes(self) -> int | None:
+        """What the quota is held against; None while the cluster does not count it."""
+        return self._ledger.live if self._ledger.is_complete else None
+
     def has_room(self, cost: int) -> bool:
-        """Whether a write of ``cost`` fits under the quota. If not, NOSPACE is on its way."""
-        if self.space.admit(cost):
+        """Whether a write of ``cost`` fits under this member's quota. If not, NOSPACE is on its
+        way. Once the cluster counts what is live, that is decided when the write is applied."""
+        if self._ledger.is_complete or self.space.admit(cost):
             return True
         self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
         return False
@@ -203,6 +248,13 @@ class Maintenance:
             raise self._engine.quarantine.refusal
         self._backups.open(done)
 
+    def keep_backup(self, name: str, backup: Backup) -> None:
+        """For a client that may come back for the rest."""
+        self._backups.keep(name, backup)
+
+    def take_backup(self, name: str) -> Backup | None:
+        return self._backups.take(name)
+
     def move_leader(self, target: int, done: Moved) -> None:
         """Raises NotLeader and BadLeaderTransferee."""
         LeaderMove(self._engine, self._scheduler, target, done).start()
@@ -214,7 +266,15 @@ class Maintenance:
             return
         before = self.space.size
         self.space.refresh()
-        if self.space.is_full and self.space.size > before and self._engine.leader_id:
+        if not self._engine.committer.in_progress:
+            self._quota_keeper.look()
+            is_full = self._engine.applier.alarms.is_full
+            now = self._scheduler.now()
+            self.fullness.look(now, is_full=is_full)
+            if self._auto_defragmenter is not None:
+                self._auto_defragmenter.look(now, self.space.size, self.space.size_in_use)
+        grows = self.space.size > before and not self._ledger.is_complete
+        if self.space.is_full and grows and self._engine.leader_id:
             self.raise_alarm(Alarm(self._me, AlarmKind.NOSPACE))
         self._scheduler.call_later(LOOK_INTERVAL_S, self._look)
 

@@ -14,10 +14,9 @@ from typing import Protocol
 
 from raftkv.apply.batch import RequestKind
 from raftkv.apply.member_change import MemberStep
-from raftkv.apply.membership import MemberInfo, encode_attributes, encode_update
+from raftkv.apply.membership import MemberInfo, encode_attributes
 from raftkv.errors import RaftKVError, Stopped, TooManyRequests
 from raftkv.lease.book import LeaseBook
-from raftkv.lease.lessor import OUT_OF_OFFICE
 from raftkv.log_fields import fields, hex_id
 from raftkv.raft.config import RandomSource
 from raftkv.raft.message import NO_NODE, Entry, Message, SoftState
@@ -26,15 +25,17 @@ from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
+from raftkv.server.entry_trace import EntryTrace
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
 from raftkv.server.healing import HEALING_CALLS
 from raftkv.server.introduction import ClusterView
-from raftkv.server.leader_calls import LEADER_CALLS
+from raftkv.server.leader_calls import LEADER_CALLS, REVIEW_CALLS
+from raftkv.server.leadership import office
 from raftkv.server.leasing import Leasing
 from raftkv.server.maintenance import Maintenance
+from raftkv.server.membership_desk import MembershipDesk
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
-from raftkv.server.reconfiguration import Added
 from raftkv.server.state_check import STATE_CALLS
 from raftkv.server.status import MemberStatus
 
@@ -92,6 +93,7 @@ class Member:
         self.leader_loss = self._engine.leader_loss
         self.quarantine = self._engine.quarantine
         self.maintenance = Maintenance(self._engine, scheduler)
+        self.membership = MembershipDesk(self._engine, scheduler, self.propose)
         self.published: Callable[[], None] = lambda: None
         """Called once the cluster knows this member: only then is it ready, as in etcd."""
         self._local_reads = 0
@@ -103,17 +105,11 @@ class Member:
         self.authority = Authority(book, foundation.leases, self, workers.passwords, settings)
 
     def _make_leasing(self, book: LeaseBook, transport: Transport, first_number: int) -> Leasing:
-        config, node, queue = self.config, self._engine.node, self._engine.queue
-
-        def office() -> int:
-            """An entry of our own term stands behind all that earlier leaders acknowledged."""
-            leads = node.is_leader and queue.applied_term == node.term
-            return node.term if leads else OUT_OF_OFFICE
-
+        config = self.config
         return Leasing(
             book=book,
             member=self,
-            office=office,
+            office=lambda: office(self._engine),
             transport=transport,
             first_number=first_number,
             extension_s=config.election_timeout_ms / 1000,
@@ -194,6 +190,17 @@ class Member:
     def applied_index(self) -> int:
         return self._engine.queue.applied_index
 
+    @property
+    def level(self) -> int:
+        """What this member has seen all members agree on: see ``apply.level``."""
+        return self._engine.applier.level.current
+
+    @property
+    def entry_in_hand(self) -> int:
+        """The index of the entry that is being applied; 0 outside of that."""
+        index = self._engine.applier.entry_index
+        return index if index > self.applied_index else 0
+
     def status(self) -> MemberStatus:
         raft = self.node.status()
         space = self.maintenance.space
@@ -207,11 +214,23 @@ class Member:
             applied_index=self.applied_index,
             db_size=space.size,
             db_size_in_use=space.size_in_use,
-            db_size_quota=space.quota,
+            db_size_quota=self.maintenance.quota,
             is_learner=self.is_learner,
             errors=(*no_leader, *self.quarantine.texts, *alarms),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
+
+    @property
+    def disk_stall_s(self) -> float:
+        """For how long the log's or the database's present write has kept the disk busy."""
+        since = (self._engine.persister.writing_since, self._engine.committer.shut_since)
+        now = self.scheduler.now()
+        return max((now - began for began in since if began is not None), default=0.0)
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a read of the store would have to wait."""
+        return self._engine.committer.in_progress
 
     @property
     def proposals_pending(self) -> int:
@@ -241,6 +260,12 @@ class Member:
         """Have ``told`` called at each change of leader or role: rare."""
         self._engine.loop.role_changed = told
 
+    def trace(self, trace: EntryTrace) -> None:
+        """Have it told how far each request has come."""
+        engine = self._engine
+        engine.proposals.trace = engine.reads.trace = trace
+        engine.persister.trace = engine.queue.trace = trace
+
     # --- who is a member ----------------------------------------------------------------------
 
     def members(self) -> list[MemberInfo]:
@@ -250,39 +275,29 @@ class Member:
     def is_learner(self) -> bool:
         return self._engine.reconfiguration.is_learner
 
-    def add_member(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
-        """Raises, as the next three, what etcd refuses it for; ``done`` is told what became of
-        it."""
-        self._check_running()
-        self._engine.reconfiguration.add(peer_urls, is_learner=is_learner, done=done)
-
-    def remove_member(self, member_id: int, done: Proceed) -> None:
-        self._check_running()
-        self._engine.reconfiguration.remove(member_id, done)
+    @property
+    def serves_as_learner(self) -> bool:
+        return self._engine.reconfiguration.serves_as_learner
 
     def promote_member(self, member_id: int, done: Proceed, *, forward: bool = True) -> None:
-        """``forward``: to the leader, if another member leads."""
+        """Raises what etcd refuses it for. ``forward``: to the leader, if another member leads."""
         self._check_running()
-        reconfiguration = self._engine.reconfiguration
-        (reconfiguration.promote if forward else reconfiguration.promote_here)(member_id, done)
+        desk = self.membership
+        (desk.promote if forward else desk.promote_here)(member_id, done)
 
     def change_members(self, steps: Sequence[MemberStep], done: Proceed) -> None:
-        """Several at once, by joint consensus, without etcd's check of the cluster's health."""
+        """Several at once, by joint consensus, without a look at the cluster's health."""
         self._check_running()
         self._engine.reconfiguration.change(steps, done)
-
-    def update_member(self, member_id: int, peer_urls: Sequence[str], done: Proceed) -> None:
-        def updated(outcome: bytes | RaftKVError) -> None:
-            done(outcome if isinstance(outcome, RaftKVError) else None)
-
-        self.propose(RequestKind.MEMBER_UPDATE, encode_update(member_id, peer_urls), updated)
 
     def introduce(self) -> ClusterView:
         """What a stranger is told: a member that starts without data."""
         has_begun = self.node.last_index > BOOTSTRAP_INDEX or self.raft_term > BOOTSTRAP_TERM
         members = tuple(self.members())
         heard, offer = frozenset(self._heard), self.maintenance.upgrade.offer()
-        return ClusterView(self.cluster_id, has_begun, members, heard, offer)
+        return ClusterView(
+            self.cluster_id, has_begun, members, heard, offer, self.member_id, self.leader_id
+        )
 
     def has_removed(self, peer: int) -> bool:
         """Whether ``peer`` was a member and is none any more: what it says is not heard."""
@@ -302,6 +317,7 @@ class Member:
         """Begin to tick and to talk. The loop's thread only."""
         self._engine.start()
         self.maintenance.start()
+        self.membership.start()
         self._publish()
 
     def receive(self, messages: Sequence[Message]) -> None:
@@ -315,6 +331,8 @@ class Member:
                     self.maintenance.healing.receive(message)
                 elif message.type in STATE_CALLS:
                     self.maintenance.state_check.receive(message)
+                elif message.type in REVIEW_CALLS:
+                    self.membership.calls.receive(message)
                 elif message.type in HASH_CALLS:
                     self.maintenance.corruption.receive(message)
                 else:

@@ -44,6 +44,28 @@ class HealingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """``output`` is STDERR, STDOUT or a path; ``reads`` and ``writes`` are the shares of calls that
+    get a line, ``keys`` how their keys are shown: plain, hash or none."""
+
+    output: str
+    reads: float = 1.0
+    writes: float = 1.0
+    keys: str = "plain"
+    rotation: Rotation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Where spans go, and as whose; ``per_million`` of the calls that nobody traces yet."""
+
+    url: str
+    service_name: str = "etcd"
+    instance_id: str = ""
+    per_million: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Operations:
     """Times are seconds; 0 switches a check off."""
 
@@ -61,5 +83,10 @@ class Operations:
     reuse_port: bool = False
     extensive_metrics: bool = False
     serves_profiles: bool = False
+    access: AccessSettings | None = None
+    finds_talkers: bool = False
+    talker_keys: str = "plain"
+    tracing: TracingSettings | None = None
     fsync: bool = True
+    auto_defrag: bool = True
     feature_gates: dict[str, bool] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from raftkv.raft.message import Entry, HardState, Ready, SnapshotMeta
 from raftkv.scheduler import Scheduler, Worker
+from raftkv.server.entry_trace import EntryTrace
 from raftkv.wal.log import WriteAheadLog
 
 BRIEF_BYTES_MAX = 256 * 1024
@@ -38,6 +39,7 @@ class Persister:
         self.writing_since: float | None = None
         """When the write in progress was given to the disk; None while there is none."""
         self._sealed = True
+        self.trace: EntryTrace | None = None
         self.fsync_seconds: Callable[[float], None] = lambda seconds: None
 
     def save(self, ready: Ready, then: Callable[[], None]) -> None:
@@ -55,6 +57,9 @@ class Persister:
         meta = ready.snapshot.meta if ready.snapshot is not None else None
         self.writing_since = started = self._scheduler.now()
 
+        if self.trace is not None:
+            self.trace.writing(ready.entries)
+
         def write() -> None:
             self._wal.append(hard_state, ready.entries, meta)
             self._wal.sync()
@@ -66,6 +71,8 @@ class Persister:
                 self._fatal(error)
                 return
             self.fsync_seconds(self._scheduler.now() - started)
+            if self.trace is not None:
+                self.trace.written(ready.entries)
             then()
 
         if self._wal.is_at_cut or _size_of(ready.entries) > BRIEF_BYTES_MAX:

@@ -20,6 +20,7 @@ from raftkv.errors import (
     TooManyRequests,
 )
 from raftkv.server.config import Limits
+from raftkv.server.entry_trace import EntryTrace
 
 Outcome = bytes | RaftKVError
 Done = Callable[[Outcome], None]
@@ -52,6 +53,7 @@ class Proposals:
         self._bytes = 0
         self._count = 0
         self.failed = 0
+        self.trace: EntryTrace | None = None
 
     @property
     def pending(self) -> int:
@@ -74,6 +76,8 @@ class Proposals:
             raise TooManyRequests(
                 f"{self._bytes} bytes of requests wait, the limit is {limits.pending_bytes_max}"
             )
+        if self.trace is not None:
+            done = self.trace.proposed(done)
         self._count += 1
         self._bytes += len(payload)
         self._queue.append((kind, payload, done))
@@ -100,6 +104,8 @@ class Proposals:
         assert 0 < count <= len(self._queue), (count, len(self._queue))
         taken = [self._queue.popleft() for _ in range(count)]
         self._forget_queue_times(count)
+        if self.trace is not None:
+            self.trace.taken(self._sequence, [done for _, _, done in taken])
         self._in_flight[self._sequence] = _InFlight(
             [done for _, _, done in taken],
             sum(len(payload) for _, payload, _ in taken),

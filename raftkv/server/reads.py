@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from raftkv.errors import RaftKVError, RequestTimeout, TooManyRequests
 from raftkv.raft.message import ReadState
+from raftkv.server.entry_trace import EntryTrace
 
 Proceed = Callable[[RaftKVError | None], None]
 
@@ -43,6 +44,7 @@ class Reads:
         self._round: _Round | None = None
         self._confirmed: deque[tuple[int, list[Proceed], float]] = deque()
         self._count = 0
+        self.trace: EntryTrace | None = None
 
     @property
     def wants_round(self) -> bool:
@@ -54,6 +56,8 @@ class Reads:
             raise TooManyRequests(f"{self._count} reads wait, the limit is as many")
         if not self._waiting:
             self._waiting_deadline = now + self._timeout_s
+        if self.trace is not None:
+            proceed = self.trace.reading(proceed)
         self._count += 1
         self._waiting.append(proceed)
 

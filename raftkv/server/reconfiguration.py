@@ -1,8 +1,8 @@
-"""Changing who is a member: from a request to an applied entry, and what follows from it.
+"""Changing who is a member: from the steps of a change to an applied entry, and what follows.
 
-Owns: the checks of the member that is asked (etcd makes them there too), the changes that wait for
-their entry, the configuration that is applied, and who is removed. Must never do: let rows and Raft
-part: an entry changes both or neither.
+Owns: the changes that wait for their entry, the configuration that is applied, and who is removed.
+Must never do: let rows and Raft part: an entry changes both or neither. Whether a change is wise is
+judged before: see ``membership_desk``.
 
 A change that its leader drops (another is pending, it has committed nothing yet) is proposed again
 until its deadline. That it may then be committed twice does no harm: see apply.member_change.
@@ -10,7 +10,6 @@ until its deadline. That it may then be committed twice does no harm: see apply.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,36 +25,30 @@ from raftkv.apply.member_change import (
 from raftkv.apply.membership import MemberInfo, read_members, read_removed
 from raftkv.backend.environment import Backend
 from raftkv.errors import (
-    LearnerNotReady,
-    NoLeader,
     NotEnoughStartedMembers,
-    NotLeader,
     RaftKVError,
     RequestTimeout,
 )
 from raftkv.log_fields import fields, hex_id
+from raftkv.peer.finding import Finding
 from raftkv.raft.confchange import decode_conf_change
 from raftkv.raft.errors import ProposalDropped
-from raftkv.raft.message import NO_NODE, ConfChange, ConfChangeType, ConfState, Entry
+from raftkv.raft.message import ConfChange, ConfChangeType, ConfState, Entry
 from raftkv.raft.raw_node import RawNode
 from raftkv.scheduler import Scheduler
 from raftkv.server.config import ServerConfig
-from raftkv.server.health_check import check_add, check_promote, check_remove
 
 log = logging.getLogger("raftkv.server")
-
-LEARNER_READY_SHARE = 0.9
-"""A learner whose log has come so far of the leader's may be promoted (etcd's value)."""
 
 REMOVED_GRACE_S = 1.0
 """A member that was removed goes on for so long: the others may hear of it from it alone."""
 
 Changed = Callable[[RaftKVError | None], None]
-Added = Callable[[MemberInfo | RaftKVError], None]
 
 _TYPES = {
     MemberAction.ADD: ConfChangeType.ADD_VOTER,
     MemberAction.ADD_LEARNER: ConfChangeType.ADD_LEARNER,
+    MemberAction.JOIN: ConfChangeType.ADD_LEARNER,
     MemberAction.PROMOTE: ConfChangeType.ADD_VOTER,
     MemberAction.REMOVE: ConfChangeType.REMOVE,
 }
@@ -69,6 +62,9 @@ class PeerLinks(Protocol):
 
     def connected_for(self, peer: int) -> float | None:
         """For how many seconds the link has been up; None while it is down."""
+
+    def probe(self, urls: Sequence[str], done: Callable[[Sequence[Finding]], None]) -> None:
+        """What answers at each of ``urls``, in a bounded time."""
 
     def ask_promotion(self, leader: int, learner: int, done: Changed) -> None:
         """Have the leader promote ``learner``: only it knows how far the learner is."""
@@ -113,6 +109,8 @@ class Reconfiguration:
         self._rows: list[MemberInfo] = []
         self._gone: list[MemberInfo] = []
         self.is_learner = False
+        self.serves_as_learner = False
+        """A learner that is to vote soon serves as the voter that it would be elsewhere."""
         self._note()
 
     def start(self) -> None:
@@ -128,62 +126,26 @@ class Reconfiguration:
 
     # --- requests ---------------------------------------------------------------------------
 
-    def add(self, peer_urls: Sequence[str], *, is_learner: bool, done: Added) -> None:
-        """``done`` gets the new row. Raises what etcd refuses an addition for."""
-        members = self.members()
-        if self._config.strict_reconfig_check:
-            connected_for = self._links.connected_for
-            check_add(members, self._me, connected_for, is_learner=is_learner)
-        action = MemberAction.ADD_LEARNER if is_learner else MemberAction.ADD
-        row = MemberInfo(self._new_id(peer_urls), "", tuple(peer_urls), (), is_learner)
-
-        def added(error: RaftKVError | None) -> None:
-            done(row if error is None else error)
-
-        self.change([MemberStep(action, row.id, row.peer_urls)], added)
-
-    def remove(self, member_id: int, done: Changed) -> None:
-        """Raises what etcd refuses a removal for."""
-        if self._config.strict_reconfig_check:
-            check_remove(self.members(), member_id, self._me, self._links.connected_for)
-        self.change([MemberStep(MemberAction.REMOVE, member_id)], done)
-
-    def promote(self, member_id: int, done: Changed) -> None:
-        """On any member. Raises what etcd refuses a promotion for; a follower asks its leader."""
-        leader = self._node.status().leader_id
-        if leader == NO_NODE:
-            raise NoLeader("a promotion needs the leader, and none is known")
-        if leader != self._me:
-            self._links.ask_promotion(leader, member_id, done)
-            return
-        self.promote_here(member_id, done)
-
-    def promote_here(self, member_id: int, done: Changed) -> None:
-        """On the leader."""
-        status = self._node.status()
-        if not status.progress:
-            raise NotLeader("another member leads by now")
-        steps = [MemberStep(MemberAction.PROMOTE, member_id)]
-        check_member_steps(self.members(), steps, self._config.learners_max)
-        progress = status.progress.get(member_id)
-        match = 0 if progress is None else progress.match
-        if match < LEARNER_READY_SHARE * status.progress[self._me].match:
-            raise LearnerNotReady(f"{member_id:x} has {match} of {status.last_index} entries")
-        if self._config.strict_reconfig_check:
-            check_promote(self.members(), member_id)
-        self.change(steps, done)
-
     def change(self, steps: Sequence[MemberStep], done: Changed) -> None:
         """Several steps at once go through a joint configuration. Raises what the rows refuse."""
-        check_member_steps(self.members(), steps, self._config.learners_max)
-        number, now = self._next_number(), self._scheduler.now()
-        context = MemberChange(self._me, number, tuple(steps), self._config.learners_max)
+        check_member_steps(self._rows, steps, self._config.learners_max)
+        number, now = self.next_number(), self._scheduler.now()
+        # Who is to vote soon is no learner by the limit; the entry's counts all, as 0.1.0 does.
+        joining = sum(row.is_joining for row in self._rows)
+        joining += sum(step.action is MemberAction.JOIN for step in steps)
+        learners_max = self._config.learners_max + joining
+        context = MemberChange(self._me, number, tuple(steps), learners_max)
         change = ConfChange(
             tuple((_TYPES[step.action], step.member_id) for step in steps), context.encode()
         )
         waiting = _Waiting(change, done, now + self._config.request_timeout_s, now)
         self._waiting[number] = waiting
         self._propose(waiting, now)
+
+    def next_number(self) -> int:
+        """Used once in the lives of this member."""
+        self._number += 1
+        return self._number
 
     def tick(self, now: float) -> None:
         """Propose again what may be lost, and answer what has waited too long."""
@@ -272,6 +234,8 @@ class Reconfiguration:
         # Before its first snapshot a member that joins knows of no configuration: it serves as
         # little as a learner does.
         self.is_learner = self._me in conf.learners or not conf.voters
+        is_joining = any(row.id == self._me and row.is_joining for row in self._rows)
+        self.serves_as_learner = self.is_learner and not (conf.voters and is_joining)
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -279,7 +243,7 @@ class Reconfiguration:
         try:
             self._node.propose_conf_change(waiting.change)
         except ProposalDropped as e:
-            log.debug("a change of members has to wait: %s", e)
+            log.debug("a change of members has to wait", extra=fields(reason=str(e)))
             return  # the next tick tries again
         waiting.next_try = now + self._config.election_timeout_ms / 1000
 
@@ -287,14 +251,3 @@ class Reconfiguration:
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
             waiting.done(outcome)
-
-    def _next_number(self) -> int:
-        self._number += 1
-        return self._number
-
-    def _new_id(self, peer_urls: Sequence[str]) -> int:
-        """As etcd's, with a number that is used once in the place of its clock's seconds."""
-        unique = f"{self._me:x}/{self._next_number()}"
-        text = "".join(sorted(peer_urls)) + self._config.initial_cluster_token + unique
-        digest = hashlib.sha1(text.encode(), usedforsecurity=False).digest()
-        return int.from_bytes(digest[:8], "big")

@@ -1,16 +1,20 @@
 """A saved snapshot becomes the data directory of a member of a new cluster.
 
-Owns: the checks of the file, and what is made new: the cluster's identity, its members, the log.
-The key space, its history and its revision are the snapshot's. Must never do: touch a data
-directory that holds something, or leave one behind that looks whole and is not: the log comes last.
+Owns: the checks of the file, and what is made new: the cluster's identity, its members, the log,
+and the distance to all revisions that clients may have seen. The key space and its history are the
+snapshot's. Must never do: touch a data directory that holds something, or leave one behind that
+looks whole and is not: the log comes last.
 
-A saved file is a database image and then the SHA-256 of it, as etcd's are.
+A saved file is a database image and then the SHA-256 of it, as etcd's are. The new cluster's
+identity depends on what was restored: members made from different files refuse each other, and so
+do members of the old cluster, whatever token they were given.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,21 +35,39 @@ DIGEST_BYTES = 32
 IMAGE_UNIT_BYTES = 512
 
 
+BUMP_REVISION = 1_000_000_000
+"""What etcd's documentation suggests: a cluster of 1,000 writes a second reaches it in 11 days."""
+BUMP_REVISION_MAX = 1 << 48
+"""Further jumps would come near the end of int64 after some thousand restores."""
+
+Replay = Callable[[Backend], object]
+"""Brings the image's key space to a later revision. Raises Corrupt."""
+
+
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """``bump_revision`` keeps a distance to revisions that clients saw after the snapshot was
-    taken; ``mark_compacted`` ends watches that would not notice the jump."""
+    """The new cluster goes on ``bump_revision`` revisions later, and compacted there: whoever saw
+    revisions after the backup is told, instead of missing what differs. 0 gives that up."""
 
-    bump_revision: int = 0
-    mark_compacted: bool = False
+    bump_revision: int = BUMP_REVISION
     check_hash: bool = True
 
     def validate(self) -> None:
         """Raises ConfigError."""
-        if self.bump_revision < 0:
-            raise ConfigError(f"--bump-revision must be 0 or more, got {self.bump_revision}")
-        if bool(self.bump_revision) != self.mark_compacted:
-            raise ConfigError("--bump-revision and --mark-compacted are given together or not")
+        if not 0 <= self.bump_revision <= BUMP_REVISION_MAX:
+            raise ConfigError(
+                f"--bump-revision must be between 0 and {BUMP_REVISION_MAX}, "
+                f"got {self.bump_revision}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """``saved_revision`` is where the backup ends, ``revision`` where the new cluster begins."""
+
+    saved_revision: int
+    revision: int
+    cluster_id: int
 
 
 def restore(
@@ -54,9 +76,9 @@ def restore(
     options: RestoreOptions,
     disk: Disk,
     open_backend: OpenBackend,
-) -> int:
-    """Make ``config.data_dir``; the revision that its cluster starts at. Raises ConfigError,
-    Corrupt and OSError."""
+    replay: Replay = lambda backend: None,
+) -> Restored:
+    """Make ``config.data_dir``. Raises ConfigError, Corrupt and OSError."""
     config.validate()
     options.validate()
     member_dir = str(Path(config.data_dir) / "member")
@@ -64,17 +86,28 @@ def restore(
     for directory in (config.data_dir, wal_dir):
         if disk.list_dir(directory):
             raise ConfigError(f"{directory} is not empty: choose another, or remove it")
-    disk.make_dir(member_dir)
     try:
+        disk.make_dir(member_dir)
         db_path = f"{member_dir}/db"
-        unpack(snapshot, db_path, disk, check_hash=options.check_hash)
-        applied, revision = _prepare(db_path, config, options, open_backend)
+        digest = unpack(snapshot, db_path, disk, check_hash=options.check_hash)
+        founding = _Founding(config, digest)
+        backend = open_backend(db_path)
+        try:
+            if backend.get(Table.META, Meta.APPLIED) is None:
+                raise Corrupt("the snapshot holds no raftkv database")
+            replay(backend)
+            restored = founding.found(backend, options)
+            backend.commit()
+        finally:
+            backend.close()
         disk.sync_dir(member_dir)
-        _create_log(config, disk, wal_dir, applied)
+        founding.create_log(disk, wal_dir)
     except BaseException:
+        for name in disk.list_dir(wal_dir):  # the directory itself may be a mount
+            disk.remove(f"{wal_dir}/{name}")
         disk.remove(config.data_dir)
         raise
-    return revision
+    return restored
 
 
 def unpack(snapshot: str, image: str, disk: Disk, *, check_hash: bool = True) -> bytes:
@@ -84,12 +117,13 @@ def unpack(snapshot: str, image: str, disk: Disk, *, check_hash: bool = True) ->
     digest_bytes = 0 if bare else DIGEST_BYTES  # a database file that somebody copied has none
     file = disk.create(image)
     digest, held = hashlib.sha256(), b""
+    left = disk.size(snapshot) - digest_bytes
     for chunk in disk.chunks(snapshot):
-        held += chunk  # the last bytes are the checksum: hold back as many
-        done = held[: max(len(held) - digest_bytes, 0)]
+        done = chunk if len(chunk) <= left else chunk[: max(left, 0)]
+        held += chunk[len(done) :]  # the last bytes are the checksum
         digest.update(done)
         file.write(done)
-        held = held[len(done) :]
+        left -= len(done)
     file.sync()
     file.close()
     if check_hash and held != digest.digest():
@@ -98,30 +132,43 @@ def unpack(snapshot: str, image: str, disk: Disk, *, check_hash: bool = True) ->
     return digest.digest()
 
 
-def _prepare(
-    db_path: str, config: ServerConfig, options: RestoreOptions, open_backend: OpenBackend
-) -> tuple[AppliedState, int]:
-    backend = open_backend(db_path)
-    try:
-        applied = _found_cluster(backend, config)
-        revision = _bump(backend, options)
-        backend.commit()
-    finally:
-        backend.close()
-    return applied, revision
+class _Founding:
+    """The new cluster: who it is, and where its revisions begin."""
 
+    def __init__(self, config: ServerConfig, digest: bytes) -> None:
+        self._config = config
+        self._digest = digest
+        self._token = ""
+        self._applied = AppliedState(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, ConfState())
 
-def _found_cluster(backend: Backend, config: ServerConfig) -> AppliedState:
-    if backend.get(Table.META, Meta.APPLIED) is None:
-        raise Corrupt("the snapshot holds no raftkv database")
-    forget_members(backend)
-    members = initial_members(config.initial_cluster, config.initial_cluster_token)
-    for member in members:
-        write_member(backend, member)
-    voters = tuple(member.id for member in members)
-    applied = AppliedState(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, ConfState(voters=voters))
-    backend.put(Table.META, Meta.APPLIED, applied.encode())
-    return applied
+    def found(self, backend: Backend, options: RestoreOptions) -> Restored:
+        saved = Store(backend).current_revision
+        self._token = (
+            f"{self._config.initial_cluster_token}/{self._digest.hex()}/{saved}"
+            f"/{options.bump_revision}"
+        )
+        forget_members(backend)
+        members = initial_members(self._config.initial_cluster, self._token)
+        for member in members:
+            write_member(backend, member)
+        voters = tuple(member.id for member in members)
+        self._applied = AppliedState(BOOTSTRAP_INDEX, BOOTSTRAP_TERM, ConfState(voters=voters))
+        backend.put(Table.META, Meta.APPLIED, self._applied.encode())
+        return Restored(saved, _bump(backend, options), cluster_id(voters))
+
+    def create_log(self, disk: Disk, wal_dir: str) -> None:
+        config = self._config
+        me = member_id(config.initial_cluster[config.name], self._token)
+        identity = {"cluster_id": cluster_id(self._applied.conf_state.voters), "member_id": me}
+        wal = WriteAheadLog.create(
+            disk,
+            wal_dir,
+            json.dumps(identity).encode(),
+            hard_state=HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX),
+            marker=self._applied.meta,
+            segment_bytes=config.limits.wal_segment_bytes,
+        )
+        wal.close()
 
 
 def _bump(backend: Backend, options: RestoreOptions) -> int:
@@ -131,18 +178,3 @@ def _bump(backend: Backend, options: RestoreOptions) -> int:
         store.compact(store.current_revision)
         store.flush_meta()
     return store.current_revision
-
-
-def _create_log(config: ServerConfig, disk: Disk, wal_dir: str, applied: AppliedState) -> None:
-    token = config.initial_cluster_token
-    me = member_id(config.initial_cluster[config.name], token)
-    identity = {"cluster_id": cluster_id(applied.conf_state.voters), "member_id": me}
-    wal = WriteAheadLog.create(
-        disk,
-        wal_dir,
-        json.dumps(identity).encode(),
-        hard_state=HardState(BOOTSTRAP_TERM, 0, BOOTSTRAP_INDEX),
-        marker=applied.meta,
-        segment_bytes=config.limits.wal_segment_bytes,
-    )
-    wal.close()

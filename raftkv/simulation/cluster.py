@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from raftkv.auth.passwords import COST_MIN
+from raftkv.peer.finding import Finding
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.introduction import Answers, ClusterView
 from raftkv.server.operations import Operations
@@ -45,6 +47,9 @@ class SimulatedCluster:
         self.scheduler = VirtualScheduler()
         self.random = Random(f"{seed}/cluster")
         self.network = VirtualNetwork(self.scheduler, Random(f"{seed}/network"))
+        self.network.answer_at = self._answer_at
+        self.strangers: dict[str, Finding] = {}
+        """What is not of this cluster and answers at a peer URL."""
         self.entered: Callable[[Machine, Callback], None] = lambda machine, callback: None
         self._directory, self._seed = directory, seed
         names = [f"m{i}" for i in range(size)]
@@ -60,6 +65,12 @@ class SimulatedCluster:
             limits=limits or Limits(),
         )
         self.machines = [self._machine(name) for name in names]
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Other settings for the members that are started from now on."""
+        self._config = replace(self._config, **settings)
+        for machine in self.machines:
+            machine.config = replace(machine.config, **settings)
 
     # --- machines that come later ---------------------------------------------------------------
 
@@ -112,6 +123,20 @@ class SimulatedCluster:
             return None
         return None if other.process.clock.paused else other.process.member.introduce()
 
+    def answer_as(self, url: str, view: ClusterView) -> None:
+        """A member, of this cluster or another, is found at ``url`` too."""
+        self.strangers[url] = _finding(view)
+
+    def _answer_at(self, url: str) -> Finding:
+        if url in self.strangers:
+            return self.strangers[url]
+        for machine in self.machines:
+            process = machine.process
+            here = url in machine.config.initial_advertise_peer_urls
+            if here and process is not None and not process.clock.paused:
+                return _finding(process.member.introduce())
+        return Finding()
+
     # --- all of them ----------------------------------------------------------------------------
 
     def start_all(self) -> None:
@@ -157,6 +182,11 @@ class SimulatedCluster:
         assert self.scheduler.run_until(self.settled, within_s=within_s), [
             p.member.status() for p in self.running
         ]
+
+
+def _finding(view: ClusterView) -> Finding:
+    headers = {name.lower(): value for name, value in view.headers.items()}
+    return Finding(200, view.encode(), headers)
 
 
 def _urls(name: str) -> tuple[str, ...]:

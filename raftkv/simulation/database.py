@@ -27,6 +27,7 @@ class MemoryFile:
 
     faults: tuple[type[Exception], ...] = ()
     mark = 0
+    is_read_only = False
 
     def __init__(self, disk: SimulatedDisk, path: str) -> None:
         self._disk = disk

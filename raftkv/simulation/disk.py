@@ -31,6 +31,9 @@ class _Inode:
     dirty: set[int] = field(default_factory=set)  # sectors written since the last sync
 
 
+FREE_BYTES = 1 << 40
+
+
 class SimulatedDisk:
     """``fail_sync`` and ``fail_write`` make every later such call raise that errno, ``dies_in`` the
     n-th call from now raise Crash. ``databases`` are what MemoryFiles have committed."""
@@ -59,16 +62,19 @@ class SimulatedDisk:
     def exists(self, path: str) -> bool:
         return path in self._names or path in self._dirs
 
+    def free_bytes(self, path: str) -> int:
+        return 0 if self.fail_write else FREE_BYTES
+
     def size(self, path: str) -> int:
         return len(self._inode(path).content)
 
     def read(self, path: str) -> bytes:
         return bytes(self._inode(path).content)
 
-    def chunks(self, path: str) -> Iterator[bytes]:
+    def chunks(self, path: str, start: int = 0) -> Iterator[bytes]:
         content = self.read(path)
-        for start in range(0, len(content), SECTOR):
-            yield content[start : start + SECTOR]
+        for at in range(start, len(content), SECTOR):
+            yield content[at : at + SECTOR]
 
     def create(self, path: str, *, allocate: int = 0) -> SimulatedFile:
         self._call(self.fail_write)

@@ -35,6 +35,10 @@ class _Seen:
     matches: dict[int, int] = field(default_factory=dict)
 
 
+_State = tuple[int, int, int | None]
+"""By index: current and compact revision, and how many bytes are live, if that is counted."""
+
+
 class Invariants:
     """``checks`` counts the comparisons that were made."""
 
@@ -44,7 +48,7 @@ class Invariants:
         self._decided: dict[int, tuple[int, int]] = {}  # index -> term and checksum of its entry
         self._decided_in: dict[int, int] = {}  # index -> term of who first saw it committed
         self._newest_decided = 0
-        self._state_at: dict[int, tuple[int, int]] = {}  # index -> current and compact revision
+        self._state_at: dict[int, _State] = {}
         self._held: dict[int, int] = {}  # member -> up to where it said to have what is decided
         self._seen: dict[str, _Seen] = {}
         self.checks = 0
@@ -182,12 +186,15 @@ class Invariants:
                 f"{machine.name} applied {applied} after {seen.applied}, "
                 f"committed is {member.node.commit_index}",
             )
-        mine = (member.store.current_revision, member.store.compact_revision)
+        store = member.store
+        live = store.ledger.live if store.ledger.is_complete else None
+        mine = (store.current_revision, store.compact_revision, live)
         known = self._state_at.setdefault(applied, mine)
         if known != mine:
             raise InvariantViolated(
                 "equal states",
                 f"at index {applied} {machine.name} is at revision {mine[0]} (compacted "
-                f"{mine[1]}), another was at {known[0]} (compacted {known[1]})",
+                f"{mine[1]}, {mine[2]} bytes live), another was at {known[0]} (compacted "
+                f"{known[1]}, {known[2]} bytes live)",
             )
         seen.applied = applied

@@ -19,7 +19,7 @@ from raftkv.raft.message import Message
 from raftkv.server.authority import AuthSettings
 from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import Foundation, OpenBackend, holds_data, open_foundation
-from raftkv.server.introduction import Answers, Joining, judge_existing, judge_new
+from raftkv.server.introduction import Answers, Joining, judge_existing, judge_forced, judge_new
 from raftkv.server.member import Member
 from raftkv.simulation.clock import Callback, ProcessClock
 from raftkv.simulation.database import memory_backend
@@ -258,6 +258,10 @@ class Machine:
         """What a process does before it has data. Raises ConfigError; one that would wait for
         others is not started either, and can be started again."""
         if holds_data(self.config, self.storage.disk):
+            if self.config.force_new_cluster:
+                answers = self._ask(self)
+                leaders = {view.leader for view in answers.values() if view is not None}
+                judge_forced(answers, leaders - {0, self.member_id})
             return None
         answers = self._ask(self)
         if self.config.initial_cluster_state == "existing":

@@ -12,6 +12,7 @@ from random import Random
 from typing import Protocol, TypeVar
 
 from raftkv.errors import NoLeader, RaftKVError
+from raftkv.peer.finding import Finding
 from raftkv.peer.offer import Offer
 from raftkv.raft.message import Message
 from raftkv.simulation.scheduler import VirtualScheduler
@@ -65,6 +66,8 @@ class VirtualNetwork:
         self.cut: set[tuple[int, int]] = set()
         self.hosts: dict[int, Host] = {}
         self.seen: Callable[[Message], None] = lambda message: None
+        self.answer_at: Callable[[str], Finding] = lambda url: Finding()
+        """What a question to a peer URL finds; the cluster knows who listens where."""
         self.carried = 0
         self.lost = 0
 
@@ -128,6 +131,17 @@ class VirtualTransport:
         network = self._network
         cut = {(self._member, peer), (peer, self._member)} & network.cut
         return None if cut or peer not in network.hosts else float("inf")
+
+    def probe(self, urls: Sequence[str], done: Callable[[Sequence[Finding]], None]) -> None:
+        """Everybody's answer is there in an instant, or never."""
+        answers = [self._network.answer_at(url) for url in urls]
+        self._network.scheduler.call_soon(partial(self._answered, done, answers))
+
+    def _answered(
+        self, done: Callable[[Sequence[Finding]], None], answers: Sequence[Finding]
+    ) -> None:
+        if self._member in self._network.hosts:
+            done(answers)
 
     def ask_promotion(self, leader: int, learner: int, done: Told) -> None:
         host = self._network.hosts.get(leader)

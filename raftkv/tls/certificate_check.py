@@ -1,6 +1,7 @@
 """What a verified certificate must also say: not revoked, an allowed name, the caller's address.
 
-Owns: the checks that come after OpenSSL's. Must never do: verify signatures, OpenSSL has.
+Owns: the checks that come after OpenSSL's. Must never do: verify a connection's signatures: OpenSSL
+has.
 Follows etcd: serial numbers in the revocation list, one allowed CN or host name, and on the peer
 port the addresses in the caller's certificate (checkCertSAN).
 """
@@ -15,6 +16,7 @@ import ssl
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from raftkv.tls.settings import TlsSettings
@@ -35,6 +37,15 @@ def peer_common_name(transport: asyncio.BaseTransport) -> str:
     ssl_object = transport.get_extra_info("ssl_object")
     chain = verified_chain(ssl_object) if ssl_object is not None else []
     return common_name(chain[0]) if chain else ""
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name and key have signed it."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def verified_chain(ssl_object: ssl.SSLObject) -> list[x509.Certificate]:

@@ -7,6 +7,7 @@ Must never do: keep what it read, or run on the event loop: callers use a thread
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +28,16 @@ Read = TypeVar("Read")
 FILE_BYTES_MAX = 8 << 20
 """No such file is larger; a revocation list of 100,000 entries has 4 MB."""
 
+CERTIFICATE_FLAGS = ("cert-file", "client-cert-file", "trusted-ca-file")
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """``file`` is the flag's name, without the port's prefix."""
+
+    file: str
+    not_after: datetime
+
 
 def check_files(settings: TlsSettings, now: datetime | None = None) -> Iterator[str]:
     """Warnings, one line each. Raises TlsError for what cannot be used."""
@@ -43,6 +54,22 @@ def check_files(settings: TlsSettings, now: datetime | None = None) -> Iterator[
             yield from expiry_warnings(flag, settings.trusted_ca_file, authority, now)
     if settings.crl_file:
         revoked_serials(settings)
+
+
+def anchors_of(settings: TlsSettings) -> frozenset[x509.Certificate] | None:
+    """What --trusted-ca-file holds; None without one. Raises TlsError."""
+    path = settings.trusted_ca_file
+    return frozenset(_certificates(settings.flag("trusted-ca-file"), path)) if path else None
+
+
+def expiries_of(settings: TlsSettings) -> tuple[Expiry, ...]:
+    """When the first certificate of each file ends to be valid. Raises TlsError."""
+    flags = [name for name in CERTIFICATE_FLAGS if getattr(settings, name.replace("-", "_"))]
+    paths = [getattr(settings, name.replace("-", "_")) for name in flags]
+    return tuple(
+        Expiry(name, min(each.not_valid_after_utc for each in _certificates(name, path)))
+        for name, path in zip(flags, paths, strict=True)
+    )
 
 
 def expiry_warnings(

@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from raftkv.log_fields import fields
 from raftkv.tls.certificate_check import address_objection, objection, verified_chain
 from raftkv.tls.credentials import Bundle, Credentials
+from raftkv.tls.open_connections import Dismiss
 from raftkv.tls.rate import Ration
 
 _log = logging.getLogger(__name__)
@@ -44,9 +46,15 @@ class HandshakeLimits:
     log_lines_per_second: float = 1.0
 
 
+def abort(transport: asyncio.Transport) -> None:
+    """The plainest way to end a connection."""
+    transport.abort()
+
+
 class TlsServer:
     """Listening sockets of one TLS port. ``factory`` makes the protocol of a verified connection;
-    its ``connection_made`` is called with the TLS transport, once all checks are done."""
+    its ``connection_made`` is called with the TLS transport, once all checks are done. ``dismiss``
+    ends a connection that is no longer to be there."""
 
     def __init__(
         self,
@@ -54,10 +62,12 @@ class TlsServer:
         credentials: Credentials,
         factory: Callable[[], asyncio.Protocol],
         limits: HandshakeLimits | None = None,
+        dismiss: Dismiss = abort,
     ) -> None:
         self.sockets = tuple(sockets)
         self._credentials = credentials
         self._factory = factory
+        self._dismiss = dismiss
         self._limits = limits or HandshakeLimits()
         self._loop = asyncio.get_running_loop()
         limit = self._limits
@@ -109,7 +119,7 @@ class TlsServer:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return  # nobody is waiting, or no longer
             except OSError as e:
-                _log.error("cannot accept on a TLS port: %s", e)
+                _log.error("cannot accept on a TLS port", extra=fields(error=str(e)))
                 self._wait(self._limits.accept_retry_seconds)
                 return
             accepted.setblocking(False)
@@ -177,17 +187,19 @@ class TlsServer:
         chain = verified_chain(transport.get_extra_info("ssl_object"))
         settings = self._credentials.settings
         reason = objection(settings, chain, bundle.revoked)
-        if reason or not chain or not settings.checks_client_address or settings.skip_client_san:
-            return reason
         name = transport.get_extra_info("peername")
-        return await address_objection(chain[0], name[0]) if isinstance(name, tuple) else ""
+        checks_address = settings.checks_client_address and not settings.skip_client_san
+        if chain and checks_address and not reason and isinstance(name, tuple):
+            reason = await address_objection(chain[0], name[0])
+        return reason or self._credentials.admit(transport, chain, bundle, self._dismiss)
 
     def _reject(self, peer: str, reason: str) -> None:
         if self._closing:
             return
         more = self._ration.ask()
         if more is not None:
-            _log.warning("rejected connection from %s on a TLS port: %s%s", peer, reason, more)
+            told = fields(remote_addr=peer, reason=reason, lines_left_out=more)
+            _log.warning("rejected connection on a TLS port", extra=told)
 
 
 class Threshold(asyncio.Protocol):

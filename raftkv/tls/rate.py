@@ -19,9 +19,8 @@ class Ration:
         self._asked_at = time()
         self._unsaid = 0
 
-    def ask(self) -> str | None:
-        """None when it must not be said; else what to add of how often it was not, since it last
-        was."""
+    def ask(self) -> int | None:
+        """None when it must not be said; else how often it was not, since it last was."""
         now = self._time()
         self._left = min(self._left + (now - self._asked_at) * self._per_second, self._burst)
         self._asked_at = now
@@ -30,4 +29,4 @@ class Ration:
             return None
         self._left -= 1
         unsaid, self._unsaid = self._unsaid, 0
-        return f" ({unsaid} more not logged)" if unsaid else ""
+        return unsaid

@@ -6,23 +6,19 @@ pair that is there and valid. As etcd's SelfCert: ECDSA P-521, names and address
 
 from __future__ import annotations
 
-import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from raftkv.tls.issuing import SECRET_MODE, issue, write_file
 from raftkv.tls.settings import TlsSettings
 
-_SKEW = timedelta(minutes=5)
-"""Clocks of clients that are behind ours by less still take it."""
+_PURPOSES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 
 
 def with_own_pair(settings: TlsSettings, directory: str, hosts: Sequence[str]) -> TlsSettings:
@@ -46,57 +42,8 @@ def _is_valid(cert: Path) -> bool:
 
 
 def _make(cert: Path, key: Path, hosts: Sequence[str], years: int) -> None:
-    private = ec.generate_private_key(ec.SECP521R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "raftkv")])
-    now = datetime.now(UTC)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=True,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + timedelta(days=365 * years))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_names(hosts)), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    shape = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _write(key, private.private_bytes(*shape))
-    _write(cert, signed.public_bytes(Encoding.PEM))
-
-
-def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = []
-    for host in dict.fromkeys(hosts):
-        try:
-            names.append(x509.IPAddress(ipaddress.ip_address(host)))
-        except ValueError:
-            names.append(x509.DNSName(host))
-    return names
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Under its name only once it is whole, and readable by nobody else."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "raftkv")])
+    life = timedelta(days=365 * years)
+    made = issue(None, subject, hosts, _PURPOSES, life, datetime.now(UTC), ec.SECP521R1())
+    write_file(key, made.key_pem, SECRET_MODE)
+    write_file(cert, made.certificate_pem, SECRET_MODE)

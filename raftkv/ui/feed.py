@@ -70,12 +70,14 @@ class Feed:
         self._timer: Timer | None = None
         self._turns = 0
         self._began_ms = 0
+        self._is_whole = False
         self._pending: deque[Seen] = deque(maxlen=PENDING_MAX)
         self._dropped = 0
         self._happenings: deque[Row] = deque(maxlen=HAPPENINGS_KEPT_MAX)
         self._fresh: list[Row] = []
         self._own_messages = self._own_happenings = 0
         self._alarms: set[tuple[str, str]] | None = None
+        self._names: dict[str, str] = {}
         self._silent: set[str] = set()
         self._processes: dict[str, str] = {}
         self._process_news: deque[Row] = deque(maxlen=PROCESS_NEWS_MAX)
@@ -110,8 +112,11 @@ class Feed:
     def _begin(self) -> None:
         self._witness.watch()
         self._began_ms = self._witness.now_ms()
+        self._neighbours.forget_old()
+        self._is_whole = self._neighbours.all_have_said()
         self._own_messages, self._own_happenings = self._witness.messages.last, 0
         self._alarms = None
+        self._names.clear()
         self._silent.clear()
         self._told([], 0, list(self._process_news))
         self._collect_own()
@@ -141,9 +146,14 @@ class Feed:
         return frozenset(told | self._ui_urls) - {""}
 
     def ask_once(self) -> None:
-        """A page is about to be opened, and will want to know where the others' are."""
-        if self._local is None and not self._pages:
+        """A page is about to be opened: it will want to know how and where the others are."""
+        if not self._pages:
             self._neighbours.poll()
+
+    @property
+    def knows_ui_urls(self) -> bool:
+        """Without having asked for them."""
+        return self._local is not None
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -160,7 +170,10 @@ class Feed:
         self._send_happenings()
         self._send_messages()
         self._turns += 1
-        if self._turns % TURNS_PER_CLUSTER_EVENT == 0:
+        if not self._is_whole and self._neighbours.all_have_said():
+            self._is_whole = True  # the first state had rows of nothing but names
+            self._broadcast(event("cluster", self.cluster()), droppable=True)
+        elif self._turns % TURNS_PER_CLUSTER_EVENT == 0:
             for page in [page for page in self._pages if not page.still_allowed()]:
                 page.end()
                 self.close(page)
@@ -274,7 +287,9 @@ class Feed:
     # --- what is noticed by looking -------------------------------------------------------------
 
     def _note_changes(self, rows: list[Row]) -> None:
-        """Alarms, and where no `raftkv local` knows it, members that fall silent."""
+        """Members that come and go, alarms, and where no `raftkv local` knows it, members that fall
+        silent."""
+        self._note_members({str(row["id"]): str(row["name"]) for row in rows})
         alarms = {(str(row["id"]), str(name)) for row in rows for name in _list(row["alarms"])}
         fresh = alarms - self._alarms if self._alarms is not None else set()
         by_id = {str(row["id"]): row for row in rows}
@@ -303,6 +318,20 @@ class Feed:
                 self._process_news.append(happening)
                 if self._pages:
                     self._told([], 0, [happening])
+
+    def _note_members(self, names: dict[str, str]) -> None:
+        before, self._names = self._names, names
+        if not before:
+            return  # the first look
+        told = [
+            *((each, "member_added", f"{names[each]} is a member now") for each in names),
+            *((each, "member_removed", f"{before[each]} is no member any more") for each in before),
+        ]
+        for member_id, what, text in told:
+            if (member_id in before) != (member_id in names):
+                happening = self._happening(member_id, what, None, f"{text}.")
+                self._happenings.append(happening)
+                self._fresh.append(happening)
 
     def _note(self, row: Row, what: str, does: str) -> None:
         happening = self._happening(str(row["id"]), what, row["term"], f"{row['name']} {does}.")

@@ -118,6 +118,16 @@ class Neighbours:
         """Nobody looks any more. What was said, or is still being said, is void."""
         self._known.clear()
 
+    def forget_old(self) -> None:
+        """Somebody looks again: only what was said just now counts."""
+        since = self._now() - SILENT_S
+        self._known = {id_: each for id_, each in self._known.items() if each.heard_at > since}
+
+    def all_have_said(self) -> bool:
+        """Whether each other member has given a row."""
+        others = self._others()
+        return all(self._known[info.id].row is not None for info in others)
+
     def rows(self) -> list[tuple[MemberInfo, Row]]:
         """One for each other member, with whether it is reachable and how old its row is."""
         now = self._now()

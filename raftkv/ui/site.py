@@ -114,7 +114,8 @@ class Site:
 
     async def _file(self, request: HttpRequest, path: str) -> HttpResponse:
         name = INDEX if path == "/" else path.removeprefix(FILES) if path.startswith(FILES) else ""
-        found = self._files.get(name, request.headers, await self._others())
+        others = await self._others() if name == INDEX else frozenset[str]()
+        found = self._files.get(name, request.headers, others)
         if found is None:
             raise Refusal(404, f"there is nothing at {path[:200]}: the page is at /")
         return found

@@ -46,10 +46,13 @@ class Disk(Protocol):
 
     def size(self, path: str) -> int: ...
 
+    def free_bytes(self, path: str) -> int:
+        """What its file system has left."""
+
     def read(self, path: str) -> bytes: ...
 
-    def chunks(self, path: str) -> Iterator[bytes]:
-        """The file's bytes, a bounded piece at a time."""
+    def chunks(self, path: str, start: int = 0) -> Iterator[bytes]:
+        """The file's bytes from ``start`` on, a bounded piece at a time."""
 
     def create(self, path: str, *, allocate: int = 0) -> File:
         """A new empty file with ``allocate`` bytes of zeros reserved; the position is 0."""
@@ -113,6 +116,9 @@ class OsDisk:
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
+    def free_bytes(self, path: str) -> int:
+        return shutil.disk_usage(path).free
+
     def size(self, path: str) -> int:
         return os.stat(path).st_size
 
@@ -120,8 +126,9 @@ class OsDisk:
         with open(path, "rb") as file:
             return file.read()
 
-    def chunks(self, path: str) -> Iterator[bytes]:
+    def chunks(self, path: str, start: int = 0) -> Iterator[bytes]:
         with open(path, "rb") as file:
+            file.seek(start)
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 

@@ -189,6 +189,7 @@ class HttpCall(TaskCall):
             headers=self.head.metadata,
             body=bytes(self._body),
             peer_common_name=self.peer_common_name,
+            peer=self.peer,
         )
         self._task = asyncio.get_running_loop().create_task(self._serve(request))
 

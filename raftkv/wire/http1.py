@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
+from raftkv.log_fields import fields
 from raftkv.wire.http1_stream import Http1Stream
 from raftkv.wire.http_stream import HttpStreamProtocol
 from raftkv.wire.service import HttpHead, HttpRequest, HttpResponse
@@ -36,6 +37,7 @@ class Http1Protocol(asyncio.Protocol):
         self._hub = hub
         self._limits = hub.limits
         self._transport = transport
+        self._peer = peer
         self._peer_common_name = peer_common_name
         self._h11 = self._new_h11()
         self._request: h11.Request | None = None
@@ -142,7 +144,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def _become_stream(self, event: h11.Request) -> bool:
         """Hand the transport over, if the request asks for what is served as a stream."""
-        head = _head_of(event, self._peer_common_name)
+        head = _head_of(event, self._peer_common_name, self._peer)
         handler = self._hub.http_streams(head)
         if handler is None or self._draining:
             return False
@@ -169,10 +171,12 @@ class Http1Protocol(asyncio.Protocol):
     def _whole_request(self) -> HttpRequest:
         request = self._request
         assert request is not None, "h11 ended a request it never began"
-        head = _head_of(request, self._peer_common_name)
+        head = _head_of(request, self._peer_common_name, self._peer)
         body = bytes(self._body)
         self._body.clear()
-        return HttpRequest(head.method, head.target, head.headers, body, head.peer_common_name)
+        return HttpRequest(
+            head.method, head.target, head.headers, body, head.peer_common_name, head.peer
+        )
 
     async def _serve(self, request: HttpRequest) -> None:
         handler = self._hub.http
@@ -182,7 +186,8 @@ class Http1Protocol(asyncio.Protocol):
             try:
                 response = await handler(request)
             except Exception:  # noqa: BLE001 - a handler's bug is the client's 500
-                _log.exception("%s %s failed", request.method, request.target)
+                told = fields(method=request.method, target=request.target)
+                _log.exception("an HTTP request failed", extra=told)
                 response = HttpResponse(500, b"internal error\n")
         self._task = None
         if self._transport.is_closing():
@@ -272,10 +277,10 @@ class Http1Protocol(asyncio.Protocol):
         self._transport.close()
 
 
-def _head_of(request: h11.Request, peer_common_name: str) -> HttpHead:
+def _head_of(request: h11.Request, peer_common_name: str, peer: str) -> HttpHead:
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in request.headers:
         name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
-    return HttpHead(method, target, headers, peer_common_name)
+    return HttpHead(method, target, headers, peer_common_name, peer)

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from raftkv.log_fields import fields
 from raftkv.wire import frames
 from raftkv.wire.call import HttpCall, StreamCall
 from raftkv.wire.connection import Connection
@@ -68,7 +69,7 @@ class Http2Protocol(asyncio.Protocol):
         try:
             connection.receive(data, now)
         except Exception:  # noqa: BLE001 - our bug ends this connection, not the member
-            _log.exception("a connection from %s failed", connection.peer)
+            _log.exception("a connection failed", extra=fields(remote_addr=connection.peer))
             connection.fail(ConnectionFailure(ErrorCode.INTERNAL_ERROR, "internal error"))
         if connection.next_deadline < self.wake_at:
             self.wake_at = connection.next_deadline
@@ -104,7 +105,8 @@ class Http2Protocol(asyncio.Protocol):
         if head.kind == Kind.HTTP:
             assert self._hub.http is not None, "an HTTP head without an HTTP handler"
             target, method = head.path.decode("latin-1"), head.http_method.decode("latin-1")
-            request = HttpHead(method, target, head.metadata, self.connection.peer_common_name)
+            name, peer = self.connection.peer_common_name, self.connection.peer
+            request = HttpHead(method, target, head.metadata, name, peer)
             handler = self._hub.http_streams(request)
             if handler is not None:
                 return Http2Stream(connection, stream_id, head, request, handler)
@@ -205,7 +207,8 @@ class Http2Protocol(asyncio.Protocol):
             self._moved_mark = mark
             self._moved_at = now
         if now >= self._moved_at + self._limits.stall_seconds_max:
-            _log.warning("%s reads nothing, its connection is closed", self.connection.peer)
+            told = fields(remote_addr=self.connection.peer)
+            _log.warning("closing a connection whose client reads nothing", extra=told)
             self.abort()
         return now + self._limits.stall_seconds_max / 4
 

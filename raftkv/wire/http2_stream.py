@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
+from raftkv.log_fields import fields
 from raftkv.wire import frames
 from raftkv.wire.call import TaskCall
 from raftkv.wire.headers import Field, block_of
@@ -47,7 +48,8 @@ class Http2Stream(TaskCall):
         except asyncio.CancelledError:
             pass  # our own cancel: nobody wants an answer any more
         except Exception:  # noqa: BLE001 - a handler's bug is no reason to lose the connection
-            _log.exception("%s %s failed", self.request.method, self.request.target)
+            told = fields(method=self.request.method, target=self.request.target)
+            _log.exception("an HTTP request failed", extra=told)
             if not self.headers_sent:
                 self.start(500, "text/plain; charset=utf-8", {})
         if not self.done:

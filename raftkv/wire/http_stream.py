@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
+from raftkv.log_fields import fields
 from raftkv.wire.inbox import Inbox
 from raftkv.wire.service import HttpHead, HttpStreamHandler
 
@@ -49,7 +50,8 @@ class HttpStreamProtocol(asyncio.Protocol):
         except asyncio.CancelledError:
             pass  # the client is gone, or the server stops
         except Exception:  # noqa: BLE001 - a handler's bug ends this connection, not the member
-            _log.exception("%s %s failed", self.request.method, self.request.target)
+            told = fields(method=self.request.method, target=self.request.target)
+            _log.exception("an HTTP request failed", extra=told)
             self._transport.abort()  # so that what came does not look whole
         if not self._lingering and not self._transport.is_closing():
             self._write(self._ending())

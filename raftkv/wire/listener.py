@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
+from raftkv.log_fields import fields
 from raftkv.tls.certificate_check import peer_common_name
 from raftkv.tls.credentials import Credentials
 from raftkv.tls.handshake import HandshakeLimits, TlsServer
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 _NEVER = float("inf")
 # Part of a graceful close that a client gets to see the first GOAWAY and answer its ping.
 _DRAIN_PING_SECONDS = 0.25
+DISMISSAL_SECONDS_MAX = 5.0
+"""How long the calls of a connection may go on whose certificate is no longer trusted."""
 _TLS_HANDSHAKE_RECORD = b"\x16"
 _LOG_LINES_BURST = 10
 _LOG_LINES_PER_SECOND = 1.0
@@ -112,6 +115,23 @@ class Hub:
         if self.conversations:
             self._timer = self.loop.call_later(self.limits.timer_tick_seconds, self._tick)
 
+    def dismiss(self, transport: asyncio.Transport) -> None:
+        """End one connection gracefully: it is told to go, and its calls are answered."""
+        conversation = cast(Conversation, transport.get_protocol())
+        if conversation not in self.conversations:
+            transport.abort()
+            return
+        conversation.begin_drain()
+        for seconds, step in (
+            (_DRAIN_PING_SECONDS, conversation.end_drain),
+            (DISMISSAL_SECONDS_MAX, conversation.stop),
+        ):
+            self.loop.call_later(seconds, self._if_present, conversation, step)
+
+    def _if_present(self, conversation: Conversation, step: Callable[[], None]) -> None:
+        if conversation in self.conversations:
+            step()
+
     async def wait_empty(self, seconds: float) -> bool:
         """Whether every connection ended in time."""
         if not self.conversations:
@@ -135,7 +155,8 @@ class Doorway(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)
         self._transport = transport
         if len(self._hub.conversations) >= self._hub.limits.connections_max:
-            _log.warning("more than %d connections", self._hub.limits.connections_max)
+            told = fields(limit=self._hub.limits.connections_max)
+            _log.warning("rejected connection: too many are open", extra=told)
             transport.abort()
             return
         transport.set_write_buffer_limits(high=self._hub.limits.socket_buffer_bytes_high)
@@ -166,8 +187,9 @@ class Doorway(asyncio.Protocol):
         assert transport is not None, "data before the connection was made"
         more = self._hub.strangers.ask()
         if more is not None:
-            text = "rejected connection from %s: it speaks TLS, this port is plain: use http%s"
-            _log.warning(text, _peer_of(transport), more)
+            reason = "it speaks TLS, this port is plain: use http"
+            told = fields(remote_addr=_peer_of(transport), reason=reason, lines_left_out=more)
+            _log.warning("rejected connection", extra=told)
         transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -275,13 +297,14 @@ async def listen(
     if isinstance(address, str):
         unix = UnixSocket(address)
         if tls is not None:
-            server = TlsServer([unix.socket], tls, doorway, handshakes)
+            server = TlsServer([unix.socket], tls, doorway, handshakes, hub.dismiss)
         else:
             server = await hub.loop.create_unix_server(doorway, sock=unix.socket)
         return Listener(hub, server, unix)
     host, port = address
     if tls is not None:
-        server = TlsServer(await bound(host, port, reuse_port=reuse_port), tls, doorway, handshakes)
+        sockets = await bound(host, port, reuse_port=reuse_port)
+        server = TlsServer(sockets, tls, doorway, handshakes, hub.dismiss)
     else:
         server = await hub.loop.create_server(
             doorway, host, port, backlog=1024, reuse_address=True, reuse_port=reuse_port or None

@@ -131,6 +131,8 @@ class HttpRequest:
     body: bytes
     peer_common_name: str = ""
     """As ``Call.peer_common_name``."""
+    peer: str = ""
+    """As ``Call.peer``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class HttpHead:
     headers: Mapping[str, str]
     peer_common_name: str = ""
     """As ``Call.peer_common_name``."""
+    peer: str = ""
+    """As ``Call.peer``."""
 
 
 class HttpExchange(Protocol):

@@ -165,8 +165,19 @@ class UnaryRequest(StreamState):
     def cancel(self) -> None:
         was_done = self.done
         super().cancel()
+        if not was_done:
+            self._give_up()
+
+    def end(self, status: Status) -> None:
+        was_done = self.done
+        super().end(status)
+        if not was_done:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Nobody waits for the handler's answer any more."""
         proceed: Callable[[], object] | None = getattr(self, "_when_cancelled", None)
-        if proceed is not None and not was_done:
+        if proceed is not None:
             proceed()
 
     def receive(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from raftkv.cli.client_ports import ClientPort, client_ports
+from raftkv.gateway.health_source import Trouble
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.rpc.errors import status_of
@@ -31,8 +32,14 @@ class Healthy:
     def has_leader(self) -> bool:
         return True
 
-    async def check_read(self, *, serializable: bool) -> str | None:
+    async def check_read(self, *, serializable: bool) -> Trouble | None:
         return None
+
+    def is_committing(self) -> bool:
+        return False
+
+    def disk_stall_s(self) -> float:
+        return 0.0
 
     def cluster_version(self) -> str | None:
         return "3.7.0"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import click
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -14,6 +18,7 @@ from raftkv.cli.ctl.failure import Failure
 from raftkv.cli.ctl.go_text import duration, hexed, quoted, size
 from raftkv.cli.ctl.group import ctl
 from raftkv.cli.ctl.json_shape import shape_of, text_of_json
+from raftkv.cli.ctl.restoring import Rate
 from raftkv.cli.ctl.top import HEADERS, Look, fsync_p99, look_of, rows_of
 from raftkv.cli.ctl.txn_grammar import parse_compare, parse_request, parse_txn, unquoted
 
@@ -142,6 +147,7 @@ def test_a_wrong_request_is_refused() -> None:
         ("diff 1", 128, "diff needs two revisions"),
         ("diff 0 5", 128, "revisions start at 1"),
         ("history", 128, "history needs one key"),
+        ("usage a b", 128, "usage takes one prefix"),
         ("bogus", 1, "No such command 'bogus'"),
         ("get a -w bogus", 4, "unsupported output format"),
         ("get a --command-timeout=soon", 1, "invalid duration"),
@@ -193,3 +199,45 @@ def test_top_computes_rates_between_two_looks() -> None:
     assert (shown["PENDING"], shown["WATCHERS"], shown["DB"]) == ("3", "-", "2.0 kB")
     assert rows[1][:3] == ["b", "down: refused", "-"]
     assert len(rows[1]) == len(HEADERS)
+
+
+def test_every_command_of_backups_has_an_example() -> None:
+    """--help of everything under snapshot and backup shows a line to begin with."""
+    for noun in ("snapshot", "backup"):
+        group = ctl.commands[noun]
+        assert isinstance(group, click.Group)
+        for verb in group.commands:
+            shown = CliRunner().invoke(ctl, [noun, verb, "--help"])
+            assert shown.exit_code == 0
+            assert re.search(rf"\n +raftkv ctl .*\b{noun} {verb} ", shown.output), shown.output
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--no-bump", "--bump-revision", "5"),
+        ("--no-bump", "--mark-compacted"),
+        ("--bump-revision", "0"),
+        ("--bump-revision", "-1"),
+    ],
+)
+def test_a_restore_does_not_go_back_by_mistake(flags: tuple[str, ...], tmp_path: Path) -> None:
+    """Without a word that says unsafe, revisions always go on: contradictions and zero are
+    mistakes, with status 2, and nothing is made."""
+    (tmp_path / "saved.db").write_bytes(b"")
+    words = ["snapshot", "restore", str(tmp_path / "saved.db"), "--data-dir", str(tmp_path / "new")]
+    refused = CliRunner().invoke(ctl, [*words, *flags])
+    assert refused.exit_code == 2
+    assert "bump" in refused.output
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_s"), [("800", 800), ("50M", 50 << 20), ("1.5g", 3 << 29), ("64KiB/s", 65536)]
+)
+def test_rates_are_read(text: str, bytes_s: int) -> None:
+    """Bytes a second with the units that people write; what is none is refused."""
+    assert Rate().convert(text, None, None) == bytes_s
+    for wrong in ("", "0", "fast", "-5M"):
+        with pytest.raises(click.BadParameter):
+            Rate().convert(wrong, None, None)

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import pty
 import re
 import threading
 from pathlib import Path
@@ -13,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from raftkv.cli.log_file import DAY_S, LogFile
-from raftkv.cli.log_format import ConsoleFormatter, JsonFormatter
+from raftkv.cli.log_format import ConsoleFormatter, JsonFormatter, formatter
 from raftkv.cli.log_writer import Descriptor, LogWriter
-from raftkv.cli.logs import open_log
+from raftkv.cli.logs import _on_terminal, open_log
 from raftkv.cli.settings import read_settings
 from raftkv.errors import ConfigError
 from raftkv.log_fields import fields, hex_id
-from raftkv.server.operations import STDERR, LogSettings, Rotation
+from raftkv.server.operations import STDERR, STDOUT, LogSettings, Rotation
 
 # Go's 2006-01-02T15:04:05.999999Z0700.
 TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}(Z|[+-]\d{4})")
@@ -86,11 +87,50 @@ def test_an_exception_is_a_field_and_one_line() -> None:
     assert "Traceback" in json.loads(line)["stacktrace"]
 
 
-def test_the_console_form_is_columns() -> None:
-    """Time, level, caller, message and the fields, with tabs between."""
-    columns = ConsoleFormatter().format(a_record(term=3)).split("\t")
-    assert TS.fullmatch(columns[0])
-    assert columns[1:] == ["INFO", "server/engine.py:7", "serving", '{"term":3}']
+def test_the_console_form_lines_up() -> None:
+    """Levels and messages have a width, so that fields begin in one column; words stand bare."""
+    lines = [
+        ConsoleFormatter().format(a_record(level, message, term=3, name="m 1", urls=["a", "b"]))
+        for level, message in ((logging.INFO, "serving"), (logging.WARNING, "lost leader"))
+    ]
+    assert [line[24:29] for line in lines] == ["INFO ", "WARN "]
+    assert [line.index("term=3") for line in lines] == [72, 72]
+    assert lines[0].endswith('  term=3 name="m 1" urls=a,b  server/engine.py:7')
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} INFO  serving +term.*", lines[0])
+
+
+def test_the_console_form_is_one_line() -> None:
+    """Whatever a field or a message holds, it cannot end the line or move the cursor; a traceback
+    stands below it, set in."""
+    record = a_record(logging.ERROR, "odd\n\x1b[2J", reason="a\nb\x1b[31m")
+    line = ConsoleFormatter().format(record)
+    assert "\n" not in line
+    assert "\x1b" not in line
+    try:
+        raise ValueError("odd")
+    except ValueError as error:
+        record.exc_info = (type(error), error, error.__traceback__)
+    below = ConsoleFormatter().format(record).splitlines()[1:]
+    assert below[0] == "    Traceback (most recent call last):"
+
+
+def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None in a file or a pipe; on a terminal unless NO_COLOR is set."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" not in formatter("console").format(a_record(term=3))
+    record = a_record(logging.WARNING, term=3)
+    coloured = formatter("console", colours=True).format(record)
+    assert "\x1b[33mWARN\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == ConsoleFormatter().format(record)
+    leader, follower = pty.openpty()
+    with open(follower, "w") as terminal, open(leader), open(os.devnull, "w") as nowhere:
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setattr("sys.stdout", nowhere)
+        assert _on_terminal((STDERR,))
+        assert not _on_terminal((STDOUT,))
+        assert not _on_terminal((STDERR, "/tmp/a.log"))
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert not _on_terminal((STDERR,))
 
 
 def test_a_full_pipe_holds_nobody_up() -> None:

@@ -15,7 +15,7 @@ from raftkv.cli.observation import wire_limits
 from raftkv.cli.operation_flags import FEATURE_GATES
 from raftkv.cli.settings import read_settings
 from raftkv.errors import ConfigError
-from raftkv.server.operations import Operations
+from raftkv.server.operations import AccessSettings, Operations, Rotation, TracingSettings
 from raftkv.wire.limits import WireLimits
 
 DEFAULTS = read_settings([], {}).operations
@@ -105,6 +105,39 @@ def test_the_wire_keeps_its_own_bound_of_streams() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["--access-log=a.log"], AccessSettings("a.log")),
+        (["--access-log=stderr", "--access-log-sample=0.5"], AccessSettings("stderr", 0.5, 0.5)),
+        (
+            ["--access-log=stderr", "--access-log-sample=reads=0.01", "--access-log-keys=hash"],
+            AccessSettings("stderr", 0.01, 1.0, "hash"),
+        ),
+        (
+            ["--access-log=a.log", "--enable-log-rotation"],
+            AccessSettings("a.log", rotation=Rotation()),
+        ),
+    ],
+)
+def test_the_access_log_is_asked_for(given: list[str], meant: AccessSettings) -> None:
+    """A path or a stream, shares of reads and writes, and rotation as of the log."""
+    assert read_settings([], {}).operations.access is None
+    assert read_settings(given, {}).operations.access == meant
+
+
+def test_tracing_is_asked_for() -> None:
+    """Off unless it is enabled; an address becomes a URL, and the member's name tells it apart."""
+    assert read_settings(["--distributed-tracing-sampling-rate=9"], {}).operations.tracing is None
+    given = ["--enable-distributed-tracing", "--name=m1", "--distributed-tracing-sampling-rate=9"]
+    meant = TracingSettings("http://localhost:4318/v1/traces", "etcd", "m1", 9)
+    assert read_settings(given, {}).operations.tracing == meant
+    given.append("--distributed-tracing-address=https://collector:4318/otlp/v1/traces")
+    found = read_settings(given, {}).operations.tracing
+    assert found is not None
+    assert found.url == "https://collector:4318/otlp/v1/traces"
+
+
+@pytest.mark.parametrize(
     ("flag", "says"),
     [
         ("--feature-gates=NoSuchGate=true", "unrecognized feature gate: NoSuchGate"),
@@ -116,7 +149,12 @@ def test_the_wire_keeps_its_own_bound_of_streams() -> None:
         ("--memory-mlock", "switch swap off instead"),
         ("--discovery-srv=example.org", "--initial-cluster"),
         ("--discovery-endpoints=http://127.0.0.1:1", "--initial-cluster"),
-        ("--enable-distributed-tracing", "OpenTelemetry"),
+        ("--distributed-tracing-address=localhost:4317", "4318"),
+        ("--distributed-tracing-address=http://", "host:port"),
+        ("--distributed-tracing-sampling-rate=1000001", "from 0 to 1000000"),
+        ("--access-log-sample=1.5", "a share from 0 to 1"),
+        ("--access-log-sample=lists=0.5", "reads=SHARE,writes=SHARE"),
+        ("--access-log-keys=base64", "one of plain, hash, none"),
         ("--listen-metrics-urls=http://example.org:1", "expected IP"),
         ("--enable-v2", "not defined"),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.client import Client
+from raftkv.client.snapshot import SaveOptions
 from raftkv.errors import Corrupt, RaftKVError
 
 BLOBS = (b"a" * 1000, b"b" * 500)
@@ -51,9 +52,8 @@ async def saved(member: Member, path: Path, told: list[tuple[int, int]]) -> int:
     await server.start()
     try:
         async with Client([f"127.0.0.1:{port}"]) as client:
-            return await client.maintenance.snapshot(
-                str(path), progress=lambda came, size: told.append((came, size))
-            )
+            options = SaveOptions(progress=lambda came, size: told.append((came, size)))
+            return await client.maintenance.snapshot(str(path), options)
     finally:
         await server.stop(None)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.e2e.waiting import TimedOut, wait_until
 
-SEEN_SECONDS = 90.0
+SEEN_SECONDS = 150.0
 _ANY = "..."
 
 

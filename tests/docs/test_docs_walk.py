@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +20,9 @@ from tests.shim.up_process import POD_RANGE, SERVICE_RANGE
 pytestmark = pytest.mark.slow
 
 PAGES = ("docs/tutorial.md", "docs/raft-library.md")
-_STORE, _API, _SPREAD = 2379, 6443, 10_000
+_API = 6443
+_STORE = {2379: 0, 22379: 10, 32379: 20}
+"""Where members are by default, and how far apart they are at other ports."""
 
 
 class Reader:
@@ -33,7 +36,7 @@ class Reader:
         for each in ROOT.iterdir():
             if each.name not in ("data", "raftkv-data", "build", "dist"):
                 (directory / each.name).symlink_to(each)
-        self._base = _free_base()
+        self._base = reserve_ports(30)[0]
         api = reserve_ports(40)[0]
         self._api = api
         self._options = {
@@ -78,15 +81,9 @@ class Reader:
             port = int(match[0])
             if port == _API:
                 return str(self._api)
-            spread = port - _STORE
-            return str(self._base + spread) if spread in (0, 20_000, 30_000) else match[0]
+            return str(self._base + _STORE[port]) if port in _STORE else match[0]
 
         return re.sub(r"(?<=:)\d{4,5}\b", moved, text)
-
-
-def _free_base() -> int:
-    """A first port whose members' ports, 20,000 and 30,000 above, are free too."""
-    return reserve_ports(4)[0]
 
 
 def _environment() -> dict[str, str]:
@@ -103,11 +100,15 @@ def _environment() -> dict[str, str]:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
+    """The pages begin with `make`, which must have nothing to install: not from a folder that is
+    gone after the test."""
+    done = subprocess.run(["make", "--question", ".venv/.installed"], cwd=ROOT, check=False)
+    assert done.returncode == 0, "requirements.lock is newer than .venv: run `make lint` first"
     with Reader(tmp_path) as reader:
         yield reader
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_works_as_it_stands(page: str, reader: Reader) -> None:
     """Every command in order, in the terminals that the page names; what it says is seen, is."""

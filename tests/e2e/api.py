@@ -17,10 +17,13 @@ from raftkv.api import rpc_pb2 as pb
 
 R = TypeVar("R", bound=Message)
 
-_OPTIONS = [
+_SIZES = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
+]
+_OPTIONS = [
+    *_SIZES,
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -28,12 +31,24 @@ _OPTIONS = [
 
 
 class Api:
-    """Calls of KV, Maintenance and Watch on one endpoint; raises grpc.RpcError."""
+    """Calls of KV, Maintenance and Watch on one endpoint; raises grpc.RpcError. Over TLS with
+    ``credentials``."""
 
-    def __init__(self, endpoint: str, *, timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        timeout_seconds: float = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.timeout_seconds = timeout_seconds
-        self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+        self.channel = (
+            # gRPC cuts a connection attempt that takes longer than the backoff: not with TLS.
+            grpc.secure_channel(endpoint, credentials, options=_SIZES)
+            if credentials is not None
+            else grpc.insecure_channel(endpoint, options=_OPTIONS)
+        )
         self._put = self.unary("/etcdserverpb.KV/Put", pb.PutResponse)
         self._range = self.unary("/etcdserverpb.KV/Range", pb.RangeResponse)
         self._delete = self.unary("/etcdserverpb.KV/DeleteRange", pb.DeleteRangeResponse)

@@ -22,7 +22,8 @@ BROKEN_LOG_SIGNS = ("Traceback (most recent call last)", "panic:", "was never aw
 
 
 class Cluster:
-    """``members`` processes that form one cluster; a context manager that ends them all."""
+    """``members`` processes that form one cluster; a context manager that ends them all.
+    ``{name}`` in a flag is the member's name."""
 
     def __init__(
         self,
@@ -48,9 +49,13 @@ class Cluster:
         ]
         initial = ",".join(f"{place.name}={place.peer_url}" for place in places)
         self.members = [
-            MemberProcess(program, place, directory, initial, flags) for place in places
+            MemberProcess(program, place, directory, initial, self._flags_of(place))
+            for place in places
         ]
         self._apis: dict[str, Api] = {}
+
+    def _flags_of(self, place: Addresses) -> list[str]:
+        return [flag.replace("{name}", place.name) for flag in self._flags]
 
     def __enter__(self) -> Cluster:
         try:
@@ -84,7 +89,9 @@ class Cluster:
         """Start a member with an empty data directory; ``initial`` is its --initial-cluster."""
         home = self.directory / directory
         home.mkdir(exist_ok=True)
-        member = MemberProcess(self.program, place, home, initial, self._flags, state=state)
+        member = MemberProcess(
+            self.program, place, home, initial, self._flags_of(place), state=state
+        )
         self.members = [each for each in self.members if each.name != place.name] + [member]
         member.start()
         return member

@@ -197,8 +197,8 @@ def variable(flag: str) -> str:
 
 # Below the range from which the kernel picks ports for outgoing connections, so that nobody can
 # take a member's port while it is down.
-# Each test process begins elsewhere.
-_PORTS = iter(range(12_000 + os.getpid() * 40 % 16_000, 32_000))
+# Each test process begins elsewhere, those that run side by side far from each other.
+_PORTS = iter(range(12_000 + os.getpid() * 977 % 16_000, 32_000))
 
 
 def reserve_ports(count: int) -> list[int]:

@@ -246,3 +246,25 @@ def test_history_diff_and_top(shared_cluster: Cluster, prefix: str) -> None:
     assert all(row["FSYNC P99"] and row["WATCHERS"] != "-" for row in rows)
     by_environment = CliRunner(env={"RAFTKV_ENDPOINTS": endpoint}).invoke(raftkv_ctl, ["get", key])
     assert by_environment.output == f"{key}\nthree\n"
+
+
+def test_usage_is_exact(shared_cluster: Cluster, prefix: str) -> None:
+    """Keys and bytes by the next segment, more keys than a page has, and the sum last; what was
+    deleted or put over does not count."""
+    etcdctl, endpoint = shared_cluster.ctl(), shared_cluster.leader().endpoint
+    api = shared_cluster.api(shared_cluster.leader())
+    for number in range(410):
+        api.put(f"{prefix}/a/{number:04}".encode(), b"v" * 10)
+    etcdctl.put(f"{prefix}/b/x/y", "long ago")
+    etcdctl.put(f"{prefix}/b/x/y", "now")
+    etcdctl.put(f"{prefix}/b/gone", "gone")
+    etcdctl.ok("del", f"{prefix}/b/gone")
+    in_a, in_b = 410 * (len(prefix) + 7 + 10), len(prefix) + 6 + 3
+    assert run_ours(endpoint, ["usage", prefix + "/"]).output.splitlines() == [
+        f'410 {in_a} "{prefix}/a/"',
+        f'1 {in_b} "{prefix}/b/"',
+        f'411 {in_a + in_b} "{prefix}/"',
+    ]
+    told = json.loads(run_ours(endpoint, ["usage", prefix + "/b/", "-w", "json"]).output)
+    assert (told["keys"], told["bytes"]) == (1, in_b)
+    assert b64decode(told["prefixes"][0]["prefix"]) == f"{prefix}/b/x/".encode()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser
 from tests.e2e.etcdctl import Etcdctl
 from tests.e2e.member_process import reserve_ports
 from tests.e2e.program import RAFTKV
 from tests.e2e.ui_client import UiClient, UiStream
 from tests.e2e.waiting import wait_until
+from tests.ui.page_parts import button, node
 
 pytestmark = [pytest.mark.raftkv_only, pytest.mark.slow]
 
@@ -55,7 +58,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         )
     try:
         found = Local(base, log)
-        wait_until(lambda: "leader at term" in log.read_text(), "a leader", seconds=90)
+        # One that is ready has published itself, and so listens on all its ports.
+        ctl = found.etcdctl(*NAMES)
+        wait_until(lambda: ctl.run("endpoint", "health").status == 0, "all are ready", seconds=100)
         yield found
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0, log.read_text()
@@ -73,7 +78,7 @@ def all_well(local: Local) -> Local:
     """Every member runs, and one leads: whatever the test before has done is undone."""
     stream = local.client("m1").open()
     try:
-        wait_until(lambda: is_well(stream), "all members run, and one leads", seconds=60)
+        wait_until(lambda: is_well(stream), "all members run, and one leads", seconds=90)
     finally:
         stream.close()
     return local
@@ -156,22 +161,26 @@ def test_a_cut_link_loses_messages_until_it_is_healed(all_well: Local) -> None:
 def test_a_paused_member_is_silent_and_catches_up(all_well: Local) -> None:
     """It runs no instruction: out of reach, paused; resumed, it has what was written meanwhile. A
     page of its own goes on then, too."""
-    own = all_well.client("m5").open()
     page = all_well.client("m1")
     stream = page.open()
     wait_until(lambda: stream.leader, "a leader")
-    member = stream.members["m5"]["id"]
+    name = follower_of(stream, "m1")
+    own = all_well.client(name).open()
+    member = stream.members[name]["id"]
     page.post("/api/local/member", {"member": member, "action": "pause"})
-    wait_until(lambda: stream.happened("m5", "paused"), "that it is paused is told")
-    wait_until(lambda: not stream.members["m5"]["reachable"], "it is out of reach")
-    seen = len(own.of("cluster"))
-    written = all_well.etcdctl("m1", "m2", "m3", "m4").put("paused", "written meanwhile")
+    wait_until(lambda: stream.happened(name, "paused"), "that it is paused is told")
+    wait_until(lambda: not stream.members[name]["reachable"], "it is out of reach")
+    paused_ms = time.time() * 1000
+    written = all_well.etcdctl(*(each for each in NAMES if each != name)).put(
+        "paused", "written meanwhile"
+    )
     wait_until(lambda: stream.members["m1"]["revision"] >= written, "the write is shown")
-    assert len(own.of("cluster")) == seen
+    resumed_ms = time.time() * 1000
     page.post("/api/local/member", {"member": member, "action": "resume"})
-    wait_until(lambda: stream.happened("m5", "resumed"), "that it goes on is told")
-    wait_until(lambda: (stream.members["m5"]["revision"] or 0) >= written, "it has caught up")
-    wait_until(lambda: len(own.of("cluster")) > seen, "its own page goes on")
+    wait_until(lambda: stream.happened(name, "resumed"), "that it goes on is told")
+    wait_until(lambda: (stream.members[name]["revision"] or 0) >= written, "it has caught up")
+    wait_until(lambda: own.of("cluster")[-1]["t"] > resumed_ms, "its own page goes on by itself")
+    assert not [each for each in own.of("cluster") if paused_ms < each["t"] < resumed_ms]
     for each in (own, stream):
         each.close()
 
@@ -196,3 +205,28 @@ def test_keys_written_by_etcdctl_have_a_history_and_a_difference(all_well: Local
         "the prefix is counted",
     )
     stream.close()
+
+
+def test_the_page_kills_its_own_leader_and_draws_the_next(all_well: Local, tmp_path: Path) -> None:
+    """In Chromium, by its buttons: the page of the leader kills it, goes on at another member,
+    draws the new leader and the old one stopped, and restarts it."""
+    stream = all_well.client("m1").open()
+    old = wait_until(lambda: stream.leader, "a leader")
+    stream.close()
+    with Browser(tmp_path / "profile", 1400, 900) as browser:
+        browser.visit(all_well.client(old).url)
+        browser.wait_for(f"{node(old)}?.dataset.role === 'leader'")
+        browser.wait_for("document.querySelectorAll('.node.follower').length === 4")
+        browser.wait_for("Number(document.getElementById('ring').dataset.dots) > 0")
+        browser.evaluate(f"{button(old, 'kill')}.click()")
+        gone = f"{node(old)}?.dataset.role === 'stopped'"
+        browser.wait_for(f"root && 'ready' in root.dataset && {gone}")
+        assert browser.evaluate("location.origin") != all_well.client(old).url
+        browser.wait_for("document.querySelectorAll('.node.leader').length === 1")
+        new = browser.evaluate("document.querySelector('.node.leader .node-name').textContent")
+        assert new != old
+        happenings = "document.getElementById('happenings').textContent"
+        browser.wait_for(f"{happenings}.includes('{new} became the leader')")
+        assert f"{old} did not answer" in browser.evaluate(happenings)
+        browser.evaluate(f"{button(old, 'restart')}.click()")
+        browser.wait_for(f"{node(old)}.dataset.role === 'follower'")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from raftkv import ETCD_VERSION
+from raftkv.gateway.health_source import Trouble
 from raftkv.gateway.http import HttpGateway
 from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_observer import MemberObserver
@@ -32,9 +33,15 @@ class Source:
     def has_leader(self) -> bool:
         return self.leader
 
-    async def check_read(self, *, serializable: bool) -> str | None:
+    async def check_read(self, *, serializable: bool) -> Trouble | None:
         self.asked_serializable = serializable
-        return self.failure
+        return None if self.failure is None else Trouble("request_timeout", self.failure)
+
+    def is_committing(self) -> bool:
+        return False
+
+    def disk_stall_s(self) -> float:
+        return 0.0
 
     def is_learner(self) -> bool:
         return self.learner

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
 
-from raftkv.gateway.probes import Probes
+from raftkv.gateway.health_source import Trouble
+from raftkv.gateway.probes import DISK_STALL_MAX_S, Probes
 
 
 class Source:
@@ -16,6 +18,8 @@ class Source:
         self.raised: Sequence[str] = ()
         self.learner = False
         self.failures: dict[bool, str] = {}  # by "serializable"
+        self.committing = False
+        self.stall_s = 0.0
 
     async def alarms(self) -> Sequence[str]:
         return self.raised
@@ -26,8 +30,16 @@ class Source:
     def is_learner(self) -> bool:
         return self.learner
 
-    async def check_read(self, *, serializable: bool) -> str | None:
-        return self.failures.get(serializable)
+    async def check_read(self, *, serializable: bool) -> Trouble | None:
+        assert not (serializable and self.committing), "it would wait for the disk"
+        text = self.failures.get(serializable)
+        return None if text is None else Trouble("request_timeout", text)
+
+    def is_committing(self) -> bool:
+        return self.committing
+
+    def disk_stall_s(self) -> float:
+        return self.stall_s
 
     def cluster_version(self) -> str | None:
         return None
@@ -43,7 +55,8 @@ async def test_a_healthy_member() -> None:
     source = Source()
     assert await ask(source, "/livez") == (200, "ok\n")
     assert await ask(source, "/readyz") == (200, "ok\n")
-    assert await ask(source, "/livez", verbose=True) == (200, "[+]serializable_read ok\nok\n")
+    told = "[+]serializable_read ok\n[+]disk ok\nok\n"
+    assert await ask(source, "/livez", verbose=True) == (200, told)
 
 
 async def test_no_leader_makes_unready_and_not_dead() -> None:
@@ -72,6 +85,36 @@ async def test_corruption_and_learners_are_not_ready() -> None:
     assert (await ask(source, "/readyz/data_corruption"))[0] == 503
     assert (await ask(source, "/readyz/non_learner"))[0] == 503
     assert (await ask(source, "/readyz/linearizable_read"))[0] == 200
+
+
+async def test_a_busy_disk_is_alive_and_a_dead_one_is_not() -> None:
+    """A commit is not waited for; a write that does not end in a minute is a reason to restart."""
+    source = Source()
+    source.committing, source.stall_s = True, DISK_STALL_MAX_S
+    assert (await ask(source, "/livez"))[0] == 200
+    source.stall_s = DISK_STALL_MAX_S + 1
+    status, body = await ask(source, "/livez")
+    assert status == 503
+    assert "[-]disk failed: the disk has not finished a write for 61 s\n" in body
+
+
+async def test_every_reason_is_a_word_for_programs() -> None:
+    """?format=json: names and reasons that stay the same, texts that may change."""
+    source = Source()
+    source.raised, source.learner, source.failures[False] = ("CORRUPT",), True, "too late"
+    response = await Probes(source).answer("/readyz", as_json=True)
+    assert (response.status, response.content_type) == (503, "application/json")
+    told = json.loads(response.body)
+    assert told["ok"] is False
+    assert {check["name"]: check.get("reason") for check in told["checks"]} == {
+        "data_corruption": "alarm_corrupt",
+        "serializable_read": None,
+        "linearizable_read": "request_timeout",
+        "non_learner": "learner",
+    }
+    response = await Probes(source).answer("/livez", as_json=True)
+    assert json.loads(response.body)["ok"] is True
+    assert response.status == 200
 
 
 @pytest.mark.parametrize("path", ["/livez/linearizable_read", "/readyz/other", "/ready", "/livez/"])

@@ -14,7 +14,7 @@ from jepsen_like.history.operation import Fault, Operation
 from jepsen_like.history.request import Put
 from jepsen_like.history.result import Written
 from jepsen_like.report.page import write
-from tests.jepsen_like.browser import Browser
+from tests.browser import Browser
 from tests.jepsen_like.made_up_history import made_up_history, made_up_verdicts
 
 pytestmark = pytest.mark.slow

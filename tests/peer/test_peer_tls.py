@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 
 import pytest
+import uvloop
 
-from raftkv.peer.framing import Greeting, Purpose
+from raftkv.peer.codec import encode_message
+from raftkv.peer.framing import Greeting, Purpose, encode_frame
 from raftkv.peer.http import HttpAnswer, ask, listen_http
 from raftkv.peer.link import PeerLink
 from raftkv.peer.listener import Identity, MessageSink, PeerProtocol
 from raftkv.peer.sockets import PeerSockets
+from raftkv.raft.message import Message, MessageType
 from raftkv.server.asyncio_runtime import AsyncioScheduler
 from raftkv.tls.credentials import Credentials
 from raftkv.tls.handshake import TlsServer
@@ -146,15 +150,17 @@ async def linked(url: str, sockets: PeerSockets) -> AsyncIterator[PeerLink]:
 
 
 @asynccontextmanager
-async def listening_at(url: str, sockets: PeerSockets) -> AsyncIterator[str]:
-    """Member 2's port; its URL."""
+async def listening_at(
+    url: str, sockets: PeerSockets, deliver: Callable[[list[Message]], None] = lambda messages: None
+) -> AsyncIterator[str]:
+    """Member 2's port; its URL. ``deliver`` gets what comes."""
 
     def accept() -> PeerProtocol:
         return PeerProtocol(
             Identity(cluster_id=1, member_id=2),
             AsyncioScheduler(asyncio.get_running_loop()),
             set(),
-            lambda greeting, transport: MessageSink(greeting, lambda messages: None, 1 << 20),
+            lambda greeting, transport: MessageSink(greeting, deliver, 1 << 20),
             has_removed=lambda member: False,
             respond=respond,
             complaints=Ration(1, 0, asyncio.get_running_loop().time),
@@ -177,6 +183,52 @@ async def test_a_link_under_tls(mutual: TlsSettings) -> None:
     async with listening_at("https://127.0.0.1", sockets) as url, linked(url, sockets) as link:
         await until(lambda: link.is_open)
         assert link.send(b"")
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_link_that_moves_loses_nothing(
+    mutual: TlsSettings, scheme: str, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Renewed ten times while it sends, it is open all along and each message arrives once; a link
+    without TLS has nothing to renew, and stays on its connection."""
+    came: list[int] = []
+
+    def deliver(messages: list[Message]) -> None:
+        came.extend(message.index for message in messages)
+
+    async def scenario() -> None:
+        sockets = PeerSockets(Credentials(mutual))
+        async with (
+            listening_at(f"{scheme}://127.0.0.1", sockets, deliver) as url,
+            linked(url, sockets) as link,
+        ):
+            await until(lambda: link.is_open)
+            numbers = count()
+
+            async def say() -> int:
+                number = next(numbers)
+                message = Message(MessageType.HEARTBEAT, to=2, sender=1, term=1, index=number)
+                assert link.send(encode_frame(encode_message(message)))
+                await asyncio.sleep(0)
+                return number
+
+            for _ in range(10):
+                before = link._transport
+                link.renew()
+                for _ in range(20):
+                    await say()
+                async with asyncio.timeout(SECONDS):
+                    while scheme == "https" and link._transport is before:
+                        await say()
+                assert (link._transport is before) == (scheme == "http")
+            last = await say()
+            await until(lambda: len(came) == last + 1)
+            assert sorted(came) == list(range(last + 1))
+            assert link.disconnects == 0
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scenario())
 
 
 def told(caplog: pytest.LogCaptureFixture) -> str:

@@ -20,6 +20,7 @@ from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.hash import BackendHash, HashResult
 from raftkv.mvcc.store import Store
 from raftkv.server.authority import Authority, AuthSettings
+from raftkv.server.change_request import ChangeKind, ChangeRequest, Quorum, Review
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.quarantine import Quarantine
@@ -132,6 +133,37 @@ class FakeUpkeep:
         done(self.error)
 
 
+class FakeDesk:
+    """Notes each change; who is added is a learner if that was asked for. ``looked`` is what a
+    review says."""
+
+    def __init__(self, member: FakeMember) -> None:
+        self._member = member
+        self.looked = Review(Quorum((1,), (1,)), Quorum((1, 0), (1,)))
+
+    def kind_of_addition(self, *, is_learner: bool, stays: bool = False) -> ChangeKind:
+        if stays:
+            return ChangeKind.ADD_LEARNER
+        return ChangeKind.ADD_LEARNER if is_learner else ChangeKind.JOIN
+
+    def change(
+        self, request: ChangeRequest, done: Callable[[MemberInfo | RaftKVError], None]
+    ) -> None:
+        is_learner = request.kind is ChangeKind.ADD_LEARNER
+        row = MemberInfo(NEW_MEMBER_ID, "", request.peer_urls, (), is_learner)
+        self._member.note(_words(request), lambda error: done(error or row))
+
+    def review(self, request: ChangeRequest, done: Callable[[Review | RaftKVError], None]) -> None:
+        self._member.note(f"look at {_words(request)}", lambda error: done(error or self.looked))
+
+
+def _words(request: ChangeRequest) -> str:
+    words = [request.kind.value]
+    words += [f"{request.member_id:x}"] if request.member_id else []
+    words += [",".join(request.peer_urls)] if request.peer_urls else []
+    return " ".join([*words, "unsafe"] if request.is_unsafe else words)
+
+
 class FakeMember:
     """Notes in ``asked`` which way each request went. ``hold`` keeps proposals and reads until
     ``release``; ``error`` is what they are answered with instead; ``refusal`` is what changes of
@@ -145,7 +177,7 @@ class FakeMember:
         self.member_id = MEMBER_ID
         self.raft_term = 3
         self.leader_id = MEMBER_ID
-        self.is_learner = False
+        self.serves_as_learner = False
         self.leader_loss = LeaderLoss(self.config.election_timeout_ticks)
         self.quarantine = Quarantine()
         self.backend = LmdbBackend(str(path))
@@ -175,6 +207,7 @@ class FakeMember:
         self.errors: tuple[str, ...] = ()
         self.room = 2**31
         self.maintenance = FakeUpkeep(self)
+        self.membership = FakeDesk(self)
         self._held: list[Callable[[], None]] = []
         self._compaction_waiters: list[Callable[[], None]] = []
         self._sequence = 0
@@ -220,29 +253,10 @@ class FakeMember:
     def members(self) -> list[MemberInfo]:
         return self.rows
 
-    def add_member(
-        self,
-        peer_urls: Sequence[str],
-        *,
-        is_learner: bool,
-        done: Callable[[MemberInfo | RaftKVError], None],
-    ) -> None:
-        kind = "add learner" if is_learner else "add"
-        row = MemberInfo(NEW_MEMBER_ID, "", tuple(peer_urls), (), is_learner)
-        self._change(f"{kind} {','.join(peer_urls)}", lambda error: done(error or row))
-
-    def remove_member(self, member_id: int, done: Callable[[RaftKVError | None], None]) -> None:
-        self._change(f"remove {member_id:x}", done)
-
     def promote_member(self, member_id: int, done: Callable[[RaftKVError | None], None]) -> None:
-        self._change(f"promote {member_id:x}", done)
+        self.note(f"promote {member_id:x}", done)
 
-    def update_member(
-        self, member_id: int, peer_urls: Sequence[str], done: Callable[[RaftKVError | None], None]
-    ) -> None:
-        self._change(f"update {member_id:x} {','.join(peer_urls)}", done)
-
-    def _change(self, what: str, done: Callable[[RaftKVError | None], None]) -> None:
+    def note(self, what: str, done: Callable[[RaftKVError | None], None]) -> None:
         self.asked.append(what)
         if self.refusal is not None:
             raise self.refusal

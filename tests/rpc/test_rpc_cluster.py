@@ -56,7 +56,7 @@ def test_add_answers_with_the_new_member_and_the_list(member: FakeMember, is_lea
     urls = ["http://n:1", "http://n:2"]
     assert answer.member == Member(ID=NEW_MEMBER_ID, peerURLs=urls, isLearner=is_learner)
     assert list(answer.members) == [AS_MESSAGE]
-    assert member.asked == [f"add {'learner ' if is_learner else ''}http://n:1,http://n:2"]
+    assert member.asked == [f"{'add learner' if is_learner else 'join'} http://n:1,http://n:2"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_refusals_at_once_and_later(member: FakeMember, method: str, request_: M
 
 def test_a_learner_serves_serializable_reads_and_status_alone(member: FakeMember) -> None:
     """Everything else is refused with etcd's words, also without a leader (etcd's order)."""
-    member.is_learner = True
+    member.serves_as_learner = True
     kv, maintenance = kv_service(member), maintenance_service(member)
     local = RangeRequest(key=b"k", serializable=True)
     assert reply(kv, "Range", local, RangeResponse).count == 0

@@ -126,6 +126,8 @@ WITHOUT_A_TEXT = {
     errors.MemberRemoved,
     errors.Damaged,
     errors.Quarantined,
+    errors.PeerUrlRefused,
+    errors.ChangePending,
 }
 
 

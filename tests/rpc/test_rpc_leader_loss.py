@@ -100,7 +100,7 @@ async def test_a_stream_that_its_client_cancels_is_forgotten(member: FakeMember)
 @pytest.mark.parametrize("method", ["Watch", "LeaseKeepAlive", "RangeStream"])
 async def test_a_learner_serves_no_stream(member: FakeMember, method: str) -> None:
     """But the snapshot; a serializable RangeStream neither, though Range would be served."""
-    member.is_learner = True
+    member.serves_as_learner = True
     request = [RangeRequest(key=b"k", serializable=True)] if method == "RangeStream" else []
     stream = FakeStream(request)
     assert await serve(service_of(member, method), method, stream) == NOT_FOR_LEARNERS

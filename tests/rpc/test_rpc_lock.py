@@ -321,7 +321,7 @@ async def test_the_number_of_waiting_calls_is_bounded(world: World) -> None:
 
 async def test_a_learner_serves_neither(world: World) -> None:
     """With etcd's refusal, as every other write."""
-    world.member.is_learner = True
+    world.member.serves_as_learner = True
     assert world.take_lock(1).answer == Status(9, "etcdserver: rpc not supported for learner")
     assert world.campaign(1, b"x").answer == Status(9, "etcdserver: rpc not supported for learner")
 

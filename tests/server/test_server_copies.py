@@ -13,7 +13,7 @@ from raftkv.apply.batch import RequestKind
 from raftkv.backend.environment import LmdbBackend
 from raftkv.errors import RaftKVError, TooManyRequests
 from raftkv.mvcc.store import Store
-from raftkv.server.backup import BACKUPS_MAX, Backup
+from raftkv.server.backup import BACKUPS_MAX, KEEP_S, Backup
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import MemberProcess
 
@@ -168,3 +168,52 @@ def test_backups_are_bounded(cluster: SimulatedCluster) -> None:
         backup.close()
     cluster.scheduler.run_for(1)
     maintenance.open_backup(opened.append)
+
+
+def open_backup(cluster: SimulatedCluster) -> Backup:
+    opened: list[Backup | RaftKVError] = []
+    cluster.running[0].member.maintenance.open_backup(opened.append)
+    assert cluster.scheduler.run_until(lambda: bool(opened), within_s=20)
+    assert isinstance(opened[0], Backup)
+    return opened[0]
+
+
+def copies(cluster: SimulatedCluster) -> int:
+    return len(list(Path(cluster.machines[0].config.data_dir).glob("member/snap/copy-*")))
+
+
+def test_a_backup_is_kept_for_a_reader_that_comes_back(cluster: SimulatedCluster) -> None:
+    """By its name, once, from any byte that was read, with the whole's digest; after two minutes
+    the file is gone."""
+    fill(cluster, 30)
+    maintenance = cluster.running[0].member.maintenance
+    backup = open_backup(cluster)
+    image = read_all(cluster, backup)
+    digest = backup.digest
+    for offset in (len(image), len(image) // 2, 0):
+        maintenance.keep_backup("mine", backup)
+        assert maintenance.take_backup("other") is None
+        taken = maintenance.take_backup("mine")
+        assert taken is backup
+        assert maintenance.take_backup("mine") is None
+        moved: list[RaftKVError | None] = []
+        backup.go_back(offset, moved.append)
+        assert cluster.scheduler.run_until(lambda seen=moved: seen == [None], within_s=20)
+        assert read_all(cluster, backup) == image[offset:]
+        assert backup.digest == digest
+    maintenance.keep_backup("mine", backup)
+    cluster.scheduler.run_for(KEEP_S - 1)
+    assert copies(cluster) == 1
+    cluster.scheduler.run_for(2)
+    assert (copies(cluster), maintenance.take_backup("mine")) == (0, None)
+
+
+def test_kept_backups_give_way(cluster: SimulatedCluster) -> None:
+    """They count as files on the disk, and the oldest goes when a reader needs its place."""
+    maintenance = cluster.running[0].member.maintenance
+    for number in range(BACKUPS_MAX):
+        maintenance.keep_backup(f"image-{number}", open_backup(cluster))
+    open_backup(cluster)
+    assert copies(cluster) == BACKUPS_MAX
+    assert maintenance.take_backup("image-0") is None
+    assert maintenance.take_backup("image-1") is not None

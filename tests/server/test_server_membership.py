@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from raftkv.api.rpc_pb2 import PutRequest
-from raftkv.apply.batch import RequestKind
 from raftkv.apply.member_change import MemberAction, MemberStep
 from raftkv.errors import (
     ConfigError,
@@ -18,94 +15,25 @@ from raftkv.errors import (
     MemberRemoved,
     NotEnoughStartedMembers,
     PeerUrlExists,
-    RaftKVError,
     TooManyLearners,
     UnhealthyCluster,
 )
-from raftkv.server.config import Limits
+from raftkv.server.change_request import ChangeKind, ChangeRequest
 from raftkv.server.status import MemberInfo
 from raftkv.simulation.cluster import SimulatedCluster
-from raftkv.simulation.machine import Machine
-
-Changed = Callable[[object], None]
-LIMITS = Limits(catchup_entries=5, backend_commit_interval_s=0.2)
-
-
-def cluster_of(size: int, seed: int = 1) -> SimulatedCluster:
-    cluster = SimulatedCluster(size=size, seed=seed, snapshot_count=10, limits=LIMITS)
-    cluster.start_all()
-    cluster.wait_for_leader()
-    members = cluster.running[0].member.members
-    assert cluster.scheduler.run_until(
-        lambda: all(row.has_started for row in members()), within_s=20
-    )
-    return cluster
-
-
-def outcome_of(
-    cluster: SimulatedCluster, ask: Callable[[Callable[[object], None]], None]
-) -> object:
-    """What became of a change; a refusal at once is raised."""
-    got: list[object] = []
-    ask(got.append)
-    assert cluster.scheduler.run_until(lambda: bool(got), within_s=20)
-    return got[0]
-
-
-def add(
-    cluster: SimulatedCluster, machine: Machine, *, at: Machine, is_learner: bool = False
-) -> MemberInfo:
-    urls = machine.config.initial_advertise_peer_urls
-    row = outcome_of(
-        cluster,
-        lambda done: at.running.member.add_member(urls, is_learner=is_learner, done=done),
-    )
-    assert isinstance(row, MemberInfo), row
-    return row
-
-
-def leader_of(cluster: SimulatedCluster) -> Machine:
-    return cluster.wait_for_leader()
-
-
-def follower_of(cluster: SimulatedCluster) -> Machine:
-    leader = leader_of(cluster)
-    return next(m for m in cluster.machines if m is not leader and m.process is not None)
-
-
-def join(cluster: SimulatedCluster, *, is_learner: bool = False) -> Machine:
-    """A new machine, added through a follower where there is one, and started."""
-    at = follower_of(cluster) if len(cluster.running) > 1 else leader_of(cluster)
-    machine = cluster.add_machine()
-    add(cluster, machine, at=at, is_learner=is_learner)
-    members = leader_of(cluster).running.member.members()
-    assert cluster.let_join(machine, members), machine.failure
-
-    def started() -> bool:
-        return any(
-            row.id == machine.member_id and row.has_started
-            for row in leader_of(cluster).running.member.members()
-        )
-
-    assert cluster.scheduler.run_until(started, within_s=20)
-    return machine
-
-
-def write(cluster: SimulatedCluster, count: int) -> None:
-    """So many acknowledged puts through the leader."""
-    member = leader_of(cluster).running.member
-    answers: list[object] = []
-    for number in range(count):
-        put = PutRequest(key=b"k%d" % number, value=b"v").SerializeToString()
-        member.propose(RequestKind.PUT, put, answers.append)
-        assert cluster.scheduler.run_until(lambda n=number: len(answers) > n, within_s=20)
-    assert not any(isinstance(answer, RaftKVError) for answer in answers), answers
-
-
-def same_everywhere(cluster: SimulatedCluster) -> None:
-    cluster.settle(within_s=60)
-    assert len({m.member.store.hash_kv(0) for m in cluster.running}) == 1
-    assert len({tuple(m.member.members()) for m in cluster.running}) == 1
+from tests.server.growing_cluster import (
+    Changed,
+    add,
+    ask,
+    cluster_of,
+    follower_of,
+    join,
+    leader_of,
+    outcome_of,
+    remove,
+    same_everywhere,
+    write,
+)
 
 
 def test_a_cluster_grows_from_one_to_three_to_five() -> None:
@@ -157,8 +85,8 @@ def test_a_learner_that_is_behind_is_not_promoted() -> None:
     write(cluster, 20)
     with pytest.raises(LearnerNotReady):
         leader.running.member.promote_member(row.id, lambda error: None)
-    with pytest.raises(TooManyLearners):
-        add(cluster, cluster.add_machine(), at=leader, is_learner=True)
+    another = ChangeRequest(ChangeKind.ADD_LEARNER, peer_urls=("http://another:2380",))
+    assert isinstance(ask(cluster, another), TooManyLearners)
 
 
 @pytest.mark.parametrize("who", ["leader", "follower"])
@@ -167,8 +95,7 @@ def test_a_removed_member_ends_and_stays_away(who: str) -> None:
     cluster = cluster_of(3)
     gone = leader_of(cluster) if who == "leader" else follower_of(cluster)
     me = gone.member_id
-    done = outcome_of(cluster, lambda done: gone.running.member.remove_member(me, done))
-    assert done is None
+    assert isinstance(remove(cluster, me, at=gone), MemberInfo)
     assert cluster.scheduler.run_until(lambda: gone.process is None, within_s=20)
     assert isinstance(gone.failure, MemberRemoved)
     write(cluster, 3)
@@ -184,12 +111,8 @@ def test_a_member_that_was_away_when_it_was_removed_is_told() -> None:
     cluster = cluster_of(3)
     gone = follower_of(cluster)
     gone.kill()
-    leader = leader_of(cluster)
-
-    def remove(done: Changed) -> None:
-        leader.running.member.remove_member(gone.member_id, done)
-
-    assert outcome_of(cluster, remove) is None
+    cluster.scheduler.run_for(2.0)  # virtual: the leader has noticed
+    assert isinstance(remove(cluster, gone.member_id), MemberInfo)
     assert gone.start()
     assert cluster.scheduler.run_until(lambda: gone.process is None, within_s=20)
     assert isinstance(gone.failure, MemberRemoved)
@@ -252,32 +175,24 @@ def test_a_wiped_member_waits_while_those_who_could_know_it_are_away() -> None:
 
 
 def test_what_strict_reconfiguration_refuses() -> None:
-    """etcd's cases: too few started, too few connected, the last member, ids and URLs."""
+    """etcd's cases: too few started, too few that answer, the last member, ids and URLs."""
     cluster = cluster_of(3)
     leader, follower = leader_of(cluster), follower_of(cluster)
-    member = leader.running.member
-
-    def ignore(outcome: object) -> None:
-        pass
-
     urls = follower.config.initial_advertise_peer_urls
-    with pytest.raises(PeerUrlExists):
-        member.add_member(urls, is_learner=False, done=ignore)
-    with pytest.raises(MemberNotFound):
-        member.remove_member(12345, ignore)
+    assert isinstance(ask(cluster, ChangeRequest(ChangeKind.JOIN, peer_urls=urls)), PeerUrlExists)
+    assert isinstance(remove(cluster, 12345), MemberNotFound)
     follower.kill()
-    with pytest.raises(UnhealthyCluster):
-        member.add_member(("http://x:2380",), is_learner=True, done=ignore)
+    cluster.scheduler.run_for(2.0)  # virtual: the leader has noticed
     third = next(m for m in cluster.machines if m not in (leader, follower))
-    with pytest.raises(UnhealthyCluster):
-        member.remove_member(third.member_id, ignore)
+    assert isinstance(remove(cluster, third.member_id), UnhealthyCluster)
+    at_once = ChangeRequest(ChangeKind.ADD, peer_urls=("http://x:2380",))
+    assert isinstance(ask(cluster, at_once), UnhealthyCluster)
     alone = cluster_of(1)
     only = leader_of(alone)
-    with pytest.raises(NotEnoughStartedMembers):
-        only.running.member.remove_member(only.member_id, ignore)
+    assert isinstance(remove(alone, only.member_id), NotEnoughStartedMembers)
     add(alone, alone.add_machine(), at=only)
-    with pytest.raises(NotEnoughStartedMembers):
-        only.running.member.add_member(("http://y:2380",), is_learner=False, done=ignore)
+    another = ChangeRequest(ChangeKind.JOIN, peer_urls=("http://y:2380",))
+    assert isinstance(ask(alone, another), NotEnoughStartedMembers)
 
 
 def test_force_new_cluster_goes_on_alone() -> None:

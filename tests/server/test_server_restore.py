@@ -17,6 +17,8 @@ from raftkv.server.restore import RestoreOptions, restore
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.wal.disk import OsDisk
 
+UNSAFE = RestoreOptions(bump_revision=0)
+
 
 def save(directory: Path, writes: int) -> tuple[Path, HashResult]:
     """A cluster of one writes, and its database is saved as `etcdctl snapshot save` does."""
@@ -55,7 +57,7 @@ def restored(
     """Three machines whose data directories were made from ``saved``, running."""
     cluster = SimulatedCluster(directory, size=3, seed=2)
     for machine in cluster.machines:
-        restore(str(saved), machine.config, options or RestoreOptions(), OsDisk(), LmdbBackend)
+        restore(str(saved), machine.config, options or UNSAFE, OsDisk(), LmdbBackend)
     cluster.start_all()
     cluster.wait_for_leader()
     cluster.settle()
@@ -85,10 +87,10 @@ def test_a_cluster_of_one_becomes_one_of_three(tmp_path: Path) -> None:
 
 
 def test_a_distance_to_what_clients_saw(tmp_path: Path) -> None:
-    """--bump-revision goes on later, --mark-compacted ends watches of what was in between."""
+    """The new cluster goes on later, and compacted: a watch of what was in between is told."""
     (tmp_path / "old").mkdir()
     saved, expected = save(tmp_path / "old", 20)
-    cluster = restored(saved, tmp_path / "new", RestoreOptions(1000, True))
+    cluster = restored(saved, tmp_path / "new", RestoreOptions(1000))
     store = cluster.running[0].member.store
     assert store.current_revision == expected.hash_revision + 1000
     with pytest.raises(Compacted):
@@ -117,12 +119,13 @@ def test_what_is_damaged_is_refused(tmp_path: Path) -> None:
         assert not (tmp_path / "new").exists()
     saved.write_bytes(whole[:-32])
     options = RestoreOptions(check_hash=False)
-    assert restore(str(saved), config, options, OsDisk(), LmdbBackend) == 7
+    made = restore(str(saved), config, options, OsDisk(), LmdbBackend)
+    assert (made.saved_revision, made.revision) == (7, 1_000_000_007)
     assert (tmp_path / "new" / "member" / "db").exists()
 
 
 def test_what_cannot_be_asked(tmp_path: Path) -> None:
-    """A directory with something in it, a name that is not in the cluster, half of a pair."""
+    """A directory with something in it, a name that is not in the cluster, jumps without sense."""
     (tmp_path / "old").mkdir()
     saved, _ = save(tmp_path / "old", 5)
     taken = ServerConfig(data_dir=str(tmp_path / "old"))
@@ -131,9 +134,8 @@ def test_what_cannot_be_asked(tmp_path: Path) -> None:
     for config, options in (
         (taken, RestoreOptions()),
         (nobody, RestoreOptions()),
-        (fine, RestoreOptions(5, False)),
-        (fine, RestoreOptions(0, True)),
-        (fine, RestoreOptions(-1, True)),
+        (fine, RestoreOptions(-1)),
+        (fine, RestoreOptions(1 << 60)),
     ):
         with pytest.raises(ConfigError):
             restore(str(saved), config, options, OsDisk(), LmdbBackend)

@@ -10,6 +10,7 @@ from raftkv.apply.batch import RequestKind
 from raftkv.backend.environment import LmdbBackend
 from raftkv.backend.schema import Table
 from raftkv.errors import NoSpace, RaftKVError
+from raftkv.peer.offer import SILENCE
 from raftkv.server.space import QUOTA_DEFAULT_BYTES, Space
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import MemberProcess
@@ -54,10 +55,12 @@ def test_pages_that_are_free_are_not_in_use(tmp_path: Path) -> None:
 
 
 def test_a_full_member_raises_the_alarm_for_all(tmp_path: Path) -> None:
-    """Past the quota a write is refused where it is asked and, once NOSPACE is in the log, on
-    every member at the same entry; deletes go on; lowered alarms let writes in again."""
+    """While a member of 0.1 is there: past the quota a write is refused where it is asked and,
+    once NOSPACE is in the log, on every member at the same entry; deletes go on; lowered alarms
+    let writes in again."""
     cluster = SimulatedCluster(seed=5, quota_backend_bytes=QUOTA)
     cluster.start_all()
+    cluster.running[2].offer = lambda: SILENCE  # type: ignore[method-assign]
     cluster.wait_for_leader()
     writer, other = cluster.running[0], cluster.running[1]
     assert writer.member.has_room(1256)

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("raftkv", "apiserver_shim", "jepsen_like", "benchmarks", "tests")
+PACKAGES = ("raftkv", "apiserver_shim", "jepsen_like", "benchmarks", "deploy", "tests")
 GENERATED = ROOT / "raftkv" / "api"
 
 

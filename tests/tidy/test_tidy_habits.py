@@ -11,6 +11,7 @@ from tests.tidy.source_text import Source, dotted, sources
 # A file called one of these has no noun of its own and collects everything.
 NAMES_WITHOUT_A_NOUN = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 SLEEPS = {"time.sleep", "asyncio.sleep"}
+LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 SKIPS = re.compile(
     r"\b(pytest\.(skip|importorskip|xfail)|mark\.(skip|skipif|xfail)|unittest\.skip)"
 )
@@ -96,6 +97,26 @@ def test_asserts_show_their_numbers() -> None:
         if node.msg is None and not _narrows_a_type(node.test)
     ]
     assert not found, "assert without a message:\n" + "\n".join(found)
+
+
+def test_log_lines_have_fields_and_no_prose() -> None:
+    """A message is a constant text, the same whenever it is logged; what varies is a field."""
+    found = [
+        f"{source.at(call)}: give what varies as extra=fields(name=value)"
+        for source in sources()
+        if source.name.startswith("raftkv/")
+        for call in source.nodes(ast.Call)
+        if dotted(call.func).rpartition(".")[0] in ("log", "_log")
+        and dotted(call.func).rpartition(".")[2] in LOG_METHODS
+        and not (len(call.args) == 1 and _is_constant(call.args[0]))
+    ]
+    assert not found, "\n".join(found)
+
+
+def _is_constant(node: ast.expr) -> bool:
+    if isinstance(node, ast.IfExp):
+        return _is_constant(node.body) and _is_constant(node.orelse)
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.isupper())
 
 
 def _lines_matching(pattern: re.Pattern[str]) -> list[str]:

@@ -19,7 +19,9 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 def _declared() -> set[str]:
     project = PYPROJECT["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    lines = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        lines += extra
     return {_canonical(re.split(r"[<>=!~\[; ]", line, maxsplit=1)[0]) for line in lines}
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from raftkv.api.rpc_pb2 import AlarmRequest, AlarmType
+from raftkv.apply.batch import RequestKind
+from raftkv.apply.membership import MemberInfo
+from raftkv.errors import RaftKVError
 from raftkv.peer.http import HttpAnswer
 from raftkv.raft.message import Message, MessageType
 from raftkv.ui.feed import HAPPENINGS_AGE_MS_MAX
 from raftkv.ui.local_state import LocalMemberState, LocalState
 from raftkv.ui.witness import WATCHED_S
-from tests.ui.cluster_feed import Stage
+from tests.ui.cluster_feed import Stage, written
 
 
 class FakeLocal:
@@ -72,6 +76,28 @@ def test_a_page_shows_all_members_from_any_of_them() -> None:
         assert not state["local"]
         assert {row["process"] for row in rows.values()} == {None}
         stage.seat(name).feed.close(page)
+
+
+def test_the_first_page_has_all_rows_within_a_moment() -> None:
+    """At once where its page was asked for just before, in the next turn otherwise; never rows that
+    were told long ago."""
+    stage = Stage()
+    stage.cluster.wait_for_leader()
+    stage.run(1)
+    page = stage.open("m0")
+    assert len(stage.seat("m0").asked) == 2
+    stage.run(0.11)
+    assert all(row["state"] != "unknown" for row in page.cluster["members"])
+    stage.seat("m0").feed.close(page)
+    stage.seat("m0").feed.ask_once()
+    assert len(stage.seat("m0").asked) == 4
+    second = stage.open("m0")
+    assert all(row["state"] != "unknown" for row in second.of("cluster")[0]["members"])
+    stage.seat("m0").feed.close(second)
+    stage.seat("m0").feed.ask_once()
+    stage.run(60)
+    late = stage.open("m0").of("cluster")[0]["members"]
+    assert all(row["reachable"] and row["age_ms"] in (0, None) for row in late)
 
 
 def test_an_election_is_told_as_it_happens_and_to_pages_that_come_later() -> None:
@@ -248,6 +274,53 @@ def test_local_processes_are_news_also_when_no_page_was_open() -> None:
     local.tell(stage, m2="stopped")
     stage.run(1)
     assert page.happened[-2:] == [("m1", "resumed"), ("m2", "stopped")]
+
+
+def test_alarms_and_changes_of_members_are_told() -> None:
+    """Once each, when they come; those that were there before the page are in the rows alone."""
+    stage = Stage()
+    leader = stage.seat(stage.cluster.wait_for_leader().name)
+    stage.run(1)
+    raise_alarm(stage, leader.member.member_id, AlarmType.NOSPACE)
+    page = stage.open("m0")
+    stage.run(1)
+    rows = {row["name"]: row for row in page.cluster["members"]}
+    assert rows[leader.name]["alarms"] == ["NOSPACE"]
+    raise_alarm(stage, stage.seat("m0").member.member_id, AlarmType.CORRUPT)
+    added: list[MemberInfo | RaftKVError] = []
+    leader.member.add_member(["http://new:2380"], is_learner=True, done=added.append)
+    stage.run(2)
+    (row,) = added
+    assert isinstance(row, MemberInfo), row
+    leader.member.remove_member(row.id, lambda error: None)
+    stage.run(2)
+    told = [(each["what"], each["text"]) for each in page.of("happening")]
+    assert ("alarm", "m0 raises the alarm CORRUPT.") in told
+    assert ("member_added", f"{row.id:x} is a member now.") in told
+    assert ("member_removed", f"{row.id:x} is no member any more.") in told
+    kinds = [what for what, _ in told]
+    assert [kinds.count(what) for what in ("alarm", "member_added", "member_removed")] == [1, 1, 1]
+
+
+def raise_alarm(stage: Stage, member_id: int, kind: AlarmType) -> None:
+    written(
+        stage, RequestKind.ALARM, AlarmRequest(action="ACTIVATE", memberID=member_id, alarm=kind)
+    )
+
+
+def test_a_snapshot_that_is_sent_and_links_that_break_are_told() -> None:
+    """As the transport tells of them, with the other member's name."""
+    stage = Stage()
+    stage.cluster.wait_for_leader()
+    page = stage.open("m0")
+    stage.run(1)
+    wires, other = stage.seat("m1").wires, stage.seat("m2").member.member_id
+    wires.snapshot_begun(other)
+    wires.link_changed(other, False)
+    wires.link_changed(other, True)
+    stage.run(1)
+    told = [each["text"] for each in page.of("happening")][-3:]
+    assert told == ["m1 sends m2 a snapshot.", "m1 lost its link to m2.", "m1 reaches m2."]
 
 
 def test_a_page_that_may_look_no_more_is_ended() -> None:

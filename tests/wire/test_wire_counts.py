@@ -82,6 +82,18 @@ async def test_a_call_that_nobody_waits_for(channel: aio.Channel, book: CallBook
     assert counts.ok == 0
 
 
+async def test_a_deadline_ends_who_waits(channel: aio.Channel, held: Held) -> None:
+    """A method that waits for others hears of it as it hears of a client that has gone."""
+    given_up = asyncio.Event()
+    asking = channel.unary_unary("/test.Service/Hold")(b"", timeout=0.5)
+    await until(lambda: len(held.calls) == 1)
+    held.calls[0].when_cancelled(given_up.set)
+    with pytest.raises(aio.AioRpcError):
+        await asking
+    async with asyncio.timeout(20):
+        await given_up.wait()
+
+
 def test_all_methods_are_there_from_the_start() -> None:
     """A method that nobody has called yet is listed with zeros, so that rates can be taken."""
     book = CallBook()

@@ -235,7 +235,7 @@ async def test_revoked_certificates(
     crl = authority.revoke(tmp_path / "list.pem", other.serial)
     listener = await serving(replace(files.mutual, crl_file=str(crl)))
     assert await is_refused(listener, files.caller(other))
-    assert f"serial {other.serial:x} revoked" in caplog.text
+    assert f"serial {other.serial:x} revoked" in "".join(told(caplog))
     assert await get(listener, files.caller(files.client))
     crl.write_bytes(b"half a li")
     assert await is_refused(listener, files.caller(other))
@@ -265,9 +265,14 @@ def test_plaintext_on_a_tls_port(
         await listener.close(0)
 
     play(scenario)
-    lines = [r.getMessage() for r in caplog.records if "rejected connection" in r.getMessage()]
+    lines = [line for line in told(caplog) if "rejected connection" in line]
     assert len(lines) == 2
     assert "it speaks no TLS, which this port wants: use https" in lines[0]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Each line with its fields."""
+    return [f"{each.getMessage()} {getattr(each, 'fields', '')}" for each in caplog.records]
 
 
 def test_tls_on_a_plaintext_port(
@@ -282,7 +287,7 @@ def test_tls_on_a_plaintext_port(
         await listener.close(0)
 
     play(scenario)
-    lines = [r.getMessage() for r in caplog.records if "rejected connection" in r.getMessage()]
+    lines = [line for line in told(caplog) if "rejected connection" in line]
     assert len(lines) == 1
     assert "it speaks TLS, this port is plain: use http" in lines[0]
 
@@ -304,7 +309,7 @@ def test_slow_handshake_is_cut(
         await listener.close(0)
 
     play(scenario)
-    assert "no handshake within 0.2 s" in caplog.text
+    assert "no handshake within 0.2 s" in "".join(told(caplog))
 
 
 def test_handshakes_under_way_are_bounded(play: Callable[..., None], files: Files) -> None:
@@ -429,3 +434,44 @@ async def test_unix_socket(files: Files, tmp_path: Path) -> None:
         await serving(None, address=str(path))
     with pytest.raises(OSError, match="at most 107 bytes, not 20"):
         await serving(None, address=str(tmp_path) + "/" + "x" * (200 - len(str(tmp_path))))
+
+
+@pytest.mark.parametrize("change", ["removed", "revoked"])
+async def test_who_is_no_longer_trusted_must_go(
+    files: Files, authority: Authority, tmp_path: Path, change: str
+) -> None:
+    """A connection whose CA leaves the bundle, or whose certificate is revoked, is ended by itself,
+    but not before the call that runs on it is answered; whom the files still admit stays."""
+    other = Authority(tmp_path / "other", "the next CA")
+    stays, goes = files.client, other.issue("goes", cn="bob", hosts=())
+    bundle, crl = tmp_path / "bundle.pem", authority.revoke(tmp_path / "list.pem", 1)
+    bundle.write_bytes(authority.ca.read_bytes() + other.ca.read_bytes())
+    settings = replace(files.settings, trusted_ca_file=str(bundle), crl_file=str(crl))
+    tls = Credentials(settings, ALPN_CLIENT_PORT)
+    listener = await listen([make_service(), WHO], whoami, ("127.0.0.1", 0), tls=tls)
+    target = f"localhost:{listener.port}"
+
+    def channel(pair: Pair) -> aio.Channel:
+        secrets = (files.ca, pair.key, pair.cert)
+        credentials = grpc.ssl_channel_credentials(*(path.read_bytes() for path in secrets))
+        return aio.secure_channel(target, credentials)
+
+    async with channel(stays) as staying, channel(goes) as going:
+        who = "/test.Who/Ami"
+        assert await staying.unary_unary(who)(b"", timeout=SECONDS) == b"alice"
+        slow = going.stream_stream("/test.Service/Bidi")()
+        await slow.write(b"once")
+        assert await asyncio.wait_for(slow.read(), SECONDS) == b"once"
+        if change == "removed":
+            bundle.write_bytes(authority.ca.read_bytes())
+        else:
+            authority.revoke(crl, goes.serial)
+        assert await get(listener, files.caller(files.client))
+        await until(lambda: tls.connections.dismissed == 1)
+        await slow.write(b"twice")
+        assert await asyncio.wait_for(slow.read(), SECONDS) == b"twice"
+        await slow.done_writing()
+        assert await asyncio.wait_for(slow.read(), SECONDS) is aio.EOF
+        await until(lambda: listener.connections == 1)
+        assert await staying.unary_unary(who)(b"", timeout=SECONDS) == b"alice"
+    await listener.close(0)

@@ -23,7 +23,7 @@ BAD_ARGUMENTS = 128
 _NEXT: tuple[tuple[type[BaseException], str], ...] = (
     (e.Compacted, "ask for a later revision"),
     (e.FutureRevision, "the present one is in the header of any `get -w json`"),
-    (e.NoSpace, "make room (compaction, defrag), then `alarm disarm`"),
+    (e.NoSpace, "delete, then `compaction`: there is room again as soon as 90 % are live"),
     (e.LeaseNotFound, "it has ended: `lease list` has those that live"),
     (e.MemberNotFound, "`member list` has the ids"),
     (e.MaybeExecuted, "read what it was to write before trying again"),

@@ -8,6 +8,9 @@ from __future__ import annotations
 import click
 
 from raftkv import ETCD_VERSION
+from raftkv.cli.completion import SHELLS, script_for
+from raftkv.cli.ctl.backup import backup
+from raftkv.cli.ctl.certs import certs
 from raftkv.cli.ctl.downgrade import downgrade
 from raftkv.cli.ctl.endpoint import endpoint
 from raftkv.cli.ctl.history import diff, history
@@ -21,9 +24,11 @@ from raftkv.cli.ctl.role import role
 from raftkv.cli.ctl.snapshot import snapshot
 from raftkv.cli.ctl.top import top
 from raftkv.cli.ctl.txn import txn
+from raftkv.cli.ctl.usage import usage
 from raftkv.cli.ctl.user import auth, user
 from raftkv.cli.ctl.verb import Noun, Settings, Verb, take_variables
 from raftkv.cli.ctl.watch import watch
+from raftkv.cli.ctl.who import who
 
 
 class _Ctl(Noun):
@@ -36,7 +41,7 @@ class _Ctl(Noun):
 @click.group("ctl", cls=_Ctl)
 def ctl() -> None:
     """Work on a running cluster, and on its snapshots: etcdctl's verbs, options and formats, and
-    history, diff and top."""
+    history, diff, usage, top and who."""
 
 
 @click.command("version", cls=Verb)
@@ -47,20 +52,15 @@ def version() -> None:
 
 
 @click.command("completion", cls=Verb)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """The script that completes `raftkv` in SHELL; source it."""
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
-    assert found is not None, f"click has no completion for {shell}"
-    root = click.get_current_context().find_root().command
-    click.echo(found(root, {}, "raftkv", "_RAFTKV_COMPLETE").source())
+    """The same as `raftkv completion`."""
+    click.echo(script_for(shell, click.get_current_context().find_root().command))
 
 
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
-    downgrade, move_leader, snapshot, import_group, auth, user, role, history, diff, top, version,
-    completion,
+    downgrade, move_leader, snapshot, backup, import_group, auth, user, role, history, diff, usage,
+    top, who, certs, version, completion,
 ):  # fmt: skip
     ctl.add_command(_command)

@@ -53,7 +53,8 @@ def _show(settings: Settings, response: api.AlarmResponse) -> None:
     show(
         settings,
         simple=lambda: [
-            f"memberID:{each.memberID} alarm:{api.AlarmType.Name(each.alarm)} "
+            (f"memberID:{each.memberID} " if each.memberID else "")
+            + f"alarm:{api.AlarmType.Name(each.alarm)} "
             for each in response.alarms
         ],
         fields=lambda: [

@@ -25,6 +25,7 @@ from raftkv.cli.ctl.endpoint import Told, ask_each, endpoints_of
 from raftkv.cli.ctl.failure import Failure
 from raftkv.cli.ctl.go_text import size
 from raftkv.cli.ctl.output import show, table_of
+from raftkv.cli.ctl.talkers import show_talkers
 from raftkv.cli.ctl.verb import Settings, Verb, pass_settings
 from raftkv.client import Client
 
@@ -52,9 +53,14 @@ class Look:
 @click.option("--interval", type=Duration(), default="2s", help="between two looks")
 @click.option("--once", is_flag=True, help="one table, of one interval")
 @click.option("--cluster/--no-cluster", default=True, help="all members, or only --endpoints")
+@click.option("--clients", is_flag=True, help="the busiest clients, users, prefixes and methods")
 @pass_settings
-def top(settings: Settings, interval: float, once: bool, cluster: bool) -> None:
-    """Roles, positions, sizes and rates of all members, until Ctrl-C."""
+def top(settings: Settings, interval: float, once: bool, cluster: bool, clients: bool) -> None:
+    """Roles, positions, sizes and rates of all members, until Ctrl-C. With --clients who asks most
+    since the members started, once; they must run with --enable-top-talkers."""
+    if clients:
+        settings.run(lambda client: _talkers(settings, client, cluster=cluster))
+        return
     if interval <= 0:
         raise Failure(f"--interval must be above 0, got {interval:g} s", 128)
     is_live = sys.stdout.isatty() and not once
@@ -80,6 +86,10 @@ def top(settings: Settings, interval: float, once: bool, cluster: bool) -> None:
         settings.run(follow, is_long=True)
     except KeyboardInterrupt:
         return
+
+
+async def _talkers(settings: Settings, client: Client, *, cluster: bool) -> None:
+    await show_talkers(settings, await endpoints_of(settings, client, cluster=cluster))
 
 
 def _print(

@@ -13,12 +13,20 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 ANSWER_S = 60.0
-_KEY_CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9}
+_KEY_CODES = {
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Tab": 9,
+    "Enter": 13,
+}
 
 
 class Browser:
@@ -101,6 +109,12 @@ class Browser:
         assert self.evaluate("root.dataset.errors") is None, self.evaluate("root.dataset.errors")
         self.drawn()
 
+    def visit(self, url: str) -> None:
+        """Loads a page of a server and waits until it says that it is ready."""
+        self.call("Page.navigate", url="about:blank")
+        self.call("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete' && 'ready' in root.dataset")
+
     def evaluate(self, expression: str) -> Any:
         """``root`` is the document's element."""
         source = f"(() => {{ const root = document.documentElement; return ({expression}); }})()"
@@ -115,13 +129,24 @@ class Browser:
         while not self.evaluate(condition):
             assert time.monotonic() < deadline, f"never true: {condition}"
 
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """For what is not in the page alone."""
+        deadline = time.monotonic() + ANSWER_S
+        while not condition():
+            assert time.monotonic() < deadline, f"never: {what}"
+            self.evaluate("new Promise((done) => setTimeout(done, 20))")
+
+    def drawn_apart(self) -> None:
+        """Lets the page's own timers and messages have their turns, without asking for a frame."""
+        self.evaluate("new Promise((done) => setTimeout(() => setTimeout(done, 50), 50))")
+
     def drawn(self) -> None:
         """Waits until what was asked for before is on the screen."""
         frames = "requestAnimationFrame(() => requestAnimationFrame(() => done(true)))"
         self.evaluate(f"new Promise((done) => {frames})")
 
     def press(self, key: str, *, shift: bool = False) -> None:
-        text = {"text": key} if len(key) == 1 else {}
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         code = _KEY_CODES.get(key, ord(key.upper()[0]))
         described = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
         self.call("Input.dispatchKeyEvent", type="keyDown", **described, **text)
@@ -138,9 +163,12 @@ class Browser:
             width=width, height=height, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
 
-    def dark(self, on: bool) -> None:
-        value = "dark" if on else "light"
-        features = [{"name": "prefers-color-scheme", "value": value}]
+    def dark(self, on: bool, *, calm: bool = False) -> None:
+        """``calm``: the reader wants reduced motion."""
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if on else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if calm else "no-preference"},
+        ]
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def picture(self, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""How raftkv gets onto machines: packages, a container, units and manifests; see docs/deploy.md."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry spans of calls, from the request through the log to the answer."""
