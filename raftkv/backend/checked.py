@@ -37,7 +37,7 @@ from raftkv.backend.side_checks import SideChecks
 from raftkv.errors import Damaged
 
 if TYPE_CHECKING:
-    from raftkv.backend.environment import Lookup, RawBackend, Rows, View, Views
+    from raftkv.backend.contract import Lookup, RawBackend, Rows, View, Views
 
 _COMPLETE, _PARTIAL = b"complete ", b"partial "
 

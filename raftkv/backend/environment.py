@@ -21,15 +21,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import lmdb
 
 from raftkv.backend.checked import CheckedBackend
+from raftkv.backend.contract import Backend as Backend
+from raftkv.backend.contract import Lookup as Lookup
+from raftkv.backend.contract import RawBackend as RawBackend
+from raftkv.backend.contract import Row as Row
+from raftkv.backend.contract import Rows as Rows
+from raftkv.backend.contract import View as View
+from raftkv.backend.contract import Views as Views
 from raftkv.backend.pieces import ROWS_PER_PIECE as ROWS_PER_PIECE
 from raftkv.backend.pieces import up_to as up_to
 from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
@@ -39,11 +46,6 @@ from raftkv.log_fields import fields
 log = logging.getLogger("raftkv.backend")
 
 T = TypeVar("T")
-Row = tuple[bytes, bytes]
-Rows = Iterator[Row]
-View = bytes | memoryview
-Views = Iterator[Sequence[View]]
-Lookup = Callable[[bytes], View | None]
 
 MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
@@ -73,109 +75,6 @@ LONG_READ_S = 1.0
 """A read transaction keeps pages from being used again: one that lives longer is told of."""
 
 
-class Backend(Protocol):
-    """An ordered map of bytes per table, with one open transaction."""
-
-    @property
-    def dirty_bytes(self) -> int:
-        """An estimate of what the next commit has to write; 0 when nothing changed."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file, or what the open transaction will make of them."""
-
-    @property
-    def size_in_use(self) -> int:
-        """Bytes that hold data, by the open transaction: pages free for reuse do not count."""
-
-    def get(self, table: Table, key: bytes) -> bytes | None: ...
-
-    def put(self, table: Table, key: bytes, value: bytes) -> None: ...
-
-    def append(self, table: Table, key: bytes, value: bytes) -> None:
-        """``put`` of a key above all others of its table."""
-
-    def delete(self, table: Table, key: bytes) -> bool: ...
-
-    @property
-    def mark(self) -> int:
-        """What the first byte of a row of REVISIONS has to hold besides its own."""
-
-    def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
-        """Rows with start <= key < end, in order. Not to be used across a write."""
-
-    def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
-    ) -> tuple[list[bytes], int]:
-        """The values of the first ``limit`` rows of [start, end), of all of them with 0: joined,
-        in pieces of ``ROWS_PER_PIECE``, and how many they are; no further row once there are
-        ``bytes_max`` bytes, unless that is 0. For tables in which no two values are equal: the
-        values of LATEST hold their keys."""
-
-    def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
-        """The values of [start, end), ``most`` at a time, mostly uncopied: none may be kept. Not
-        to be used across a write. For tables as in ``joined``."""
-
-    def lookup(self, table: Table) -> Lookup:
-        """``get`` without a copy, for many keys near each other; for no longer than ``views``."""
-
-    def count(
-        self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
-    ) -> tuple[int, bytes]:
-        """How many rows [start, end) has, counting ``rows_max`` at most (0: all), and the key of
-        the last that was counted."""
-
-    def first(self, table: Table) -> bytes | None:
-        """The lowest key of a table."""
-
-    def commit(self) -> None:
-        """Blocks: make everything durable, then begin anew. Call on a worker's thread."""
-
-    def copy_to(self, path: str) -> None:
-        """Blocks: a synced copy of the last commit. May run beside all other calls."""
-
-    @property
-    def is_tracking(self) -> bool:
-        """Whether all changes since ``track_changes`` are known."""
-
-    def track_changes(self) -> None:
-        """From here on, note which rows change. Call when nothing is uncommitted."""
-
-    def forget_changes(self) -> None: ...
-
-    def adopt_copy(self, path: str) -> None:
-        """Blocks: bring a copy of the commit at ``track_changes`` up to date with what is open
-        now, make it durable, and put it in the database's place."""
-
-    def replace(self, path: str, aside: str = "") -> None:
-        """Blocks: the file at ``path`` becomes the database; what was open is dropped. The file
-        that it was stays as ``aside``, if that is given."""
-
-    def close(self) -> None:
-        """Let go without committing."""
-
-
-class RawBackend(Backend, Protocol):
-    """What ``backend.checked`` stands on."""
-
-    @property
-    def faults(self) -> tuple[type[Exception], ...]:
-        """What it raises when the file's own structure is damaged."""
-
-    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> Sequence[Row]:
-        """The rows next to where ``key`` would stand: each only so far as its key is long, and
-        ``extra_bytes`` more."""
-
-    def entries(self, table: Table) -> int:
-        """How many rows the table itself says that it has."""
-
-    def clear(self, table: Table) -> None: ...
-
-    @property
-    def is_read_only(self) -> bool:
-        """Whether nothing can be written: checks that it lacks cannot be made."""
-
-
 class LmdbFile:
     """``RawBackend`` on one LMDB file."""
 
@@ -198,8 +97,7 @@ class LmdbFile:
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
 
-    mark = 0
-    is_read_only = False
+    mark, is_read_only = 0, False
 
     # --- the open transaction -----------------------------------------------------------------
 
@@ -292,20 +190,11 @@ class LmdbFile:
         return get
 
     def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[Row]:
-        found: list[Row] = []
         with self._txn.cursor(self._db[table]) as cursor:
-            here = cursor.set_range(key)
-            if here:
-                near = bytes(cursor.key())
-                found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
-            if cursor.prev() if here else cursor.last():
-                near = bytes(cursor.key())
-                found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
-        return found
+            return _neighbours(cursor, key, extra_bytes)
 
     def entries(self, table: Table) -> int:
-        count: int = self._txn.stat(self._db[table])["entries"]
-        return count
+        return int(self._txn.stat(self._db[table])["entries"])
 
     def clear(self, table: Table) -> None:
         self._txn.drop(self._db[table], False)
@@ -435,18 +324,10 @@ class LmdbFile:
             os.replace(self._path, aside)
             os.replace(path, self._path)
         else:
-            self._replace_by(path)
+            self._remover.submit(os.close, _replaced(self._path, path))
         for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
             _sync_dir(directory)
         self._open()
-
-    def _replace_by(self, path: str) -> None:
-        """The old file is removed beside: freeing a gigabyte's blocks takes a third of a second."""
-        old = os.open(self._path, os.O_RDONLY)  # while it is open, its blocks are kept
-        try:
-            os.replace(path, self._path)
-        finally:
-            self._remover.submit(os.close, old)
 
     def _carry_over(self, path: str) -> None:
         assert self._changed is not None, "not all changes since the copy are known"
@@ -473,11 +354,7 @@ class LmdbFile:
             self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
             self._commit_and_begin()
         elif found not in (FORMAT_VERSION, CHECKED_FORMAT_VERSION):
-            raise Corrupt(
-                f"{self._path} has format {found.decode(errors='replace')}, this version reads "
-                f"{FORMAT_VERSION.decode()} and {CHECKED_FORMAT_VERSION.decode()}: start it with "
-                f"the version that wrote it"
-            )
+            raise _unknown_format(self._path, found)
 
     def _commit_and_begin(self) -> None:
         try:
@@ -511,6 +388,38 @@ class LmdbBackend(CheckedBackend):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(LmdbFile(path, map_bytes=map_bytes, clock=clock))
+
+
+def _neighbours(cursor: lmdb.Cursor, key: bytes, extra_bytes: int) -> list[Row]:
+    found: list[Row] = []
+    here = cursor.set_range(key)
+    if here:
+        near = bytes(cursor.key())
+        found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+    if cursor.prev() if here else cursor.last():
+        near = bytes(cursor.key())
+        found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+    return found
+
+
+def _replaced(old: str, new: str) -> int:
+    """Put ``new`` in the place of ``old``, which stays open: freeing a gigabyte's blocks takes a
+    third of a second, so the descriptor is closed beside."""
+    descriptor = os.open(old, os.O_RDONLY)
+    try:
+        os.replace(new, old)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _unknown_format(path: str, found: bytes) -> Corrupt:
+    known = f"{FORMAT_VERSION.decode()} and {CHECKED_FORMAT_VERSION.decode()}"
+    return Corrupt(
+        f"{path} has format {found.decode(errors='replace')}, this version reads {known}: start it "
+        f"with the version that wrote it"
+    )
 
 
 def _sync_dir(path: str) -> None:

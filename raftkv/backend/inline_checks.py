@@ -16,7 +16,7 @@ from raftkv.backend.schema import Table
 from raftkv.backend.side_checks import Found
 
 if TYPE_CHECKING:
-    from raftkv.backend.environment import View
+    from raftkv.backend.contract import View
 
 MARK = 2
 """In the first byte of a row of REVISIONS: a check stands behind it."""

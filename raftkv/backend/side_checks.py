@@ -16,7 +16,7 @@ from raftkv.backend.schema import CHECKS_OF, Table
 from raftkv.errors import Damaged
 
 if TYPE_CHECKING:
-    from raftkv.backend.environment import RawBackend, Rows
+    from raftkv.backend.contract import RawBackend, Rows
 
 WAITING_MAX = 1_024
 """Checks of one table that may wait in memory before they are written to it."""

@@ -49,7 +49,6 @@ class Maintenance:
         quota = engine.config.quota_backend_bytes
         backend = engine.foundation.backend
         self.space = Space(backend, quota, lambda: not committer.in_progress)
-
         self._defragmenter = Defragmenter(
             backend=backend,
             committer=committer,
@@ -86,8 +85,7 @@ class Maintenance:
             compact_interval_s=config.operations.compact_hash_check_interval_s,
         )
         self.upgrade = self._make_upgrade(engine)
-        self.healing = Healing(engine, scheduler, self.raise_alarm)
-        self.state_check = self._make_state_check(engine)
+        self.healing, self.state_check = self._make_healing(engine)
         self.fullness = Fullness(engine.foundation.store)
         self._ledger = engine.foundation.store.ledger
         self._quota_keeper = self._make_quota_keeper(engine)
@@ -117,8 +115,9 @@ class Maintenance:
             is_plain=lambda: engine.foundation.backend.is_plain,
         )
 
-    def _make_state_check(self, engine: Engine) -> StateCheck:
-        return StateCheck(
+    def _make_healing(self, engine: Engine) -> tuple[Healing, StateCheck]:
+        healing = Healing(engine, self._scheduler, self.raise_alarm)
+        return healing, StateCheck(
             me=self._me,
             queue=engine.queue,
             digest=engine.applier.digest,
@@ -127,7 +126,7 @@ class Maintenance:
             is_leader=lambda: engine.node.is_leader,
             is_stopped=lambda: engine.stopped,
             raise_alarm=self.raise_alarm,
-            quarantine=self.healing.begin,
+            quarantine=healing.begin,
             propose=self._propose,
             scheduler=self._scheduler,
             transport=engine.transport,

@@ -325,18 +325,7 @@ class Member:
         if not self._engine.stopped:
             for message in messages:
                 self._heard.add(message.sender)
-                if message.type in LEADER_CALLS:
-                    self.leases.calls.receive(message)
-                elif message.type in HEALING_CALLS:
-                    self.maintenance.healing.receive(message)
-                elif message.type in STATE_CALLS:
-                    self.maintenance.state_check.receive(message)
-                elif message.type in REVIEW_CALLS:
-                    self.membership.calls.receive(message)
-                elif message.type in HASH_CALLS:
-                    self.maintenance.corruption.receive(message)
-                else:
-                    self.node.step(message)
+                _deliver(self, message)
             self._engine.loop.schedule()
 
     def unreachable(self, peer: int) -> None:
@@ -363,15 +352,7 @@ class Member:
                 wait_s = PUBLISH_AGAIN_S if self.quarantine.is_on else 0.0
                 self.scheduler.call_later(wait_s, self._publish)
             elif not isinstance(outcome, RaftKVError):
-                log.info(
-                    "published local member to cluster through raft",
-                    extra=fields(
-                        local_member_id=hex_id(self.member_id),
-                        local_member_name=config.name,
-                        client_urls=list(config.advertise_client_urls),
-                        cluster_id=hex_id(self.cluster_id),
-                    ),
-                )
+                _log_published(self)
                 self.published()
 
         self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)
@@ -382,3 +363,31 @@ def _refusal(engine: Engine) -> RaftKVError | None:
     if engine.stopped:
         return Stopped("the member is stopping")
     return engine.quarantine.refusal if engine.quarantine.is_on else None
+
+
+def _deliver(member: Member, message: Message) -> None:
+    """To whom it is for: Raft gets what nobody around it takes."""
+    if message.type in LEADER_CALLS:
+        member.leases.calls.receive(message)
+    elif message.type in HEALING_CALLS:
+        member.maintenance.healing.receive(message)
+    elif message.type in STATE_CALLS:
+        member.maintenance.state_check.receive(message)
+    elif message.type in REVIEW_CALLS:
+        member.membership.calls.receive(message)
+    elif message.type in HASH_CALLS:
+        member.maintenance.corruption.receive(message)
+    else:
+        member.node.step(message)
+
+
+def _log_published(member: Member) -> None:
+    log.info(
+        "published local member to cluster through raft",
+        extra=fields(
+            local_member_id=hex_id(member.member_id),
+            local_member_name=member.config.name,
+            client_urls=list(member.config.advertise_client_urls),
+            cluster_id=hex_id(member.cluster_id),
+        ),
+    )
