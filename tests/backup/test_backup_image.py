@@ -50,6 +50,7 @@ def test_a_table_of_a_later_version_is_empty(tmp_path: Path) -> None:
     for _ in range(30):
         past.write()
     backend = past.backend
+    backend.commit()
     file: Any = backend._raw
     for table in (Table.LEASE_KEYS, Table.LEASE_KEYS_CHECKS):
         file._txn.drop(file._db[table])  # as an older version would have left it
