@@ -13,7 +13,8 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -162,6 +163,21 @@ class Browser:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """The page behind another tab."""
+        session, self._session = self._session, None
+        other = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = session
+        self.wait_for("document.hidden")
+        try:
+            yield
+        finally:
+            self._session = None
+            self.call("Target.closeTarget", targetId=other)
+            self._session = session
+            self.wait_for("!document.hidden")
 
     def dark(self, on: bool, *, calm: bool = False) -> None:
         """``calm``: the reader wants reduced motion."""

@@ -38,8 +38,9 @@ class JsonFormatter(logging.Formatter):
             "ts": timestamp(record.created),
             "caller": caller(record),
             "msg": record.getMessage(),
-            **fields_of(record),
         }
+        for name, value in fields_of(record).items():
+            line[f"{name}_" if name in line else name] = value  # the line's own names stay its own
         return _compact(line)
 
 

@@ -14,6 +14,7 @@ import logging
 import os
 import random
 import signal
+import time
 from dataclasses import dataclass
 
 import uvloop
@@ -112,7 +113,7 @@ async def _run(config: ServerConfig) -> int:
             joining = await introduce(config, sockets)
         elif config.force_new_cluster:
             await check_forced(config, others_known(config, LmdbBackend), sockets)
-        foundation = open_foundation(config, disk, LmdbBackend, joining)
+        foundation = open_foundation(config, disk, _open_backend, joining)
         if config.operations.initial_corrupt_check and joining is None:
             await check_against_peers(foundation, sockets)
     except (ConfigError, Corrupt, OSError) as e:
@@ -122,6 +123,10 @@ async def _run(config: ServerConfig) -> int:
         )
         return DISK_FULL if is_full(e) else 1
     return await _Process(config, foundation, Means(auth, client_tls, sockets, access_log)).serve()
+
+
+def _open_backend(path: str) -> LmdbBackend:
+    return LmdbBackend(path, clock=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import logging
 import socket
 from collections.abc import Mapping
 
+from raftkv.log_fields import fields
+
 log = logging.getLogger("raftkv.server")
 
 READY = "READY=1"
@@ -28,4 +30,5 @@ def notify(state: str, environment: Mapping[str, str]) -> None:
             sender.connect(place)
             sender.send(state.encode())
     except OSError as e:
-        log.warning("cannot tell systemd %s at NOTIFY_SOCKET=%s: %s", state, path, e)
+        told = fields(state=state, notify_socket=path, error=str(e))
+        log.warning("cannot tell systemd", extra=told)

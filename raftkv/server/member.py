@@ -251,10 +251,7 @@ class Member:
 
     def observe(self, observer: Observer) -> None:
         """Have the times of disk and applying told to metrics."""
-        self._engine.persister.fsync_seconds = observer.fsync_seconds
-        self._engine.committer.commit_seconds = observer.commit_seconds
-        self._engine.queue.entry_seconds = observer.entry_seconds
-        self._engine.queue.clock = observer.clock
+        _observe(self._engine, observer)
 
     def when_role_changes(self, told: Callable[[SoftState], None]) -> None:
         """Have ``told`` called at each change of leader or role: rare."""
@@ -262,9 +259,7 @@ class Member:
 
     def trace(self, trace: EntryTrace) -> None:
         """Have it told how far each request has come."""
-        engine = self._engine
-        engine.proposals.trace = engine.reads.trace = trace
-        engine.persister.trace = engine.queue.trace = trace
+        _trace(self._engine, trace)
 
     # --- who is a member ----------------------------------------------------------------------
 
@@ -391,3 +386,15 @@ def _log_published(member: Member) -> None:
             cluster_id=hex_id(member.cluster_id),
         ),
     )
+
+
+def _observe(engine: Engine, observer: Observer) -> None:
+    engine.persister.fsync_seconds = observer.fsync_seconds
+    engine.committer.commit_seconds = observer.commit_seconds
+    engine.queue.entry_seconds = observer.entry_seconds
+    engine.queue.clock = observer.clock
+
+
+def _trace(engine: Engine, trace: EntryTrace) -> None:
+    engine.proposals.trace = engine.reads.trace = trace
+    engine.persister.trace = engine.queue.trace = trace

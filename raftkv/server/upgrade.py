@@ -171,7 +171,7 @@ class Upgrade:
             "the cluster's level changed",
             extra=fields(
                 local_member_id=hex_id(self._me),
-                level=row.level,
+                cluster_level=row.level,
                 version=VERSIONS[row.level],
                 held_for_downgrade=row.held,
             ),

@@ -126,8 +126,9 @@ class Credentials:
     def _judged(self, done: asyncio.Future[list[Guest]]) -> None:
         found = [] if done.cancelled() else done.result()
         if found:
-            text = "closing %d connections: the CA or the revocation list no longer admits them"
-            _log.warning(text, len(found))
+            text = "the CA or the revocation list no longer admits them"
+            told = fields(connections=len(found), reason=text)
+            _log.warning("closing connections", extra=told)
             self.connections.dismiss(found)
 
     def _check(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from applied_store import MEMBER_ID, TERM, Applied
 
@@ -144,3 +147,29 @@ def test_update_refusals(members: Applied) -> None:
     assert isinstance(update(members, 2, encode_update(2, row(1).peer_urls)), PeerUrlExists)
     assert isinstance(update(members, 3, b"[]"), MalformedRequest)
     assert read_members(members.backend)[1] == row(2)
+
+
+def test_who_joins_is_a_learner_with_two_marks(members: Applied) -> None:
+    """In the log too: version 0.1.0 reads the same entry as the addition of a learner."""
+    joins = MemberStep(MemberAction.JOIN, 9, (URL,), replaces=1)
+    encoded = change(joins).encode()
+    assert json.loads(encoded)["steps"] == [["add learner", 9, [URL]]]
+    assert MemberChange.decode(encoded) == change(joins)
+    apply_member_change(members.backend, replace(change(joins), learners_max=2))
+    joining = MemberInfo(9, "", (URL,), (), is_learner=True, is_joining=True, replaces=1)
+    assert joining in read_members(members.backend)
+    swap = change(MemberStep(MemberAction.PROMOTE, 9), MemberStep(MemberAction.REMOVE, 1))
+    apply_member_change(members.backend, swap)
+    rows = {one.id: one for one in read_members(members.backend)}
+    assert rows[9] == MemberInfo(9, "", (URL,), ())
+    assert 1 not in rows
+
+
+def test_who_joins_is_no_learner_by_the_limit() -> None:
+    """Of learners that stay there is one; as many may be joining beside it."""
+    stays = add(7, MemberAction.ADD_LEARNER)
+    joining = MemberInfo(8, "", ("http://m8:2380",), (), is_learner=True, is_joining=True)
+    check_member_steps([row(1), joining], [stays], 1)
+    check_member_steps([row(1), joining, row(6, is_learner=True)], [add(9, MemberAction.JOIN)], 1)
+    with pytest.raises(TooManyLearners):
+        check_member_steps([row(1), row(6, is_learner=True)], [stays], 1)

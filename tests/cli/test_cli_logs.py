@@ -87,6 +87,14 @@ def test_an_exception_is_a_field_and_one_line() -> None:
     assert "Traceback" in json.loads(line)["stacktrace"]
 
 
+def test_a_field_cannot_take_a_lines_own_name() -> None:
+    """A field called level stands beside the level."""
+    record = a_record()
+    record.fields = {"level": 7}
+    told = json.loads(JsonFormatter().format(record))
+    assert (told["level"], told["level_"]) == ("info", 7)
+
+
 def test_the_console_form_lines_up() -> None:
     """Levels and messages have a width, so that fields begin in one column; words stand bare."""
     lines = [

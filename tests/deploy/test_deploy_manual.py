@@ -96,7 +96,7 @@ def test_bounds_are_found_where_they_stand() -> None:
     queued = found["wire.limits:WireLimits.frames_queued_max"]
     assert queued.value == WireLimits().frames_queued_max
     assert queued.text.startswith("Frames (acks, resets")
-    assert found["server.backup:BACKUPS_MAX"].text == "Each is a file of the database's size."
+    assert found["server.backup:BACKUPS_MAX"].text.startswith("Each is a file of the database")
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,12 @@ def test_scripts_are_shell_that_parses_and_runs() -> None:
         assert text.startswith("#!/usr/bin/env bash\n"), script.name
         assert re.search(r"^set -e?uo pipefail$", text, re.MULTILINE), script.name
         assert script.stat().st_mode & 0o111, f"{script.name} is not executable"
+
+
+def test_nothing_leads_out_of_the_repository() -> None:
+    """No link is tracked: where it is checked out it would take the place of what is there."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    links = [line for line in listed.stdout.splitlines() if line.startswith("120000 ")]
+    assert not links, "\n".join(links)

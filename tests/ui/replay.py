@@ -42,6 +42,7 @@ class Site:
         self.member = member
         self.streams: set[asyncio.Queue[bytes | None]] = set()
         self.silent = False
+        self.ended = asyncio.Event()
         self.runner: web.AppRunner | None = None
         self.port = 0
 
@@ -60,6 +61,7 @@ class Site:
         self.member.ui_url = f"http://127.0.0.1:{self.port}/"
 
     async def stop(self) -> None:
+        self.ended.set()
         for queue in self.streams:
             queue.put_nowait(None)
         if self.runner is not None:
@@ -74,6 +76,8 @@ class Site:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if self.silent:
+            await self.ended.wait()
         self.replay.requests.append((self.member.name, request.method, request.path_qs))
         failure = self.replay.failures.get(request.path)
         if failure is not None:
@@ -239,7 +243,7 @@ class Replay:
         self.run(self.site(name).stop())
 
     def silence(self, name: str) -> None:
-        """Nothing more comes on its streams, which stay open: a paused process does so."""
+        """It takes connections and says nothing, as a paused process does."""
         self.site(name).silent = True
 
     def revive(self, name: str) -> None:

@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 from raftkv.api import auth_pb2
 from raftkv.api import rpc_pb2 as api
 from raftkv.rpc.auth import auth_service
+from raftkv.rpc.own_calls import _OwnCall
 from raftkv.server.config import Address
 from raftkv.ui.door import Door
 from raftkv.ui.key_api import KeyApi
 from raftkv.ui.page_files import PageFiles
-from raftkv.ui.session import Session
+from raftkv.ui.session import PageCall, Session
 from raftkv.ui.site import LocalRequests, Site
 from raftkv.ui.text import to_base64
 from raftkv.wire.service import HttpHead, HttpRequest, HttpResponse
@@ -127,9 +128,7 @@ class SiteUnderTest:
         service = auth_service(self.member)
 
         async def done(method: str, request: Any) -> None:
-            from raftkv.gateway.json_api import _Call
-
-            call = _Call({})
+            call = _OwnCall(PageCall({}))
             service.unary[method](request.SerializeToString(), call)
             outcome = await served(self.stage, _awaited(call.outcome))
             assert isinstance(outcome, bytes), outcome

@@ -6,7 +6,7 @@ import pytest
 
 from raftkv.api.rpc_pb2 import AlarmRequest, AlarmType
 from raftkv.apply.batch import RequestKind
-from raftkv.apply.membership import MemberInfo
+from raftkv.apply.member_change import MemberAction, MemberStep
 from raftkv.errors import RaftKVError
 from raftkv.peer.http import HttpAnswer
 from raftkv.raft.message import Message, MessageType
@@ -281,25 +281,30 @@ def test_alarms_and_changes_of_members_are_told() -> None:
     stage = Stage()
     leader = stage.seat(stage.cluster.wait_for_leader().name)
     stage.run(1)
-    raise_alarm(stage, leader.member.member_id, AlarmType.NOSPACE)
+    other = next(seat for seat in stage.seats if seat is not leader)
+    raise_alarm(stage, leader.member.member_id, AlarmType.CORRUPT)
     page = stage.open("m0")
     stage.run(1)
     rows = {row["name"]: row for row in page.cluster["members"]}
-    assert rows[leader.name]["alarms"] == ["NOSPACE"]
-    raise_alarm(stage, stage.seat("m0").member.member_id, AlarmType.CORRUPT)
-    added: list[MemberInfo | RaftKVError] = []
-    leader.member.add_member(["http://new:2380"], is_learner=True, done=added.append)
-    stage.run(2)
-    (row,) = added
-    assert isinstance(row, MemberInfo), row
-    leader.member.remove_member(row.id, lambda error: None)
-    stage.run(2)
+    assert rows[leader.name]["alarms"] == ["CORRUPT"]
+    raise_alarm(stage, other.member.member_id, AlarmType.CORRUPT)
+    change(stage, MemberStep(MemberAction.ADD_LEARNER, 0xABC, ("http://new:2380",)))
+    change(stage, MemberStep(MemberAction.REMOVE, 0xABC))
     told = [(each["what"], each["text"]) for each in page.of("happening")]
-    assert ("alarm", "m0 raises the alarm CORRUPT.") in told
-    assert ("member_added", f"{row.id:x} is a member now.") in told
-    assert ("member_removed", f"{row.id:x} is no member any more.") in told
+    assert ("alarm", f"{other.name} raises the alarm CORRUPT.") in told
+    assert ("member_added", "abc is a member now.") in told
+    assert ("member_removed", "abc is no member any more.") in told
     kinds = [what for what, _ in told]
     assert [kinds.count(what) for what in ("alarm", "member_added", "member_removed")] == [1, 1, 1]
+
+
+def change(stage: Stage, step: MemberStep) -> None:
+    """Of the members, by the leader; and time for the page to see it."""
+    done: list[RaftKVError | None] = []
+    leader = stage.seat(stage.cluster.wait_for_leader().name).member
+    leader.change_members([step], done.append)
+    stage.run(2)
+    assert done == [None]
 
 
 def raise_alarm(stage: Stage, member_id: int, kind: AlarmType) -> None:

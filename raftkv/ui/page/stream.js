@@ -4,7 +4,7 @@
 // opened again when the tab is seen; nothing runs in between.
 // Must never do: draw, or decide where to go when the member is gone (that is refuge.js).
 
-const SILENCE_MS = 3_000; // a member says something twice a second
+const SILENCE_MS = 2_500; // a member says something twice a second
 const OWN_TRIES = 2;
 const AGAIN_MS = 400;
 const EVENT_CHARACTERS_MAX = 4_000_000;

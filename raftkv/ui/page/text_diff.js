@@ -88,6 +88,9 @@ function joined(path) {
   return parts;
 }
 
+/** Nothing is no line, not an empty one. */
+const linesOf = (text) => (text === "" ? [] : text.split("\n"));
+
 /**
  * Rows of {kind, parts}; kind "same", "removed", "added", or "alike" for lines left out, whose
  * number is `lines`. Equal texts give no row.
@@ -95,7 +98,7 @@ function joined(path) {
 export function diffText(before, after) {
   if (before === after) return [];
   const rows = [];
-  const path = steps(before.split("\n"), after.split("\n"));
+  const path = steps(linesOf(before), linesOf(after));
   for (let at = 0; at < path.length;) {
     if (path[at].kind === "same") {
       rows.push({ kind: "same", parts: [{ text: path[at].item, changed: false }] });
