@@ -125,8 +125,8 @@ class WriteTxn:
         is_delete: bool,
     ) -> Link:
         store, sub = self._store, self._sub
-        self._sub = sub + 1
         store.digest = google_crc32c.extend(store.digest, encoded)
+        self._sub = sub + 1
         link = store.history.append((self.revision, sub), last, encoded, is_tombstone=is_delete)
         if store.observer is not None:
             self._events.append(Event(key, self.revision, sub, is_delete, encoded, previous_kv))
