@@ -125,6 +125,10 @@ class LeaderChanged(Unavailable): ...
 class NotLeader(RaftKVError): ...
 
 
+class Quarantined(Unavailable):
+    """This member's data is wrong and is being replaced by a peer's: another member serves."""
+
+
 class Stopped(Unavailable):
     """The member is shutting down."""
 
@@ -321,6 +325,10 @@ class DeadlineExceeded(RaftKVError):
 
 class Corrupt(RaftKVError):
     """Data on disk or between members is damaged; the member stops rather than guess."""
+
+
+class Damaged(Corrupt):
+    """A row of this member's database is not what was written. Other members have it whole."""
 
 
 class ConfigError(RaftKVError):

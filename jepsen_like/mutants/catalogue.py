@@ -6,6 +6,7 @@ Owns: the list. Must never do: hold two of one number.
 from __future__ import annotations
 
 from jepsen_like.mutants.auth import AUTH
+from jepsen_like.mutants.healing import HEALING
 from jepsen_like.mutants.keyspace import KEYSPACE
 from jepsen_like.mutants.lease import LEASE
 from jepsen_like.mutants.membership import MEMBERSHIP
@@ -16,7 +17,7 @@ from jepsen_like.mutants.watches import WATCHES
 
 MUTANTS: tuple[Mutant, ...] = tuple(
     sorted(
-        (*RAFT, *STORAGE, *KEYSPACE, *WATCHES, *LEASE, *MEMBERSHIP, *AUTH),
+        (*RAFT, *STORAGE, *KEYSPACE, *WATCHES, *LEASE, *MEMBERSHIP, *AUTH, *HEALING),
         key=lambda mutant: mutant.number,
     )
 )

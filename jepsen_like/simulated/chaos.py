@@ -1,7 +1,8 @@
 """Carrying out a plan's faults on a simulated cluster, and making all well again.
 
 Owns: what each kind of fault does when it begins and ends. Must never do: choose; the plan has.
-A machine whose log was damaged may refuse to start, for ever; no other may.
+A machine whose log was damaged may refuse to start, for ever; no other may. One whose database
+was damaged has to get well by itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from jepsen_like.history.operation import Fault
 from jepsen_like.simulated.operator import Operator
 from jepsen_like.simulated.plan import LEADER, FaultKind, PlannedFault
 from raftkv.apply.member_change import MemberAction
+from raftkv.backend.schema import DATA_TABLES, Meta, Table
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.disk import SimulatedDisk
 from raftkv.simulation.invariants import InvariantViolated
@@ -33,7 +35,8 @@ def disk_of(machine: Machine) -> SimulatedDisk:
 
 class Chaos:
     """``happened`` has every fault that took place, for the history. ``damaged`` are the machines
-    whose log rots: they may refuse to start. ``out`` are those that the operator keeps off."""
+    whose log rots: they may refuse to start, ``flipped`` those whose database was damaged.
+    ``out`` are those that the operator keeps off."""
 
     def __init__(self, cluster: SimulatedCluster, random: Random) -> None:
         self._cluster = cluster
@@ -41,6 +44,7 @@ class Chaos:
         self.happened: list[Fault] = []
         self.damaged: set[str] = set()
         self.out: set[str] = set()
+        self.flipped: set[str] = set()
         self._operator = Operator(cluster, self.out, self._revive)
         self._begin: dict[FaultKind, Callable[[Machine, PlannedFault], None]] = {
             FaultKind.KILL: lambda machine, fault: self._kill(machine, power=False),
@@ -60,6 +64,7 @@ class Chaos:
             FaultKind.SYNC_ERROR: lambda machine, fault: self._fail(machine, sync=errno.EIO),
             FaultKind.DISK_FULL: lambda machine, fault: self._fail(machine, write=errno.ENOSPC),
             FaultKind.ROT: self._rot,
+            FaultKind.FLIP: self._flip,
             FaultKind.MEMBER_ADD: self._add_member,
             FaultKind.MEMBER_REMOVE: lambda machine, fault: self._operator.remove(machine),
             FaultKind.REPLACE: lambda machine, fault: self._operator.replace(
@@ -115,6 +120,12 @@ class Chaos:
         return machine.name not in self.damaged and machine.name not in self.out
 
     # --- getting well -------------------------------------------------------------------------
+
+    def check_hurt(self, machine: Machine, reason: str) -> None:
+        """``machine`` found its data wrong: only those may whose data was damaged. Whoever else
+        does has come to differ by a bug, which a repair must not hide from the checkers."""
+        if machine.name not in self.flipped:
+            raise InvariantViolated("hashes", f"{machine.name} was not damaged, yet {reason}")
 
     def restore(self, machine: Machine) -> None:
         """The machine runs, at its own pace, with a disk that works."""
@@ -237,3 +248,23 @@ class Chaos:
         if used >= ROT_MIN_BYTES:
             self.damaged.add(machine.name)
             disk.flip(path, Random(fault.amount).randrange(8 * used // 2))
+
+    def _flip(self, machine: Machine, fault: PlannedFault) -> None:
+        """One bit of a row of a member that is down. No more than a minority is ever hit, and
+        only where all rows have their checks."""
+        path = f"{machine.config.data_dir}/member/db"
+        minority = (len(self._cluster.machines) - 1) // 2
+        if len(self.flipped | {machine.name}) > minority:
+            return
+        self._kill(machine, power=False)
+        tables = disk_of(machine).databases.get(path)
+        if tables is None or not tables[Table.META].get(Meta.CHECKED, b"").startswith(b"complete"):
+            return
+        random = Random(fault.amount)
+        table = random.choice([table for table in DATA_TABLES if tables[table]])
+        key = random.choice(sorted(tables[table]))
+        row = bytearray(tables[table][key])
+        if row and key != Meta.FORMAT:
+            self.flipped.add(machine.name)
+            row[random.randrange(len(row))] ^= 1 << random.randrange(8)
+            tables[table][key] = bytes(row)

@@ -37,6 +37,7 @@ class FaultKind(Enum):
     SYNC_ERROR = "sync error"
     DISK_FULL = "disk full"
     ROT = "bit rot in the log of a stopped member"
+    FLIP = "bit flip in the database of a stopped member"
     MEMBER_ADD = "member added"
     MEMBER_REMOVE = "member removed"
     REPLACE = "member replaced in one change"
@@ -81,6 +82,7 @@ MEMBER_KINDS = frozenset(
 """Drawn apart from the others and added to them, in every fourth seed that has no ROT: a member
 that is replaced while another's log rots leaves no quorum with the data."""
 MEMBER_FAULTS_MAX = 5
+FLIPS_MAX = 4
 
 _WEIGHTS = {
     FaultKind.KILL: 4,
@@ -141,6 +143,7 @@ def draw(seed: int, workload: str = "mix", bias: Bias = UNBIASED) -> Plan:
     faults = _faults(random, size, bias, bias.pace or pace)
     if not bias.kinds:
         faults = _with_members(Random(f"{seed}/members"), size, bias, faults)
+        faults = _with_flips(Random(f"{seed}/flips"), size, bias, faults)
     return Plan(
         seed=seed,
         workload=workload,
@@ -206,6 +209,27 @@ def _with_members(
         for _ in range(random.randint(1, MEMBER_FAULTS_MAX))
     ]
     return tuple(sorted((*faults, *changes), key=lambda fault: fault.begin_s))
+
+
+def _with_flips(
+    random: Random, size: int, bias: Bias, faults: tuple[PlannedFault, ...]
+) -> tuple[PlannedFault, ...]:
+    """``faults``, and in every fourth seed flipped bits among them: not beside those that may cost
+    a second member its data."""
+    costly = {*MEMBER_KINDS, FaultKind.ROT}
+    if random.random() >= 0.25 or any(fault.kind in costly for fault in faults):
+        return faults
+    flips = [
+        PlannedFault(
+            FaultKind.FLIP,
+            random.uniform(2.0, bias.faults_until_s),
+            random.uniform(0.1, 2.0),
+            LEADER if random.random() < 0.3 else random.randrange(size),
+            random.random(),
+        )
+        for _ in range(random.randint(1, FLIPS_MAX))
+    ]
+    return tuple(sorted((*faults, *flips), key=lambda fault: fault.begin_s))
 
 
 def _without_clocks(faults: tuple[PlannedFault, ...]) -> tuple[PlannedFault, ...]:

@@ -121,6 +121,9 @@ class _Director:
     def _entered(self, machine: Machine, callback: Callback) -> None:
         self._bound_events()
         self._trace.note(self._world.now(), machine, callback)
+        process = machine.process
+        if process is not None and process.member.quarantine.is_on:
+            self._chaos.check_hurt(machine, process.member.quarantine.reason)
         self._invariants.observe(machine)
 
     def _bound_events(self) -> None:
@@ -197,10 +200,14 @@ class _Director:
         for request in self._workload.final():
             self._ask(request, self._cluster.machines, "a healed cluster serves")
         self._must(self._cluster.settled, "healed members come to agree")
+        self._must(self._all_repaired, "damaged members are repaired")
         self._must(self._witnessed, "a watch comes to the end")
         self._witness.stop()
         self._world.run_for(5.0)  # compactions end, watches close
         self._read_hashes()
+
+    def _all_repaired(self) -> bool:
+        return not any(process.member.quarantine.is_on for process in self._cluster.running)
 
     def _witnessed(self) -> bool:
         stores = [process.member.store for process in self._cluster.running]

@@ -38,6 +38,7 @@ from raftkv.apply.space import (
     relieve,
 )
 from raftkv.apply.state import Handler, State
+from raftkv.apply.state_digest import StateDigest, apply_state_origin
 from raftkv.apply.txn import apply_txn
 from raftkv.auth.book import AuthBook
 from raftkv.backend.environment import Backend
@@ -60,6 +61,7 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.MEMBER_ATTRIBUTES): apply_member_attributes,
     int(RequestKind.MEMBER_UPDATE): apply_member_update,
     int(RequestKind.CLUSTER_LEVEL): apply_cluster_level,
+    int(RequestKind.STATE_ORIGIN): apply_state_origin,
     int(RequestKind.SPACE_BEGIN): apply_space_begin,
     int(RequestKind.SPACE_BASE): apply_space_base,
     int(RequestKind.SPACE_QUOTA): apply_space_quota,
@@ -91,6 +93,7 @@ class Applier:
         cluster_id: int,
         member_id: int,
         sequences: Mapping[int, int] | None = None,
+        applied_index: int = 0,
     ) -> None:
         self.sequences = dict(sequences or {})
         self.applied: Counter[int] = Counter()
@@ -99,8 +102,10 @@ class Applier:
         self.alarms = AlarmBook(backend)
         self.auth = AuthBook(backend)
         self.level = ClusterLevel(backend)
+        self.digest = StateDigest(store, leases, self.auth, backend, applied_index)
         self._ledger = store.ledger
         self._state = State(store, backend, leases, self.alarms, self.auth, self.level)
+        self._state.begin_digest = self.digest.begin
         self._authorization = authorization_of(self._state)
         self._handlers: Mapping[int, Handler] = {}
         self.auth.switched = self._choose_handlers
@@ -109,12 +114,13 @@ class Applier:
         self._member_id = member_id
         self._header = HeaderEncoder(cluster_id, member_id, 0)
 
-    def reload(self, sequences: Mapping[int, int]) -> None:
+    def reload(self, sequences: Mapping[int, int], applied_index: int) -> None:
         """The database was replaced by a snapshot that was made with these ``sequences``."""
         self.sequences = dict(sequences)
         self.alarms.reload()
         self.auth.reload()
         self.level.reload()
+        self.digest.reload(applied_index)
 
     @property
     def entry_index(self) -> int:

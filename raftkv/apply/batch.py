@@ -36,6 +36,8 @@ class RequestKind(IntEnum):
     MEMBER_ATTRIBUTES = 10
     MEMBER_UPDATE = 11
     CLUSTER_LEVEL = 12
+    STATE_ORIGIN = 20
+    """The digests of all members begin at this entry (``raftkv.apply.state_digest``)."""
     SPACE_BEGIN = 14
     SPACE_BASE = 15
     SPACE_QUOTA = 16

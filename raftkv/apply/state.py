@@ -36,6 +36,7 @@ class State:
     level: ClusterLevel
     entry_term: int = 0
     entry_index: int = 0
+    begin_digest: Callable[[], None] = lambda: None
 
 
 Handler = Callable[[State, bytes, HeaderEncoder | None], bytes]

@@ -20,30 +20,51 @@ import shutil
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, islice
-from typing import Protocol, TypeVar
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar
 
 import lmdb
 
-from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
-from raftkv.errors import Corrupt
+from raftkv.backend.checked import CheckedBackend
+from raftkv.backend.contract import Backend as Backend
+from raftkv.backend.contract import Lookup as Lookup
+from raftkv.backend.contract import RawBackend as RawBackend
+from raftkv.backend.contract import Row as Row
+from raftkv.backend.contract import Rows as Rows
+from raftkv.backend.contract import View as View
+from raftkv.backend.contract import Views as Views
+from raftkv.backend.pieces import ROWS_PER_PIECE as ROWS_PER_PIECE
+from raftkv.backend.pieces import up_to as up_to
+from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
+from raftkv.errors import Corrupt, Damaged
 from raftkv.log_fields import fields
 
 log = logging.getLogger("raftkv.backend")
 
 T = TypeVar("T")
-Rows = Iterator[tuple[bytes, bytes]]
-View = bytes | memoryview
-Views = Iterator[Sequence[View]]
-Lookup = Callable[[bytes], View | None]
 
 MAP_BYTES_INITIAL = 16 << 30
 """Address space, not disk or memory: the file grows as it is used."""
 MAP_HEADROOM_BYTES = 2 << 30
 """What must be free at every begin. A transaction is committed long before it dirties as much."""
 META_PAGES = 2
+FAULTS: tuple[type[Exception], ...] = (
+    lmdb.BadRslotError,
+    lmdb.BadTxnError,
+    lmdb.BadValsizeError,
+    lmdb.CorruptedError,
+    lmdb.CursorFullError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+    lmdb.PageFullError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.ProblemError,
+)
+"""What LMDB says of a file whose pages are not what it wrote."""
 CHANGES_MAX = 300_000
 """Rows that may change while a copy is made. Carrying one over takes about 8 microseconds, while
 nobody is served."""
@@ -51,101 +72,12 @@ PAGE_BYTES_PER_WRITE = 2048
 """An estimate of the dirty pages that a small write causes, to bound a transaction by."""
 LONG_READ_S = 1.0
 """A read transaction keeps pages from being used again: one that lives longer is told of."""
-ROWS_PER_PIECE = 256
-"""How many values ``joined`` puts together at a time."""
 
 
-class Backend(Protocol):
-    """An ordered map of bytes per table, with one open transaction."""
+class LmdbFile:
+    """``RawBackend`` on one LMDB file."""
 
-    @property
-    def dirty_bytes(self) -> int:
-        """An estimate of what the next commit has to write; 0 when nothing changed."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file, or what the open transaction will make of them."""
-
-    @property
-    def size_in_use(self) -> int:
-        """Bytes that hold data, by the open transaction: pages free for reuse do not count."""
-
-    def get(self, table: Table, key: bytes) -> bytes | None: ...
-
-    def put(self, table: Table, key: bytes, value: bytes) -> None: ...
-
-    def append(self, table: Table, key: bytes, value: bytes) -> None:
-        """``put`` of a key above all others of its table."""
-
-    def delete(self, table: Table, key: bytes) -> bool: ...
-
-    def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
-        """Rows with start <= key < end, in order. Not to be used across a write."""
-
-    def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
-    ) -> tuple[list[bytes], int]:
-        """The values of the first ``limit`` rows of [start, end), of all of them with 0: joined,
-        in pieces of ``ROWS_PER_PIECE``, and how many they are; no further row once there are
-        ``bytes_max`` bytes, unless that is 0. For tables in which no two values are equal: the
-        values of LATEST hold their keys."""
-
-    def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
-        """The values of [start, end), ``most`` at a time, mostly uncopied: none may be kept. Not
-        to be used across a write. For tables as in ``joined``."""
-
-    def lookup(self, table: Table) -> Lookup:
-        """``get`` without a copy, for many keys near each other; for no longer than ``views``."""
-
-    def count(
-        self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
-    ) -> tuple[int, bytes]:
-        """How many rows [start, end) has, counting ``rows_max`` at most (0: all), and the key of
-        the last that was counted."""
-
-    def first(self, table: Table) -> bytes | None:
-        """The lowest key of a table."""
-
-    def commit(self) -> None:
-        """Blocks: make everything durable, then begin anew. Call on a worker's thread."""
-
-    def copy_to(self, path: str) -> None:
-        """Blocks: a synced copy of the last commit. May run beside all other calls."""
-
-    @property
-    def is_tracking(self) -> bool:
-        """Whether all changes since ``track_changes`` are known."""
-
-    def track_changes(self) -> None:
-        """From here on, note which rows change. Call when nothing is uncommitted."""
-
-    def forget_changes(self) -> None: ...
-
-    def adopt_copy(self, path: str) -> None:
-        """Blocks: bring a copy of the commit at ``track_changes`` up to date with what is open
-        now, make it durable, and put it in the database's place."""
-
-    def replace(self, path: str) -> None:
-        """Blocks: the file at ``path`` becomes the database; what was open is dropped."""
-
-    def close(self) -> None:
-        """Let go without committing."""
-
-
-V = TypeVar("V", bytes, memoryview)
-
-
-def up_to(bytes_max: int, values: list[V]) -> list[V]:
-    """The first ones, up to the one with which there are ``bytes_max`` bytes."""
-    if sum(map(len, values)) <= bytes_max:
-        return values
-    ends = accumulate(map(len, values))
-    return values[: next(count for count, end in enumerate(ends, 1) if end >= bytes_max)]
-
-
-class LmdbBackend:
-    """``Backend`` on one LMDB file. A copy is the one read transaction that there is: all else
-    reads in the open transaction, a bounded step at a time, and keeps nothing in between."""
+    faults: tuple[type[Exception], ...] = FAULTS
 
     def __init__(
         self,
@@ -154,7 +86,6 @@ class LmdbBackend:
         map_bytes: int = MAP_BYTES_INITIAL,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """``clock`` is monotonic and in seconds; without one, no copy is long."""
         self._path = path
         self._map_bytes = map_bytes
         self._clock = clock
@@ -164,6 +95,8 @@ class LmdbBackend:
         self._changed: set[tuple[Table, bytes]] | None = None
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
+
+    mark, is_read_only = 0, False
 
     # --- the open transaction -----------------------------------------------------------------
 
@@ -233,7 +166,7 @@ class LmdbBackend:
                 # Views of the file, copied once; the few of a piece stay in the processor's cache.
                 while left > 0 and (views := list(islice(rows, ROWS_PER_PIECE))):
                     if bytes_max:
-                        views = up_to(left, views)
+                        views = views[: up_to(left, views)]
                     count += len(views)
                     pieces.append(b"".join(views))
                     left -= len(pieces[-1])
@@ -254,6 +187,16 @@ class LmdbBackend:
     def lookup(self, table: Table) -> Lookup:
         get: Lookup = self._txn.cursor(self._db[table]).get
         return get
+
+    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[Row]:
+        with self._txn.cursor(self._db[table]) as cursor:
+            return _neighbours(cursor, key, extra_bytes)
+
+    def entries(self, table: Table) -> int:
+        return int(self._txn.stat(self._db[table])["entries"])
+
+    def clear(self, table: Table) -> None:
+        self._txn.drop(self._db[table], False)
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
@@ -311,9 +254,9 @@ class LmdbBackend:
         finally:
             os.close(fd)
 
-    def replace(self, path: str) -> None:
+    def replace(self, path: str, aside: str = "") -> None:
         with self._copying:
-            self._on_writer(lambda: self._swap(path))
+            self._on_writer(lambda: self._swap(path, aside))
 
     @property
     def is_tracking(self) -> bool:
@@ -369,21 +312,18 @@ class LmdbBackend:
             self._begin()
             self._check_format()
         except lmdb.Error as e:
-            raise Corrupt(
-                f"{self._path} cannot be opened as a database: {e}; "
-                f"remove this member and add it anew"
-            ) from e
+            raise Damaged(f"{self._path} cannot be opened as a database: {e}") from e
 
-    def _swap(self, path: str) -> None:
-        """The old file is removed beside: freeing a gigabyte's blocks takes a third of a second."""
+    def _swap(self, path: str, aside: str = "") -> None:
         self._changed = None
-        self._txn.abort()
+        with suppress(lmdb.Error):  # a commit that met damage has ended it
+            self._txn.abort()
         self._env.close()
-        old = os.open(self._path, os.O_RDONLY)  # while it is open, its blocks are kept
-        try:
+        if aside:
+            os.replace(self._path, aside)
             os.replace(path, self._path)
-        finally:
-            self._remover.submit(os.close, old)
+        else:
+            self._remover.submit(os.close, _replaced(self._path, path))
         for directory in {os.path.dirname(path), os.path.dirname(self._path)}:
             _sync_dir(directory)
         self._open()
@@ -412,11 +352,8 @@ class LmdbBackend:
         if found is None:
             self.put(Table.META, Meta.FORMAT, FORMAT_VERSION)
             self._commit_and_begin()
-        elif found != FORMAT_VERSION:
-            raise Corrupt(
-                f"{self._path} has format {found.decode()}, this version reads "
-                f"{FORMAT_VERSION.decode()}: start it with the version that wrote it"
-            )
+        elif found not in (FORMAT_VERSION, CHECKED_FORMAT_VERSION):
+            raise _unknown_format(self._path, found)
 
     def _commit_and_begin(self) -> None:
         try:
@@ -437,6 +374,52 @@ class LmdbBackend:
         self._txn = self._env.begin(write=True, buffers=True)
         self._dirty = 0
         self._peak = 0  # what the open transaction once needed, the commit may write
+
+
+class LmdbBackend(CheckedBackend):
+    """``Backend`` on one LMDB file, whose rows are checked."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        map_bytes: int = MAP_BYTES_INITIAL,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """``clock`` is monotonic and in seconds; without one, no copy is long."""
+        super().__init__(LmdbFile(path, map_bytes=map_bytes, clock=clock))
+
+
+def _neighbours(cursor: lmdb.Cursor, key: bytes, extra_bytes: int) -> list[Row]:
+    found: list[Row] = []
+    here = cursor.set_range(key)
+    if here:
+        near = bytes(cursor.key())
+        found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+    if cursor.prev() if here else cursor.last():
+        near = bytes(cursor.key())
+        found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+    return found
+
+
+def _replaced(old: str, new: str) -> int:
+    """Put ``new`` in the place of ``old``, which stays open: freeing a gigabyte's blocks takes a
+    third of a second, so the descriptor is closed beside."""
+    descriptor = os.open(old, os.O_RDONLY)
+    try:
+        os.replace(new, old)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _unknown_format(path: str, found: bytes) -> Corrupt:
+    known = f"{FORMAT_VERSION.decode()} and {CHECKED_FORMAT_VERSION.decode()}"
+    return Corrupt(
+        f"{path} has format {found.decode(errors='replace')}, this version reads {known}: start it "
+        f"with the version that wrote it"
+    )
 
 
 def _sync_dir(path: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import lmdb
 
-from raftkv.backend.environment import LmdbBackend, Rows
+from raftkv.backend.checked import CheckedBackend
+from raftkv.backend.environment import LmdbFile, Rows
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import Corrupt
 
@@ -35,9 +36,11 @@ def _magic(path: str) -> int:
     return int(_MAGIC.unpack(data)[0]) if len(data) == _MAGIC.size else 0
 
 
-class LmdbImage(LmdbBackend):
-    """The reading half of ``Backend``, as far as the key space needs it. A table that the version
-    which wrote the file did not know is empty. Raises Corrupt for what is no raftkv database."""
+class LmdbImageFile(LmdbFile):
+    """The reading half of ``RawBackend``, as far as the key space needs it. A table that the
+    version which wrote the file did not know is empty. Raises Corrupt for any other file."""
+
+    is_read_only = True
 
     def _open(self) -> None:
         self._missing: set[Table] = set()
@@ -88,3 +91,10 @@ class LmdbImage(LmdbBackend):
         self._txn = self._env.begin(write=False, buffers=True)
         self._dirty = 0
         self._peak = 0
+
+
+class LmdbImage(CheckedBackend):
+    """``Backend`` on such a file, whose rows are checked where they have checks."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(LmdbImageFile(path))

@@ -6,10 +6,13 @@ their layouts stand with the nouns that they record (mvcc.record, apply.membersh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
 FORMAT_VERSION = b"1"
+CHECKED_FORMAT_VERSION = b"2"
+"""With checks behind the rows of INLINE, which version 0.1 does not know."""
 
 
 class Table(IntEnum):
@@ -25,10 +28,28 @@ class Table(IntEnum):
     LEASE_KEYS = 6  # (lease id, user key) -> nothing: the key hangs on the lease
     AUTH_USERS = 7  # name -> authpb.User, with the hash of its password
     AUTH_ROLES = 8  # name -> authpb.Role
+    # By the same keys, four bytes for each row of the table that is named (backend.checked).
+    META_CHECKS = 9
+    TOMBSTONES_CHECKS = 10
+    MEMBERS_CHECKS = 11
+    LEASES_CHECKS = 12
+    LEASE_KEYS_CHECKS = 13
+    AUTH_USERS_CHECKS = 14
+    AUTH_ROLES_CHECKS = 15
 
     @property
     def database(self) -> bytes:
         return self.name.lower().encode()
+
+
+DATA_TABLES: Final = tuple(table for table in Table if not table.name.endswith("_CHECKS"))
+INLINE: Final = (Table.LATEST, Table.REVISIONS)
+"""The tables whose checks stand behind their rows."""
+CHECKS_OF: Final[Mapping[Table, Table]] = {
+    table: Table[f"{table.name}_CHECKS"] for table in DATA_TABLES if table not in INLINE
+}
+"""By each other table of the state, the table of its checks. Versions that do not know the latter
+leave them alone."""
 
 
 class Meta:
@@ -45,4 +66,6 @@ class Meta:
     SPACE: Final = b"space"  # how much is live (raftkv.mvcc.ledger)
     SPACE_AT: Final = b"space_at:"  # + when counting began and a revision: a sample of it
     LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
+    DIGEST: Final = b"digest"  # of all that was applied, and up to where (apply.state_digest)
+    CHECKED: Final = b"checked"  # what the checks are of (backend.checked)
     LONG_KEYS: Final = b"long_keys:"  # + table name: there is or was a key that needs a bucket

@@ -111,7 +111,7 @@ _CHECKS = (
         "corrupt-check-time",
         "0s",
         parse_duration,
-        "how often the leader compares all members' hashes and raises CORRUPT; 0 is never",
+        "how often the leader compares all members' hashes; 0 is never",
     ),
     Flag(
         "compact-hash-check-time",
@@ -119,6 +119,27 @@ _CHECKS = (
         parse_duration,
         "how often the leader compares hashes at the last compaction, with the gate"
         " CompactHashCheck",
+    ),
+    Flag(
+        "self-heal",
+        "true",
+        parse_bool,
+        "a member that finds its data wrong serves nothing until it has a peer's; false: it asks"
+        " for the alarm CORRUPT",
+        True,
+    ),
+    Flag(
+        "state-check-interval",
+        "1s",
+        parse_duration,
+        "how often the leader compares what the members' entries led to, if there were any; 0 is"
+        " never",
+    ),
+    Flag(
+        "scrub-interval",
+        "10m",
+        parse_duration,
+        "how long a member rests between two walks through all its rows; 0 is for ever",
     ),
 )
 

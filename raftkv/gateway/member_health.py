@@ -41,7 +41,10 @@ class MemberHealth:
             if answer.done():
                 return
             if error is None:
-                self._member.store.range(RangeQuery(PROBE_KEY, limit=1))
+                try:
+                    self._member.store.range(RangeQuery(PROBE_KEY, limit=1))
+                except RaftKVError as damage:
+                    error = damage
             answer.set_result(None if error is None else _trouble(error))
 
         (self._member.read_local if serializable else self._member.linearize)(proceed)
@@ -93,6 +96,12 @@ def metrics_snapshot(
         current_revision=member.store.current_revision,
         compact_revision=member.store.compact_revision,
         auth_revision=member.authority.book.revision,
+        is_quarantined=member.quarantine.is_on,
+        quarantines=member.quarantine.times,
+        repairs=member.maintenance.healing.repairs,
+        scrubbed_rows=member.maintenance.healing.scrub.rows,
+        scrub_passes=member.maintenance.healing.scrub.passes,
+        state_checks=member.maintenance.state_check.rounds,
         watchers=member.hub.watcher_count,
         slow_watchers=member.hub.slow_count,
         watch_streams=watch_streams,

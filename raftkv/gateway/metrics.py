@@ -45,6 +45,12 @@ class MetricsSnapshot:
     compact_revision: int = 0
     auth_revision: int = 0
     keys: int | None = None
+    is_quarantined: bool = False
+    quarantines: int = 0
+    repairs: int = 0
+    scrubbed_rows: int = 0
+    scrub_passes: int = 0
+    state_checks: int = 0
     live_bytes: int | None = None
     """What the quota is held against, once the cluster counts it."""
     top_prefixes: Sequence[tuple[bytes, int]] = ()
@@ -88,6 +94,11 @@ _GAUGES: tuple[Gauge, ...] = (
         "etcd_server_proposals_pending",
         "Requests proposed and not answered yet.",
         lambda s: s.proposals_pending,
+    ),
+    (
+        "raftkv_server_quarantined",
+        "Whether this member's data is wrong, so that it serves nothing.",
+        lambda s: s.is_quarantined,
     ),
     ("etcd_server_quota_backend_bytes", "The database's quota.", lambda s: s.db_quota_bytes),
     (
@@ -135,6 +146,31 @@ _APPLIED: tuple[tuple[str, str, RequestKind], ...] = (
     ("etcd_debugging_server_lease_expired", "Leases expired.", RequestKind.LEASE_EXPIRY),
 )
 _COUNTERS: tuple[Gauge, ...] = (
+    (
+        "raftkv_server_quarantines",
+        "Times that this member's data was found wrong.",
+        lambda s: s.quarantines,
+    ),
+    (
+        "raftkv_server_repairs",
+        "Times that this member was given a peer's data.",
+        lambda s: s.repairs,
+    ),
+    (
+        "raftkv_server_scrubbed_rows",
+        "Rows compared with their checks by the scrub.",
+        lambda s: s.scrubbed_rows,
+    ),
+    (
+        "raftkv_server_scrub_passes",
+        "Walks through all rows that found nothing.",
+        lambda s: s.scrub_passes,
+    ),
+    (
+        "raftkv_server_state_checks",
+        "Comparisons of all members' digests by this member as the leader.",
+        lambda s: s.state_checks,
+    ),
     (
         "etcd_server_leader_changes_seen",
         "Leader changes seen since the start.",

@@ -15,7 +15,7 @@ from itertools import islice
 import google_crc32c
 
 from raftkv.backend.environment import Backend
-from raftkv.backend.schema import Table
+from raftkv.backend.schema import DATA_TABLES, Table
 from raftkv.mvcc.codec import encode_key_value, key_of
 from raftkv.mvcc.history import History
 from raftkv.mvcc.record import Position, Record
@@ -110,7 +110,7 @@ class BackendHash:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._tables = [table for table in Table if table is not Table.META]
+        self._tables = [table for table in DATA_TABLES if table is not Table.META]
         self._after = b""
         self.crc: int = 0
 

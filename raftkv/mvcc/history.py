@@ -47,7 +47,13 @@ class History:
         else:
             link, previous = self._chain(position, last), last.position
         data = encode_record(
-            key_value, is_tombstone, link.depth, previous, link.jump, link.jump_depth
+            key_value,
+            is_tombstone,
+            link.depth,
+            previous,
+            link.jump,
+            link.jump_depth,
+            self._backend.mark,
         )
         self._backend.append(Table.REVISIONS, encode_position(position), data)
         return link

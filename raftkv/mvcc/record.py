@@ -80,10 +80,14 @@ def encode_record(
     previous: Position,
     jump: Position,
     jump_depth: int,
+    mark: int = 0,
 ) -> bytes:
-    """``depth`` counts the key's records up to this one, ``jump_depth`` those up to ``jump``."""
+    """``depth`` counts the key's records up to this one, ``jump_depth`` those up to ``jump``;
+    ``mark`` is the backend's."""
     return (
-        _HEAD.pack(is_tombstone, depth, previous[0], previous[1], jump[0], jump[1], jump_depth)
+        _HEAD.pack(
+            is_tombstone | mark, depth, previous[0], previous[1], jump[0], jump[1], jump_depth
+        )
         + key_value
     )
 

@@ -45,6 +45,8 @@ class Store:
         self._reader = RangeReader(self.latest, self.tombstones, self.history)
         self._tails = RangeTails()
         self._compaction = Compaction(backend, self.history, self.tombstones)
+        self.digest = 0
+        """CRC-32C over what was written, version by version (``apply.state_digest``)."""
         self.ledger = Ledger(backend, self.history)
         self.generation = 0
         """How often another database took this one's place."""

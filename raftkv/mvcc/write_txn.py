@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import google_crc32c
+
 from raftkv.mvcc.codec import (
     encode_deletion,
     encode_row,
@@ -123,6 +125,7 @@ class WriteTxn:
         is_delete: bool,
     ) -> Link:
         store, sub = self._store, self._sub
+        store.digest = google_crc32c.extend(store.digest, encoded)
         self._sub = sub + 1
         link = store.history.append((self.revision, sub), last, encoded, is_tombstone=is_delete)
         if store.observer is not None:

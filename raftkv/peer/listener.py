@@ -24,10 +24,10 @@ from raftkv.peer.framing import (
     encode_answer,
 )
 from raftkv.peer.http import METHODS, HttpSink, Respond
-from raftkv.peer.plausibility import check_message
+from raftkv.peer.plausibility import WITH_SNAPSHOT, check_message
 from raftkv.peer.sockets import TLS_HANDSHAKE_RECORD, keep_alive
 from raftkv.raft.errors import ImpossibleMessage
-from raftkv.raft.message import NO_NODE, Message, MessageType
+from raftkv.raft.message import NO_NODE, Message
 from raftkv.scheduler import Scheduler, Timer
 from raftkv.tls.rate import Ration
 
@@ -78,7 +78,7 @@ class MessageSink:
     def _message(self, body: bytes) -> Message:
         message = decode_message(body)
         check_message(message, sender=self._sender, target=self._target)
-        if message.type is MessageType.SNAP:
+        if message.type in WITH_SNAPSHOT:
             raise PeerProtocolError("a snapshot comes on a connection of its own")
         return message
 

@@ -19,12 +19,17 @@ _OF_THE_SERVER = (
     MessageType.ANSWER,
     MessageType.HASH_ASK,
     MessageType.HASH_ANSWER,
+    MessageType.HEAL_ASK,
+    MessageType.HEAL_ACCUSE,
+    MessageType.STATE_ASK,
+    MessageType.STATE_ANSWER,
     MessageType.REVIEW_ASK,
     MessageType.REVIEW_ANSWER,
 )
 # In these ``index`` is a question's number, or a member's id.
 _WITHOUT_INDEX = (*_OF_THE_SERVER, MessageType.TRANSFER_LEADER)
 _WITHOUT_TERM = (MessageType.PROP, MessageType.READ_INDEX, *_WITHOUT_INDEX)
+WITH_SNAPSHOT = (MessageType.SNAP, MessageType.HEAL_SNAP)
 _WITH_ENTRIES = (MessageType.APP, MessageType.PROP)
 
 
@@ -46,7 +51,7 @@ def check_message(message: Message, *, sender: int, target: int) -> None:
     if message.entries:
         _check_entries(message)
     snapshot = message.snapshot
-    if (kind is MessageType.SNAP) != (snapshot is not None):
+    if (kind in WITH_SNAPSHOT) != (snapshot is not None):
         raise PeerProtocolError(f"{kind.name} {'without' if snapshot is None else 'with'} snapshot")
     if snapshot is not None:
         _check_snapshot(message.term, snapshot.meta)

@@ -25,10 +25,10 @@ from raftkv.peer.framing import (
     encode_answer,
     encode_frame,
 )
-from raftkv.peer.plausibility import check_message
+from raftkv.peer.plausibility import WITH_SNAPSHOT, check_message
 from raftkv.peer.sockets import PeerSockets
 from raftkv.raft.errors import ImpossibleMessage
-from raftkv.raft.message import Message, MessageType
+from raftkv.raft.message import Message
 from raftkv.scheduler import Worker
 
 CHUNK_BYTES = 256 * 1024
@@ -161,7 +161,7 @@ class SnapshotSink:
 
     def _snapshot_message(self, body: bytes) -> Message:
         message = decode_message(body)
-        if message.type is not MessageType.SNAP:
+        if message.type not in WITH_SNAPSHOT:
             raise PeerProtocolError(f"a snapshot stream starts with {message.type.name}")
         check_message(message, sender=self._greeting.sender, target=self._greeting.target)
         return message

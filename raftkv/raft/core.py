@@ -70,6 +70,7 @@ class Core:
         self.snapshot_source = snapshot_source
         self.term = hard_state.term
         self.vote = hard_state.vote
+        self.is_electable = True
         self.role = Role.FOLLOWER
         self.leader_id = NO_NODE
         self.progress: dict[int, Progress] = {}
@@ -101,7 +102,11 @@ class Core:
     @property
     def is_promotable(self) -> bool:
         """Whether this node may stand for election: a voter, with its state machine in place."""
-        return self.id in self.membership.config.voters and self.log.pending_snapshot is None
+        return (
+            self.is_electable
+            and self.id in self.membership.config.voters
+            and self.log.pending_snapshot is None
+        )
 
     @property
     def has_committed_in_term(self) -> bool:

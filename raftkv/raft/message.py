@@ -92,6 +92,11 @@ class MessageType(IntEnum):
     ANSWER = 16
     HASH_ASK = 17
     HASH_ANSWER = 18
+    STATE_ASK = 19  # these too (server.state_check, server.healing)
+    STATE_ANSWER = 20
+    HEAL_ASK = 21
+    HEAL_SNAP = 22
+    HEAL_ACCUSE = 25
     REVIEW_ASK = 23  # of changes of members; 19 to 22 are of the repair of members
     REVIEW_ANSWER = 24
 

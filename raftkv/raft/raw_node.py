@@ -134,6 +134,15 @@ class RawNode:
         """Stand for election now."""
         election.stand(self._core)
 
+    def set_electable(self, electable: bool) -> None:
+        """Whether this node may stand for election, as far as its owner knows."""
+        self._core.is_electable = electable
+
+    def set_membership(self, conf_state: ConfState) -> None:
+        """The owner's state is another node's now, of a later index that we have committed."""
+        self._core.membership = Membership.of(conf_state)
+        self._core.sync_progress()
+
     def report_unreachable(self, node: int) -> None:
         if self._core.role is Role.LEADER:
             replication.report_unreachable(self._core, node)

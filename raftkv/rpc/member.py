@@ -23,6 +23,7 @@ from raftkv.server.change_request import ChangeKind, ChangeRequest, Review
 from raftkv.server.config import ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.leasing import TimeLeft
+from raftkv.server.quarantine import Quarantine
 from raftkv.server.status import MemberInfo, MemberStatus
 
 Done = Callable[[bytes | RaftKVError], None]
@@ -56,6 +57,10 @@ class Led(Protocol):
     @property
     def leader_loss(self) -> LeaderLoss:
         """Who is told when no leader is known for too long."""
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Whether this member's data is wrong."""
 
 
 class Readable(Protocol):

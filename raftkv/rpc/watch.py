@@ -18,7 +18,7 @@ from raftkv.mvcc.watcher import WatchSpec
 from raftkv.rpc.errors import Code, status_of
 from raftkv.rpc.guard import Guard
 from raftkv.rpc.member import WatchMember
-from raftkv.rpc.stream_admission import admitted_stream
+from raftkv.rpc.stream_admission import admitted_stream, healthy_stream
 from raftkv.rpc.watch_stream import WatchStream
 from raftkv.wire.service import Service, Stream
 
@@ -33,7 +33,7 @@ def watch_service(member: WatchMember) -> Service:
     async def watch(stream: Stream) -> None:
         await _serve(member, stream)
 
-    streams = {"Watch": admitted_stream(member, watch)}
+    streams = {"Watch": admitted_stream(member, healthy_stream(member, watch))}
     return Service("etcdserverpb.Watch", status_of, streams=streams)
 
 

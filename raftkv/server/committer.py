@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from raftkv.backend.environment import Backend
+from raftkv.errors import Damaged
 from raftkv.scheduler import Scheduler, Worker
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.apply_queue import ApplyQueue
@@ -44,16 +46,19 @@ class Committer:
         self._reopened = reopened
         self._fatal = fatal
         self._waiters: deque[Callable[[], None]] = deque()
+        self._held_back: list[Callable[[], None]] = []
         self._demanded = False
         self._last_commit_at = scheduler.now()
         self.committed = committed
         self.shut_since: float | None = None
         """When the backend was given to the worker; None while it is open."""
         self.commit_seconds: Callable[[float], None] = lambda seconds: None
+        self.damaged: Callable[[Damaged], None] = lambda error: None
 
     @property
     def in_progress(self) -> bool:
-        return not self._queue.is_open
+        """Whether nobody else may use the database: it commits, or holds what is wrong."""
+        return not self._queue.is_open or self._queue.is_held
 
     def demand(self) -> None:
         """Commit at the next chance, whatever the age and the size."""
@@ -68,7 +73,7 @@ class Committer:
 
     def maybe_commit(self) -> None:
         """Called once a turn."""
-        if self._queue.is_open and self._is_due():
+        if not self.in_progress and self._is_due():
             self._commit()
 
     def commit_now(self, then: Callable[[], None]) -> None:
@@ -82,10 +87,13 @@ class Committer:
         self.shut_since = self._scheduler.now()
 
         def done(error: BaseException | None) -> None:
-            if error is not None:
+            if isinstance(error, Damaged):
+                self.damaged(error)
+            elif error is not None:
                 self._fatal(error)
                 return
-            then()
+            else:
+                then()
             self._open()
 
         self._worker.run(job, done)
@@ -103,6 +111,9 @@ class Committer:
         )
 
     def _commit(self, after: Callable[[], None] = lambda: None) -> None:
+        if self._queue.is_held:  # what is wrong is never made durable: later, if at all
+            self._held_back.append(after)
+            return
         self._demanded = False
         started = self._scheduler.now()
         state = self._save_applied()
@@ -114,6 +125,13 @@ class Committer:
             after()
 
         self.exclusive(self._backend.commit, then)
+
+    def reopen(self) -> None:
+        """The database is right again: go on with what waited."""
+        held_back, self._held_back = self._held_back, []
+        self._waiters.extend(partial(self._commit, after) for after in held_back)
+        if self._queue.is_open:
+            self._open()
 
     def _open(self) -> None:
         self._queue.is_open = True

@@ -3,9 +3,10 @@
 Owns: --corrupt-check-time (all that is readable, at the leader's newest revision) and
 --compact-hash-check-time (at the last compaction), one round at a time, and whom a difference
 accuses: who differs from a majority of all members, or, where no hash has one, the member 0, which
-says that nobody knows (as in etcd's CompactHashCheck). Must never do: refuse anything itself: it
-asks for the alarm CORRUPT through the log. Questions are peer messages, so a simulated network can
-lose them; who does not answer in ROUND_MAX_S is left out of the round.
+says that nobody knows (as in etcd's CompactHashCheck). Must never do: refuse anything itself: the
+accused is healed (``healing``), and for nobody it asks for the alarm CORRUPT through the log.
+Questions are peer messages, so a simulated network can lose them; who does not answer in
+ROUND_MAX_S is left out of the round.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class CorruptionCheck:
         is_leader: Callable[[], bool],
         is_stopped: Callable[[], bool],
         raise_alarm: Callable[[Alarm], None],
+        accuse: Callable[[int, str], None],
         scheduler: Scheduler,
         transport: Transport,
         interval_s: float,
@@ -76,6 +78,7 @@ class CorruptionCheck:
         self._is_leader = is_leader
         self._is_stopped = is_stopped
         self._raise_alarm = raise_alarm
+        self._accuse = accuse
         self._scheduler = scheduler
         self._transport = transport
         self._interval_s = interval_s
@@ -95,7 +98,7 @@ class CorruptionCheck:
 
     def _accuse_myself(self, error: RaftKVError) -> None:
         log.warning("cannot hash the history", extra=fields(error=str(error)))
-        self._raise_alarm(Alarm(self._me, AlarmKind.CORRUPT))
+        self._accuse(self._me, str(error))
 
     # --- when ---------------------------------------------------------------------------------
 
@@ -207,7 +210,10 @@ class CorruptionCheck:
                     corrupt_member_id=hex_id(member),
                 ),
             )
-            self._raise_alarm(Alarm(member, AlarmKind.CORRUPT))
+            if member == NOBODY_KNOWS:
+                self._raise_alarm(Alarm(member, AlarmKind.CORRUPT))
+            else:
+                self._accuse(member, f"its hash at revision {mine.hash_revision} is no majority's")
 
 
 def accused(hashes: Mapping[int, int], size: int) -> list[int]:

@@ -73,7 +73,7 @@ class Defragmenter:
         self._worker.run(lambda: self._backend.copy_to(path), copied)
 
     def _swap(self, path: str) -> None:
-        if not self._backend.is_tracking:
+        if not self._backend.is_tracking or self._committer.in_progress:
             self._give_up(path, "the database was replaced or changed too much meanwhile")
             return
         state, shut_at = self._save_applied(), self._now()

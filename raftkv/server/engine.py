@@ -16,7 +16,7 @@ from raftkv.errors import MemberRemoved, RaftKVError, Stopped
 from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.watch_hub import WatchHub
 from raftkv.raft.config import Config, RandomSource
-from raftkv.raft.message import NO_NODE, Message, Ready, Role, SoftState
+from raftkv.raft.message import NO_NODE, ConfState, Message, Role, SoftState
 from raftkv.raft.raw_node import RawNode
 from raftkv.scheduler import Scheduler, Timer, Worker
 from raftkv.server.applied_state import AppliedState
@@ -31,6 +31,7 @@ from raftkv.server.leader_loss import LeaderLoss
 from raftkv.server.log_compactor import LogCompactor
 from raftkv.server.persister import Persister
 from raftkv.server.proposals import Proposals
+from raftkv.server.quarantine import Quarantine
 from raftkv.server.reads import Reads
 from raftkv.server.ready_loop import ReadyLoop
 from raftkv.server.reconfiguration import PeerLinks, Reconfiguration
@@ -104,6 +105,7 @@ class Engine:
         self.leader_changes = 0
         self.stopped = False
         self.companion: Companion | None = None
+        self.quarantine = Quarantine()
         self.leader_loss = LeaderLoss(config.election_timeout_ticks)
         self._fatal_of_owner = fatal
         self._leader_lost_at = float("-inf")
@@ -141,6 +143,7 @@ class Engine:
             cluster_id=foundation.cluster_id,
             member_id=foundation.member_id,
             sequences=applied.sequences,
+            applied_index=applied.index,
         )
         self.queue = ApplyQueue(
             applier=self.applier,
@@ -179,7 +182,7 @@ class Engine:
             limits=self.config.limits,
             marker_index=foundation.snapshot.index,
         )
-        self._snapshots = SnapshotKeeper(
+        self.snapshots = SnapshotKeeper(
             store=foundation,
             worker=self.workers.snapshot,
             committer=self.committer,
@@ -196,7 +199,7 @@ class Engine:
             entries=foundation.entries,
             applied=applied.index,
             random=random,
-            snapshot_source=self._snapshots.source,
+            snapshot_source=self.snapshots.source,
             conf_state=applied.conf_state,
         )
         self.reconfiguration = Reconfiguration(
@@ -222,7 +225,7 @@ class Engine:
             scheduler=self.scheduler,
             transport=self.transport,
             persister=self.persister,
-            snapshots=self._snapshots,
+            snapshots=self.snapshots,
             queue=self.queue,
             committer=self.committer,
             proposals=self.proposals,
@@ -272,7 +275,7 @@ class Engine:
             self.workers.backend.run(self.foundation.close, closed)
 
         def commit() -> None:
-            if self.foundation.backend.dirty_bytes:
+            if self.foundation.backend.dirty_bytes and not self.quarantine.is_on:
                 self.save_applied()
                 self.committer.exclusive(self.foundation.backend.commit, lambda: None)
             self.committer.when_open(close)
@@ -289,6 +292,7 @@ class Engine:
             dict(self.applier.sequences),
         )
         self.foundation.store.flush_meta()
+        self.applier.digest.flush(state.index)
         self.foundation.save_applied(state)
         return state
 
@@ -341,7 +345,7 @@ class Engine:
         self._log_compactor.cut(cut, marker.index)
         self.node.compact(cut)
         self.persister.mark(marker)
-        self._snapshots.purge()
+        self.snapshots.purge()
         log.info("compacted the raft log", extra=fields(durable=marker.index, first_kept=cut + 1))
 
     def _reopened(self) -> None:
@@ -352,17 +356,18 @@ class Engine:
         self.node.report_snapshot(peer, ok=ok)
         self.loop.schedule()
 
-    def _snapshot_installed(self, ready: Ready) -> None:
+    def _snapshot_installed(self) -> ConfState:
         """The database is the snapshot's now: everything that remembered the old one learns."""
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
-        self.applier.reload(applied.sequences)
+        self.applier.reload(applied.sequences, applied.index)
         self.committer.committed = applied
         self._log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
         self.foundation.leases.reload()
         self.hub.restored()
         self.reconfiguration.restored(applied.conf_state)
+        return applied.conf_state
 
     def leave(self) -> None:
         """Removed, by our own log or by a peer's word: the owner ends this member in order."""

@@ -8,6 +8,9 @@ not fit together is refused with Corrupt and a word on what to do.
     DATA-DIR/member/snap/   snapshot files              (raftkv.wal.snapshot_dir)
     DATA-DIR/member/db      the LMDB file               (raftkv.backend)
     DATA-DIR/member/lives   how often this member has started
+    DATA-DIR/member/peers   who the members are, should the database be lost
+    DATA-DIR/member/quarantine  why the database is not to be believed (raftkv.server.quarantine)
+    DATA-DIR/member/db.damaged  the last one that was not
 
 All calls block: they run before the loop starts, or on a worker.
 """
@@ -21,9 +24,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raftkv.apply.membership import MemberInfo, read_members, write_member
+from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.environment import Backend
 from raftkv.backend.schema import Meta, Table
-from raftkv.errors import ConfigError, Corrupt
+from raftkv.errors import ConfigError, Corrupt, Damaged
 from raftkv.lease.book import LeaseBook
 from raftkv.log_fields import fields, hex_id
 from raftkv.mvcc.store import Store
@@ -31,7 +35,7 @@ from raftkv.raft.message import ConfState, Entry, EntryType, HardState, Snapshot
 from raftkv.server.applied_state import AppliedState
 from raftkv.server.config import ServerConfig
 from raftkv.server.identity import cluster_id, initial_members, member_id
-from raftkv.server.introduction import Joining
+from raftkv.server.introduction import CLUSTER_ID, ClusterView, Joining
 from raftkv.wal.disk import Disk
 from raftkv.wal.log import WriteAheadLog
 from raftkv.wal.recovery import Replay
@@ -46,7 +50,7 @@ BOOTSTRAP_TERM = 1
 
 NUMBERS_PER_LIFE = 1 << 32
 
-OpenBackend = Callable[[str], Backend]
+OpenBackend = Callable[[str], CheckedBackend]
 
 
 class Foundation:
@@ -57,11 +61,12 @@ class Foundation:
         *,
         wal: WriteAheadLog,
         replay: Replay,
-        backend: Backend,
+        backend: CheckedBackend,
         snapshots: SnapshotDir,
         disk: Disk,
         open_backend: OpenBackend,
         lives: int,
+        member_dir: str,
     ) -> None:
         identity = json.loads(replay.metadata)
         self.cluster_id: int = identity["cluster_id"]
@@ -72,6 +77,9 @@ class Foundation:
         self.snapshot = replay.snapshot
         self.entries = replay.entries
         self.disk = disk
+        self._member_dir = member_dir
+        self.quarantined = self._read_quarantine()
+        """Why the database is not to be believed; "" if it is."""
         self._snapshots = snapshots
         self._open_backend = open_backend
         self.applied = self._reconcile()
@@ -119,12 +127,33 @@ class Foundation:
 
     def install(self, index: int) -> None:
         """Put the received snapshot at ``index`` in the database's place."""
-        self.backend.replace(self._snapshots.path(index))
+        aside = f"{self._member_dir}/db.damaged" if self.quarantined else ""
+        self.backend.replace(self._snapshots.path(index), aside)
         found = self.read_applied().index
         assert found == index, f"the snapshot for index {index} holds index {found}"
 
     def purge(self, keep_index: int) -> None:
         self._snapshots.purge(keep_index)
+
+    # --- a database that is wrong ---------------------------------------------------------------
+
+    def note_quarantine(self, reason: str) -> None:
+        """Durably: a new process must not believe the database either."""
+        self.quarantined = reason
+        write_durably(self.disk, self._member_dir, "quarantine", reason.encode())
+
+    def end_quarantine(self) -> None:
+        self.quarantined = ""
+        self.disk.remove(f"{self._member_dir}/quarantine")
+        self.disk.sync_dir(self._member_dir)
+
+    def note_peers(self, members: Sequence[MemberInfo]) -> None:
+        view = ClusterView(members=tuple(members))
+        write_durably(self.disk, self._member_dir, "peers", view.encode())
+
+    def _read_quarantine(self) -> str:
+        path = f"{self._member_dir}/quarantine"
+        return self.disk.read(path).decode(errors="replace") if self.disk.exists(path) else ""
 
     def stand_alone(self) -> None:
         """--force-new-cluster: make this member the only one, by its own word, durably.
@@ -216,18 +245,58 @@ def open_foundation(
     if replay.repaired_bytes:
         told = fields(bytes=replay.repaired_bytes)
         log.warning("cut an unfinished write off the log", extra=told)
-    foundation = Foundation(
-        wal=wal,
-        replay=replay,
-        backend=open_backend(db_path),
-        snapshots=snapshots,
-        disk=disk,
-        open_backend=open_backend,
-        lives=_count_life(disk, str(member_dir)),
-    )
+    lives = _count_life(disk, str(member_dir))
+
+    def opened() -> Foundation:
+        return Foundation(
+            wal=wal,
+            replay=replay,
+            backend=open_backend(db_path),
+            snapshots=snapshots,
+            disk=disk,
+            open_backend=open_backend,
+            lives=lives,
+            member_dir=str(member_dir),
+        )
+
+    try:
+        foundation = opened()
+    except Damaged as e:
+        if not config.operations.healing.is_on:
+            raise
+        _begin_anew(str(member_dir), replay, disk, open_backend, e)
+        foundation = opened()
     if config.force_new_cluster:
         foundation.stand_alone()
     return foundation
+
+
+def _begin_anew(
+    member_dir: str, replay: Replay, disk: Disk, open_backend: OpenBackend, damage: Damaged
+) -> None:
+    """An empty database in the place of one that cannot be opened, to be filled by a peer: the log
+    is whole, so what this member has promised stays true. Raises Damaged where there is no peer."""
+    view = None
+    if disk.exists(f"{member_dir}/peers"):
+        view = ClusterView.decode(disk.read(f"{member_dir}/peers"), {CLUSTER_ID.lower(): "0"})
+    identity = json.loads(replay.metadata)
+    others = {row.id for row in view.members} - {identity["member_id"]} if view else set()
+    marker = replay.snapshot
+    if view is None or not others & {*marker.conf_state.voters}:
+        raise Damaged(f"{damage}; no other member is known that has its data: restore a backup")
+    log.critical(
+        "the database cannot be opened: beginning with an empty one, which a peer will fill",
+        extra=fields(reason=str(damage), local_member_id=hex_id(identity["member_id"])),
+    )
+    write_durably(disk, member_dir, "quarantine", str(damage).encode())
+    disk.rename(f"{member_dir}/db", f"{member_dir}/db.damaged")
+    backend = open_backend(f"{member_dir}/db")
+    for member in view.members:
+        write_member(backend, member)
+    applied = AppliedState(marker.index, marker.term, marker.conf_state)
+    backend.put(Table.META, Meta.APPLIED, applied.encode())
+    backend.commit()
+    backend.close()
 
 
 def _count_life(disk: Disk, member_dir: str) -> int:
@@ -235,13 +304,19 @@ def _count_life(disk: Disk, member_dir: str) -> int:
     replicated state: a snapshot from another member must not bring that member's count."""
     path = f"{member_dir}/lives"
     lives = int(disk.read(path)) + 1 if disk.exists(path) else 1
+    write_durably(disk, member_dir, "lives", b"%d" % lives)
+    return lives
+
+
+def write_durably(disk: Disk, directory: str, name: str, content: bytes) -> None:
+    """All of it or nothing."""
+    path = f"{directory}/{name}"
     file = disk.create(path + ".tmp")
-    file.write(b"%d" % lives)
+    file.write(content)
     file.sync()
     file.close()
     disk.rename(path + ".tmp", path)
-    disk.sync_dir(member_dir)
-    return lives
+    disk.sync_dir(directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,5 +393,5 @@ def _wal_dir(config: ServerConfig) -> str:
 def _read_applied(backend: Backend) -> AppliedState:
     data = backend.get(Table.META, Meta.APPLIED)
     if data is None:
-        raise Corrupt("the database holds no applied index: it is not a raftkv database")
+        raise Damaged("the database holds no applied index: it is not a raftkv database")
     return AppliedState.decode(data)

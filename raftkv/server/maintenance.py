@@ -24,11 +24,13 @@ from raftkv.server.defragment import Defragmented, Defragmenter
 from raftkv.server.engine import Engine
 from raftkv.server.fullness import Fullness
 from raftkv.server.hashing import CrcDone, HashDone
+from raftkv.server.healing import Healing
 from raftkv.server.leadership import LeaderMove, Moved, office
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.server.proposals import Done
 from raftkv.server.quota import QuotaKeeper
 from raftkv.server.space import Space
+from raftkv.server.state_check import StateCheck
 from raftkv.server.upgrade import Upgrade
 
 log = logging.getLogger("raftkv.server")
@@ -47,7 +49,6 @@ class Maintenance:
         quota = engine.config.quota_backend_bytes
         backend = engine.foundation.backend
         self.space = Space(backend, quota, lambda: not committer.in_progress)
-
         self._defragmenter = Defragmenter(
             backend=backend,
             committer=committer,
@@ -77,12 +78,14 @@ class Maintenance:
             is_leader=lambda: engine.node.is_leader,
             is_stopped=lambda: engine.stopped,
             raise_alarm=self.raise_alarm,
+            accuse=lambda member, reason: self.healing.accuse(member, reason),
             scheduler=scheduler,
             transport=engine.transport,
             interval_s=config.operations.corrupt_check_interval_s,
             compact_interval_s=config.operations.compact_hash_check_interval_s,
         )
         self.upgrade = self._make_upgrade(engine)
+        self.healing, self.state_check = self._make_healing(engine)
         self.fullness = Fullness(engine.foundation.store)
         self._ledger = engine.foundation.store.ledger
         self._quota_keeper = self._make_quota_keeper(engine)
@@ -109,6 +112,25 @@ class Maintenance:
             propose=self._propose,
             commit=engine.committer.demand,
             committed_index=lambda: engine.committer.committed.index,
+            is_plain=lambda: engine.foundation.backend.is_plain,
+        )
+
+    def _make_healing(self, engine: Engine) -> tuple[Healing, StateCheck]:
+        healing = Healing(engine, self._scheduler, self.raise_alarm)
+        return healing, StateCheck(
+            me=self._me,
+            queue=engine.queue,
+            digest=engine.applier.digest,
+            level=engine.applier.level,
+            members=lambda: [row.id for row in engine.reconfiguration.members()],
+            is_leader=lambda: engine.node.is_leader,
+            is_stopped=lambda: engine.stopped,
+            raise_alarm=self.raise_alarm,
+            quarantine=healing.begin,
+            propose=self._propose,
+            scheduler=self._scheduler,
+            transport=engine.transport,
+            interval_s=engine.config.operations.healing.state_check_interval_s,
         )
 
     def _make_quota_keeper(self, engine: Engine) -> QuotaKeeper:
@@ -140,6 +162,8 @@ class Maintenance:
         self._auto_compactor.start()
         self.corruption.start()
         self.upgrade.start()
+        self.healing.start()
+        self.state_check.start()
 
     # --- alarms and the quota -----------------------------------------------------------------
 
@@ -212,10 +236,15 @@ class Maintenance:
             self._engine.committer.when_open(self.space.refresh)
             done(error)
 
+        if self._engine.quarantine.is_on:
+            done(self._engine.quarantine.refusal)
+            return
         self._defragmenter.run(defragmented)
 
     def open_backup(self, done: Opened) -> None:
-        """Raises TooManyRequests."""
+        """Raises TooManyRequests and Quarantined."""
+        if self._engine.quarantine.is_on:
+            raise self._engine.quarantine.refusal
         self._backups.open(done)
 
     def keep_backup(self, name: str, backup: Backup) -> None:

@@ -27,6 +27,7 @@ from raftkv.server.corruption import HASH_CALLS
 from raftkv.server.engine import Engine, Transport, Workers
 from raftkv.server.entry_trace import EntryTrace
 from raftkv.server.foundation import BOOTSTRAP_INDEX, BOOTSTRAP_TERM, Foundation
+from raftkv.server.healing import HEALING_CALLS
 from raftkv.server.introduction import ClusterView
 from raftkv.server.leader_calls import LEADER_CALLS, REVIEW_CALLS
 from raftkv.server.leadership import office
@@ -35,9 +36,13 @@ from raftkv.server.maintenance import Maintenance
 from raftkv.server.membership_desk import MembershipDesk
 from raftkv.server.proposals import Done
 from raftkv.server.reads import Proceed
+from raftkv.server.state_check import STATE_CALLS
 from raftkv.server.status import MemberStatus
 
 log = logging.getLogger("raftkv.server")
+
+PUBLISH_AGAIN_S = 5.0
+"""While this member's data is wrong, it is refused at once."""
 
 
 class Observer(Protocol):
@@ -86,6 +91,7 @@ class Member:
         self.node = self._engine.node
         self.hub = self._engine.hub
         self.leader_loss = self._engine.leader_loss
+        self.quarantine = self._engine.quarantine
         self.maintenance = Maintenance(self._engine, scheduler)
         self.membership = MembershipDesk(self._engine, scheduler, self.propose)
         self.published: Callable[[], None] = lambda: None
@@ -115,8 +121,9 @@ class Member:
 
     def propose(self, kind: int, payload: bytes, done: Done) -> None:
         """Write ``payload`` through the log. ``done`` gets the reply's bytes or the error."""
-        if self._engine.stopped:
-            done(Stopped("the member is stopping"))
+        refusal = _refusal(self._engine)
+        if refusal is not None:
+            done(refusal)
             return
         try:
             self._engine.proposals.add(kind, payload, done, self.scheduler.now())
@@ -127,8 +134,9 @@ class Member:
 
     def linearize(self, proceed: Proceed) -> None:
         """Call ``proceed`` once a read of the store sees all that was acknowledged before now."""
-        if self._engine.stopped:
-            proceed(Stopped("the member is stopping"))
+        refusal = _refusal(self._engine)
+        if refusal is not None:
+            proceed(refusal)
             return
         try:
             self._engine.reads.add(proceed, self.scheduler.now())
@@ -139,6 +147,9 @@ class Member:
 
     def read_local(self, proceed: Proceed) -> None:
         """Call ``proceed`` as soon as this member's own state can be read, stale or not."""
+        if self.quarantine.is_on:
+            proceed(self.quarantine.refusal)
+            return
         if not self._engine.committer.in_progress:
             proceed(None)
             return
@@ -149,7 +160,8 @@ class Member:
 
         def now() -> None:
             self._local_reads -= 1
-            proceed(None)
+            is_healthy = not self.quarantine.is_on
+            proceed(None if is_healthy else self.quarantine.refusal)
 
         self._engine.committer.when_open(now)
 
@@ -188,6 +200,7 @@ class Member:
         raft = self.node.status()
         space = self.maintenance.space
         space.refresh()
+        alarms = (alarm.text for alarm in self.maintenance.alarms())
         no_leader = () if raft.leader_id != NO_NODE else ("etcdserver: no leader",)
         return MemberStatus(
             leader_id=raft.leader_id,
@@ -198,7 +211,7 @@ class Member:
             db_size_in_use=space.size_in_use,
             db_size_quota=self.maintenance.quota,
             is_learner=self.is_learner,
-            errors=(*no_leader, *(alarm.text for alarm in self.maintenance.alarms())),
+            errors=(*no_leader, *self.quarantine.texts, *alarms),
             downgrade_version=self.maintenance.upgrade.held_version,
         )
 
@@ -302,14 +315,7 @@ class Member:
         if not self._engine.stopped:
             for message in messages:
                 self._heard.add(message.sender)
-                if message.type in LEADER_CALLS:
-                    self.leases.calls.receive(message)
-                elif message.type in REVIEW_CALLS:
-                    self.membership.calls.receive(message)
-                elif message.type in HASH_CALLS:
-                    self.maintenance.corruption.receive(message)
-                else:
-                    self.node.step(message)
+                _deliver(self, message)
             self._engine.loop.schedule()
 
     def unreachable(self, peer: int) -> None:
@@ -333,20 +339,48 @@ class Member:
                 log.warning(
                     "cannot publish this member's URLs yet", extra=fields(error=str(outcome))
                 )
-                self._publish()
+                wait_s = PUBLISH_AGAIN_S if self.quarantine.is_on else 0.0
+                self.scheduler.call_later(wait_s, self._publish)
             elif not isinstance(outcome, RaftKVError):
-                log.info(
-                    "published local member to cluster through raft",
-                    extra=fields(
-                        local_member_id=hex_id(self.member_id),
-                        local_member_name=config.name,
-                        client_urls=list(config.advertise_client_urls),
-                        cluster_id=hex_id(self.cluster_id),
-                    ),
-                )
+                _log_published(self)
                 self.published()
 
         self.propose(RequestKind.MEMBER_ATTRIBUTES, payload, told)
+
+
+def _refusal(engine: Engine) -> RaftKVError | None:
+    """Why no request is taken; None if they are."""
+    if engine.stopped:
+        return Stopped("the member is stopping")
+    return engine.quarantine.refusal if engine.quarantine.is_on else None
+
+
+def _deliver(member: Member, message: Message) -> None:
+    """To whom it is for: Raft gets what nobody around it takes."""
+    if message.type in LEADER_CALLS:
+        member.leases.calls.receive(message)
+    elif message.type in HEALING_CALLS:
+        member.maintenance.healing.receive(message)
+    elif message.type in STATE_CALLS:
+        member.maintenance.state_check.receive(message)
+    elif message.type in REVIEW_CALLS:
+        member.membership.calls.receive(message)
+    elif message.type in HASH_CALLS:
+        member.maintenance.corruption.receive(message)
+    else:
+        member.node.step(message)
+
+
+def _log_published(member: Member) -> None:
+    log.info(
+        "published local member to cluster through raft",
+        extra=fields(
+            local_member_id=hex_id(member.member_id),
+            local_member_name=member.config.name,
+            client_urls=list(member.config.advertise_client_urls),
+            cluster_id=hex_id(member.cluster_id),
+        ),
+    )
 
 
 def _observe(engine: Engine, observer: Observer) -> None:

@@ -34,6 +34,16 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HealingSettings:
+    """Whether a member that finds its data wrong replaces it by a peer's, how often the leader
+    compares digests, and for how long the scrub rests between two walks; 0 is never."""
+
+    is_on: bool = True
+    state_check_interval_s: float = 1.0
+    scrub_interval_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class AccessSettings:
     """``output`` is STDERR, STDOUT or a path; ``reads`` and ``writes`` are the shares of calls that
     get a line, ``keys`` how their keys are shown: plain, hash or none."""
@@ -63,6 +73,7 @@ class Operations:
     initial_corrupt_check: bool = False
     corrupt_check_interval_s: float = 0.0
     compact_hash_check_interval_s: float = 0.0
+    healing: HealingSettings = HealingSettings()
     warning_apply_s: float = 0.1
     warning_unary_request_s: float = 0.3
     concurrent_streams_max: int = 4_294_967_295

@@ -54,7 +54,7 @@ class SnapshotKeeper:
         first_index: Callable[[], int],
         conf_state: Callable[[], ConfState],
         report: Callable[[int, bool], None],
-        installed: Callable[[Ready], None],
+        installed: Callable[[], ConfState],
     ) -> None:
         self._store = store
         self._worker = worker
@@ -67,10 +67,16 @@ class SnapshotKeeper:
         self._ready: Snapshot | None = None
         self._making = False
         self._sending = 0
+        self.may_make: Callable[[], bool] = lambda: True
+        """Whether what the database was committed as can be read by all members."""
+        self.was_installed: Callable[[ConfState], None] = lambda conf_state: None
+        """Called when the database is another member's, after everybody else knows."""
 
     def source(self) -> Snapshot | None:
         """What Raft asks for when a follower needs entries that the log has no more."""
         ready, members = self._ready, self._conf_state()
+        if not self.may_make():
+            return None
         if (
             ready is not None
             and ready.meta.index + 1 >= self._first_index()
@@ -84,7 +90,24 @@ class SnapshotKeeper:
             self._worker.run(self._make, self._made)
         return None
 
-    def send(self, message: Message) -> None:
+    def forget(self) -> None:
+        """The one that is ready is of no more use."""
+        self._ready = None
+
+    def at_least(self, index: int) -> Snapshot | None:
+        """One that holds what is applied up to ``index``. None: it is being made, ask again."""
+        ready = self._ready
+        if ready is not None and ready.meta.index >= index and self.source() is ready:
+            return ready
+        if self._committer.committed.index < index:
+            self._committer.demand()
+        elif not self._making and not self._sending:
+            self._making = True
+            self._worker.run(self._make, self._made)
+        return None
+
+    def send(self, message: Message, then: Callable[[], None] | None = None) -> None:
+        """``then`` instead of a report to Raft, for a snapshot that Raft has not asked for."""
         assert message.snapshot is not None, message.type
         path = message.snapshot.data.decode()
         self._sending += 1
@@ -96,7 +119,10 @@ class SnapshotKeeper:
             if error is not None:
                 failed = fields(**told, error=str(error))
                 log.warning("failed to send a snapshot", extra=failed)
-            self._report(message.to, error is None)
+            if then is None:
+                self._report(message.to, error is None)
+            else:
+                then()
 
         self._sender.send_snapshot(message, path, done)
 
@@ -104,16 +130,21 @@ class SnapshotKeeper:
         """Swap the database for the snapshot of ``ready``, then call ``then``."""
         assert ready.snapshot is not None, "nothing to install"
         index = ready.snapshot.meta.index
+        self._committer.when_open(lambda: self.put_in_place(index, then))
+
+    def put_in_place(self, index: int, then: Callable[[], None] = lambda: None) -> None:
+        """The same, now: nothing else may use the database."""
 
         def swap() -> None:
             self._store.install(index)
 
         def swapped() -> None:
             log.info("installed a snapshot", extra=fields(index=index))
-            self._installed(ready)
+            conf_state = self._installed()
             then()
+            self.was_installed(conf_state)
 
-        self._committer.when_open(lambda: self._committer.exclusive(swap, swapped))
+        self._committer.exclusive(swap, swapped)
 
     def purge(self) -> None:
         """Let go of files that nobody will ask for any more."""

@@ -57,6 +57,7 @@ class Upgrade:
         propose: Propose,
         commit: Callable[[], None],
         committed_index: Callable[[], int],
+        is_plain: Callable[[], bool] = lambda: True,
     ) -> None:
         self._me = me
         self.level = level
@@ -68,6 +69,7 @@ class Upgrade:
         self._propose = propose
         self._commit = commit
         self._committed_index = committed_index
+        self._is_plain = is_plain
         self._epoch_at_start = level.row.epoch
         self._asking = False
         level.changed = self._changed
@@ -85,7 +87,7 @@ class Upgrade:
     def held_version(self) -> str:
         """The version that this member may be replaced by now; "" while there is none."""
         row = self.level.row
-        if not row.held or self._committed_index() < row.index:
+        if not row.held or not self._is_plain() or self._committed_index() < row.index:
             return ""
         return VERSIONS[row.level]
 

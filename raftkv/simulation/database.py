@@ -1,6 +1,6 @@
 """An ordered key-value database in memory that is crash-atomic exactly when LMDB is.
 
-Owns: MemoryBackend, a ``raftkv.backend.environment.Backend`` over a SimulatedDisk. What was
+Owns: MemoryFile, a ``raftkv.backend.environment.RawBackend`` over a SimulatedDisk. What was
 committed is the disk's; the open transaction is the process's and dies with it. Must never do:
 keep anything of an open transaction across a crash, or lose a commit that returned: LMDB syncs the
 data, then the page that names it, so a crash leaves the commit before or the one after, whole.
@@ -12,17 +12,22 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
+from raftkv.backend.checked import CheckedBackend
 from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Lookup, Rows, Views, up_to
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
-from raftkv.errors import Corrupt
+from raftkv.errors import Damaged
 from raftkv.simulation.disk import SimulatedDisk, Tables
 
 _ROW = struct.Struct("<BII")
 _MAGIC = b"SIMDB001"
 
 
-class MemoryBackend:
-    """``Backend`` whose file is a set of tables on ``disk`` under ``path``, or an image there."""
+class MemoryFile:
+    """``RawBackend`` whose file is a set of tables on ``disk`` under ``path``, or an image."""
+
+    faults: tuple[type[Exception], ...] = ()
+    mark = 0
+    is_read_only = False
 
     def __init__(self, disk: SimulatedDisk, path: str) -> None:
         self._disk = disk
@@ -94,7 +99,7 @@ class MemoryBackend:
         rows = self._tables[table]
         values = [rows[key] for key in (keys[:limit] if limit else keys)]
         if bytes_max:
-            values = up_to(bytes_max, values)
+            values = values[: up_to(bytes_max, values)]
         return [b"".join(values)] if values else [], len(values)
 
     def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
@@ -105,6 +110,20 @@ class MemoryBackend:
 
     def lookup(self, table: Table) -> Lookup:
         return self._tables[table].get
+
+    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[tuple[bytes, bytes]]:
+        keys = self._keys[table]
+        at = bisect_left(keys, key)
+        rows = self._tables[table]
+        near = keys[max(at - 1, 0) : at + 1]
+        return [(key, rows[key][: len(key) + extra_bytes]) for key in near]
+
+    def entries(self, table: Table) -> int:
+        return len(self._keys[table])
+
+    def clear(self, table: Table) -> None:
+        for key in list(self._keys[table]):
+            self.delete(table, key)
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
@@ -152,8 +171,10 @@ class MemoryBackend:
         self.commit()
         self._disk.remove(path)
 
-    def replace(self, path: str) -> None:
+    def replace(self, path: str, aside: str = "") -> None:
         self._disk.commit_database()
+        if aside:
+            self._disk.databases[aside] = self._disk.databases[self._path]
         self._disk.databases[self._path] = _decode(self._disk.read(path), path)
         self._disk.remove(path)
         self._open()
@@ -165,6 +186,11 @@ class MemoryBackend:
         keys = self._keys[table]
         first = bisect_left(keys, start)
         return keys[first : len(keys) if end is None else bisect_left(keys, end)]
+
+
+def memory_backend(disk: SimulatedDisk, path: str) -> CheckedBackend:
+    """``Backend`` over such a file, whose rows are checked."""
+    return CheckedBackend(MemoryFile(disk, path))
 
 
 def _empty() -> Tables:
@@ -182,7 +208,7 @@ def _encode(tables: Tables) -> bytes:
 def _decode(image: bytes, path: str) -> Tables:
     """What follows the rows, a snapshot's trailer say, is not looked at, as LMDB does not."""
     if not image.startswith(_MAGIC):
-        raise Corrupt(f"{path} cannot be opened as a database")
+        raise Damaged(f"{path} cannot be opened as a database")
     tables = _empty()
     (count,) = struct.unpack_from("<I", image, len(_MAGIC))
     at = len(_MAGIC) + 4

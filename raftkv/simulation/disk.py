@@ -36,7 +36,7 @@ FREE_BYTES = 1 << 40
 
 class SimulatedDisk:
     """``fail_sync`` and ``fail_write`` make every later such call raise that errno, ``dies_in`` the
-    n-th call from now raise Crash. ``databases`` are what MemoryBackends have committed."""
+    n-th call from now raise Crash. ``databases`` are what MemoryFiles have committed."""
 
     def __init__(self, random: Random | None = None) -> None:
         self._names: dict[str, _Inode] = {}
@@ -87,6 +87,9 @@ class SimulatedDisk:
 
     def rename(self, old: str, new: str) -> None:
         self._call(self.fail_write)
+        if old in self.databases:
+            self.databases[new] = self.databases.pop(old)
+            return
         self._names[new] = self._names.pop(old)
 
     def remove(self, path: str) -> None:

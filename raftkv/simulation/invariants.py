@@ -75,7 +75,7 @@ class Invariants:
             self._observe_matches(machine, seen)
         if commit != seen.commit:
             self._observe_commit(machine, seen, commit)
-        if applied != seen.applied:
+        if applied != seen.applied and not member.quarantine.is_on:
             self._observe_applied(machine, seen, applied)
 
     def observe_message(self, message: Message) -> None:

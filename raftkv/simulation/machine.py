@@ -22,7 +22,7 @@ from raftkv.server.foundation import Foundation, OpenBackend, holds_data, open_f
 from raftkv.server.introduction import Answers, Joining, judge_existing, judge_forced, judge_new
 from raftkv.server.member import Member
 from raftkv.simulation.clock import Callback, ProcessClock
-from raftkv.simulation.database import MemoryBackend
+from raftkv.simulation.database import memory_backend
 from raftkv.simulation.disk import Crash, SimulatedDisk
 from raftkv.simulation.network import Told, VirtualNetwork, VirtualTransport
 from raftkv.simulation.worker import VirtualWorker
@@ -73,7 +73,7 @@ class VirtualStorage:
         self.disk = SimulatedDisk(random)
 
     def open_backend(self) -> OpenBackend:
-        return lambda path: MemoryBackend(self.disk, path)
+        return lambda path: memory_backend(self.disk, path)
 
     def crash(self, unfinished: list[Callable[[], None]], *, power: bool) -> None:
         for job in unfinished:

@@ -50,6 +50,7 @@ def test_the_layout_is_the_one_that_old_logs_have() -> None:
         "MEMBER_ATTRIBUTES": 10,
         "MEMBER_UPDATE": 11,
         "CLUSTER_LEVEL": 12,
+        "STATE_ORIGIN": 20,
         "SPACE_BEGIN": 14,
         "SPACE_BASE": 15,
         "SPACE_QUOTA": 16,

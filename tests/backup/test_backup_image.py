@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from past_store import PastStore
@@ -49,8 +50,10 @@ def test_a_table_of_a_later_version_is_empty(tmp_path: Path) -> None:
     for _ in range(30):
         past.write()
     backend = past.backend
-    dropped = backend._db[Table.LEASE_KEYS]  # as an older version would have left it
-    backend._txn.drop(dropped)
+    backend.commit()
+    file: Any = backend._raw
+    for table in (Table.LEASE_KEYS, Table.LEASE_KEYS_CHECKS):
+        file._txn.drop(file._db[table])  # as an older version would have left it
     path = saved(past)
     assert look_into(str(path)).revision == past.revision
     image = LmdbImage(str(path))

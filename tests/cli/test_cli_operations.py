@@ -26,6 +26,12 @@ ANY_OF_ETCDS = {"true": "true", "false": "true", "map": "array", "5s": "1m", "10
     ("flags", "meant"),
     [
         (["--corrupt-check-time=1m"], {"corrupt_check_interval_s": 60.0}),
+        (["--self-heal=false"], {"healing": replace(DEFAULTS.healing, is_on=False)}),
+        (
+            ["--state-check-interval=5s"],
+            {"healing": replace(DEFAULTS.healing, state_check_interval_s=5.0)},
+        ),
+        (["--scrub-interval=0"], {"healing": replace(DEFAULTS.healing, scrub_interval_s=0.0)}),
         (["--compact-hash-check-time=5s"], {}),  # nothing without its gate
         (["--warning-apply-duration=1s"], {"warning_apply_s": 1.0}),
         (["--warning-unary-request-duration=0s"], {"warning_unary_request_s": 0.0}),

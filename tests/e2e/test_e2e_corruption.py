@@ -12,13 +12,15 @@ import grpc
 import lmdb
 import pytest
 
+from raftkv.backend.inline_checks import MARK
+from raftkv.backend.register import CHECK_BYTES, ZERO, check_after, extend
 from tests.e2e.cluster import Cluster
 from tests.e2e.member_process import MemberProcess
 from tests.e2e.program import program_under_test
 from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.raftkv_only
-CHECKED_EACH = ("--corrupt-check-time=1s",)
+CHECKED_EACH = ("--corrupt-check-time=1s", "--self-heal=false")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +32,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def rot(data_dir: Path) -> None:
-    """Change one byte of one version of one key, in the database of a member that is down."""
+    """Change one byte of one version of one key, in the database of a member that is down, and its
+    check with it, as a bug would that wrote the wrong version."""
     with lmdb.open(
         str(data_dir / "member" / "db"), subdir=False, max_dbs=16, map_size=1 << 30
     ) as db:
         revisions = db.open_db(b"revisions", create=False)
         with db.begin(write=True, db=revisions) as txn:
             key, value = next(row for row in txn.cursor() if b"sound" in row[1])
-            assert txn.put(key, value.replace(b"sound", b"found"))
+            wrong = value[:-CHECK_BYTES].replace(b"sound", b"found")
+            assert value[0] & MARK, "a version without a check"
+            assert txn.put(key, wrong + check_after(extend(extend(ZERO, key), wrong)))
 
 
 def ready(member: MemberProcess) -> tuple[int, str]:

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from raftkv.backend.environment import Backend, LmdbBackend
-from raftkv.backend.schema import Table
+from raftkv.backend.environment import Backend, LmdbFile
+from raftkv.backend.schema import DATA_TABLES, Table
 from raftkv.errors import Corrupt
-from raftkv.simulation.database import MemoryBackend
+from raftkv.simulation.database import MemoryFile
 from raftkv.simulation.disk import SimulatedDisk
 
 TABLES = st.sampled_from((Table.LATEST, Table.REVISIONS))
@@ -33,10 +33,10 @@ class Backends(RuleBasedStateMachine):
         self.disk = SimulatedDisk()
         self.values = 0
         self.lmdb: Backend = self.open_lmdb("db")
-        self.memory: Backend = MemoryBackend(self.disk, "d/db")
+        self.memory: Backend = MemoryFile(self.disk, "d/db")
 
-    def open_lmdb(self, name: str) -> LmdbBackend:
-        return LmdbBackend(str(self.root / name), map_bytes=MAP_BYTES)
+    def open_lmdb(self, name: str) -> LmdbFile:
+        return LmdbFile(str(self.root / name), map_bytes=MAP_BYTES)
 
     def value(self) -> bytes:
         """A new one each time: ``values`` wants no two equal."""
@@ -96,22 +96,22 @@ class Backends(RuleBasedStateMachine):
         for backend in (self.lmdb, self.memory):
             backend.close()
         self.lmdb = self.open_lmdb("db")
-        self.memory = MemoryBackend(self.disk, "d/db")
+        self.memory = MemoryFile(self.disk, "d/db")
         if copied:
             self.look_into_copies()
             self.lmdb.replace(str(self.root / "copy"))
             self.memory.replace("d/copy")
 
     def look_into_copies(self) -> None:
-        copies = (self.open_lmdb("copy"), MemoryBackend(self.disk, "d/copy"))
-        found = [[list(copy.cursor(table)) for table in Table] for copy in copies]
+        copies = (self.open_lmdb("copy"), MemoryFile(self.disk, "d/copy"))
+        found = [[list(copy.cursor(table)) for table in DATA_TABLES] for copy in copies]
         for copy in copies:
             copy.close()
         assert found[0] == found[1]
 
     @invariant()
     def equal(self) -> None:
-        for table in Table:
+        for table in DATA_TABLES:
             assert list(self.lmdb.cursor(table)) == list(self.memory.cursor(table))
             assert self.lmdb.first(table) == self.memory.first(table)
         assert (self.lmdb.dirty_bytes > 0) == (self.memory.dirty_bytes > 0)
@@ -133,28 +133,28 @@ def test_a_power_cut_takes_the_open_transaction_and_no_commit() -> None:
     """Whatever the luck: the commit before it is whole, and nothing of what came after is there."""
     for luck in range(10):
         disk = SimulatedDisk()
-        database = MemoryBackend(disk, "d/db")
+        database = MemoryFile(disk, "d/db")
         database.put(Table.LATEST, b"a", b"1")
         database.commit()
         database.put(Table.LATEST, b"a", b"2")
         database.delete(Table.LATEST, b"a")
         database.put(Table.LATEST, b"b", b"3")
         disk.power_cut(Random(luck))
-        assert list(MemoryBackend(disk, "d/db").cursor(Table.LATEST)) == [(b"a", b"1")]
+        assert list(MemoryFile(disk, "d/db").cursor(Table.LATEST)) == [(b"a", b"1")]
 
 
 def test_a_commit_that_fails_changes_nothing() -> None:
     """The disk refuses it; the next life finds the commit before."""
     disk = SimulatedDisk()
-    database = MemoryBackend(disk, "d/db")
+    database = MemoryFile(disk, "d/db")
     database.put(Table.LATEST, b"a", b"1")
     disk.fail_sync = 5
     with pytest.raises(OSError, match="injected"):
         database.commit()
-    assert MemoryBackend(disk, "d/db").first(Table.LATEST) is None
+    assert MemoryFile(disk, "d/db").first(Table.LATEST) is None
     disk.fail_sync = 0
     database.commit()
-    assert MemoryBackend(disk, "d/db").first(Table.LATEST) == b"a"
+    assert MemoryFile(disk, "d/db").first(Table.LATEST) == b"a"
 
 
 def test_what_is_no_database_is_refused() -> None:
@@ -162,12 +162,12 @@ def test_what_is_no_database_is_refused() -> None:
     disk = SimulatedDisk()
     disk.create("d/db").write(b"nothing of the kind")
     with pytest.raises(Corrupt, match="cannot be opened"):
-        MemoryBackend(disk, "d/db")
+        MemoryFile(disk, "d/db")
 
 
 def test_a_range_that_ends_before_it_starts_is_empty(tmp_path: Path) -> None:
     """For rows, for their number, and for the bytes of a list."""
-    for backend in (LmdbBackend(str(tmp_path / "db")), MemoryBackend(SimulatedDisk(), "d/db")):
+    for backend in (LmdbFile(str(tmp_path / "db")), MemoryFile(SimulatedDisk(), "d/db")):
         for key in (b"a", b"b"):
             backend.put(Table.LATEST, key, b"value of " + key)
         for start, end in ((b"b", b"a"), (b"b", b"b"), (b"b", b"")):

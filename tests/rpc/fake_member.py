@@ -23,6 +23,7 @@ from raftkv.server.authority import Authority, AuthSettings
 from raftkv.server.change_request import ChangeKind, ChangeRequest, Quorum, Review
 from raftkv.server.config import Limits, ServerConfig
 from raftkv.server.leader_loss import LeaderLoss
+from raftkv.server.quarantine import Quarantine
 from raftkv.server.status import MemberStatus
 from raftkv.wire.service import Service, Status
 
@@ -178,6 +179,7 @@ class FakeMember:
         self.leader_id = MEMBER_ID
         self.serves_as_learner = False
         self.leader_loss = LeaderLoss(self.config.election_timeout_ticks)
+        self.quarantine = Quarantine()
         self.backend = LmdbBackend(str(path))
         self.store = Store(self.backend)
         self.lease_book = LeaseBook(self.backend)

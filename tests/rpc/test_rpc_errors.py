@@ -124,6 +124,8 @@ WITHOUT_A_TEXT = {
     errors.MaybeExecuted,
     errors.LeaseLost,
     errors.MemberRemoved,
+    errors.Damaged,
+    errors.Quarantined,
     errors.PeerUrlRefused,
     errors.ChangePending,
 }

@@ -14,21 +14,22 @@ from raftkv.backend.schema import Table
 from raftkv.errors import Corrupt, RaftKVError
 from raftkv.server.config import Limits
 from raftkv.server.corruption import NOBODY_KNOWS, accused
-from raftkv.server.operations import Operations
+from raftkv.server.operations import HealingSettings, Operations
 from raftkv.server.peer_hashes import HashQuestion
 from raftkv.simulation.cluster import SimulatedCluster
 from raftkv.simulation.machine import Machine
 
 EVERY_S = 5.0
+OFF = HealingSettings(is_on=False)
 
 
 @pytest.fixture(params=["newest", "compaction"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[SimulatedCluster]:
     """Compares all that is readable, or what is left of the last compaction."""
     operations = (
-        Operations(corrupt_check_interval_s=EVERY_S)
+        Operations(corrupt_check_interval_s=EVERY_S, healing=OFF)
         if request.param == "newest"
-        else Operations(compact_hash_check_interval_s=EVERY_S)
+        else Operations(compact_hash_check_interval_s=EVERY_S, healing=OFF)
     )
     limits = Limits(hash_records_per_step=5)
     cluster = SimulatedCluster(seed=5, limits=limits, operations=operations)

@@ -42,9 +42,10 @@ def run_until_at(cluster: SimulatedCluster, level: int, *, held: bool = False) -
 
 
 def replace_by_0_1(machine: Machine) -> None:
-    """The member of 0.1 that answers GET /members without our header."""
+    """The member of 0.1 that answers GET /members without our header, and knows no levels."""
     process: MemberProcess = machine.running
     process.offer = lambda: SILENCE  # type: ignore[method-assign]
+    process.member.maintenance.upgrade._asking = True  # as a leader it asks nobody, either
 
 
 def ask(cluster: SimulatedCluster, what: str) -> RaftKVError | None:
