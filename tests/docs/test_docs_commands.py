@@ -22,8 +22,8 @@ from tests.e2e.program import ROOT
 OTHERS = frozenset(
     (
         "alias", "apt-get", "cat", "cd", "chmod", "cp", "curl", "docker", "echo", "etcd",
-        "etcdctl", "export", "git", "grep", "groff", "kill", "kubeadm", "kubectl", "ls", "man", "mkdir",
-        "openssl", "perf", "pgrep", "pip", "podman", "printf", "promtool", "ps", "sed",
+        "etcdctl", "export", "git", "grep", "groff", "kill", "kubeadm", "kubectl", "ls", "man",
+        "mkdir", "openssl", "perf", "pgrep", "pip", "podman", "printf", "promtool", "ps", "sed",
         "sha256sum", "source", "ssh", "sudo", "systemctl", "systemd-analyze", "tail", "tar",
         "unset", "unzip", "watch", "wget",
     )
