@@ -18,6 +18,8 @@ CORRUPT = "CORRUPT"
 DISK_STALL_MAX_S = 60.0
 """A write that the disk has not finished for so long never will: then a restart, elsewhere maybe,
 is worth a try. A slow disk is far below it, and makes a leader hand over long before."""
+NOT_MENDED = frozenset({"quarantined", "damaged"})
+"""A member whose data is wrong is being given a peer's: a restart would begin that anew."""
 Check = Callable[[], Awaitable[Trouble | None]]
 
 
@@ -70,7 +72,10 @@ class Probes:
     async def _local_read(self) -> Trouble | None:
         """While the disk has the database there is nothing to read, and nothing wrong: how long it
         may take is the other check's matter."""
-        return None if self._source.is_committing() else await self._serializable_read()
+        if self._source.is_committing():
+            return None
+        trouble = await self._serializable_read()
+        return None if trouble is not None and trouble.reason in NOT_MENDED else trouble
 
     async def _disk(self) -> Trouble | None:
         stall_s = self._source.disk_stall_s()

@@ -11,11 +11,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.waiting import TimedOut, wait_until
 
 SEEN_SECONDS = 150.0
+STOP_SECONDS = 20.0
 _ANY = "..."
 
 
@@ -72,7 +74,15 @@ class Terminal:
         os.killpg(self._shell.pid, signal.SIGINT)
 
     def close(self) -> None:
-        """Nothing that was started here stays."""
+        """Nothing that was started here stays: what runs is asked to end what it has started, in
+        sessions of their own."""
+        self.interrupt()
+        with suppress(TimedOut):
+            wait_until(
+                lambda: self._count in self._ended or not self._count,
+                "the end",
+                seconds=STOP_SECONDS,
+            )
         os.killpg(self._shell.pid, signal.SIGKILL)
         self._shell.wait()
         self._reader.join()

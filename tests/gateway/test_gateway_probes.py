@@ -18,6 +18,7 @@ class Source:
         self.raised: Sequence[str] = ()
         self.learner = False
         self.failures: dict[bool, str] = {}  # by "serializable"
+        self.reason = "request_timeout"
         self.committing = False
         self.stall_s = 0.0
 
@@ -33,7 +34,7 @@ class Source:
     async def check_read(self, *, serializable: bool) -> Trouble | None:
         assert not (serializable and self.committing), "it would wait for the disk"
         text = self.failures.get(serializable)
-        return None if text is None else Trouble("request_timeout", text)
+        return None if text is None else Trouble(self.reason, text)
 
     def is_committing(self) -> bool:
         return self.committing
@@ -85,6 +86,17 @@ async def test_corruption_and_learners_are_not_ready() -> None:
     assert (await ask(source, "/readyz/data_corruption"))[0] == 503
     assert (await ask(source, "/readyz/non_learner"))[0] == 503
     assert (await ask(source, "/readyz/linearizable_read"))[0] == 200
+
+
+@pytest.mark.parametrize("reason", ["quarantined", "damaged"])
+async def test_a_member_that_is_given_a_peers_data_is_not_restarted(reason: str) -> None:
+    """A restart would begin the repair anew, again and again; it serves nobody meanwhile."""
+    source = Source()
+    source.reason, source.failures = reason, dict.fromkeys((True, False), "data is wrong")
+    assert (await ask(source, "/livez"))[0] == 200
+    assert (await ask(source, "/readyz"))[0] == 503
+    source.reason = "request_timeout"
+    assert (await ask(source, "/livez"))[0] == 503
 
 
 async def test_a_busy_disk_is_alive_and_a_dead_one_is_not() -> None:
