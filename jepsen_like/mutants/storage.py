@@ -83,7 +83,7 @@ STORAGE = (
                 "            self.fsync_seconds",
             ),
         ),
-        frozenset((*_LOST, "a healed quorum serves")),
+        frozenset((*_LOST, "a healed quorum serves", "a crash leaves what can be started")),
         Hunt(kinds=("sync error", "power cut")),
         "fsyncgate",
     ),

@@ -58,7 +58,8 @@ def test_a_commit_that_does_not_fit_is_told_from_a_broken_disk(
     backend.put(Table.LATEST, b"k", b"v")
     usage = type(shutil.disk_usage(tmp_path))(1 << 40, (1 << 40) - free, free)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr(backend, "_txn", FailingTxn(backend._txn))
+    file = backend._raw
+    monkeypatch.setattr(file, "_txn", FailingTxn(file._txn))
     with pytest.raises((OSError, lmdb.Error)) as failed:
         backend.commit()
     assert is_full(failed.value) is is_for_want_of_room

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from raftkv.raft.message import Entry, Message, MessageType
+from raftkv.server.quarantine import Quarantine
 from raftkv.simulation.invariants import Invariants, InvariantViolated
 from raftkv.simulation.machine import Machine
 
@@ -31,9 +32,16 @@ class Node:
 
 
 @dataclass
+class Ledger:
+    is_complete: bool = False
+    live: int = 0
+
+
+@dataclass
 class Store:
     current_revision: int = 1
     compact_revision: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass
@@ -41,6 +49,7 @@ class Member:
     node: Node = field(default_factory=Node)
     store: Store = field(default_factory=Store)
     applied_index: int = 0
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
 
 @dataclass
@@ -189,9 +198,9 @@ def test_applied_is_committed(world: World, applied: int) -> None:
     world.breaks("applied is committed")
 
 
-@pytest.mark.parametrize("store", [Store(2, 0), Store(1, 1)])
+@pytest.mark.parametrize("store", [Store(2, 0), Store(1, 1), Store(1, 0, Ledger(True, 5))])
 def test_equal_states(world: World, store: Store) -> None:
-    """Two members at one applied index with another revision, or another compaction."""
+    """Two members at one applied index with another revision, compaction or count of bytes."""
     for machine in (world.a, world.b):
         machine.node.commit_index = machine.member.applied_index = 3
     world.b.member.store = store
