@@ -27,8 +27,7 @@ AGAIN_EVERY = 5
 """Each so-many-th image is killed and opened a second time."""
 
 
-SNAPSHOTS, PEERS = "/member/snap", "/member/peers.tmp"
-"""Files that nothing acknowledged depends on: without one, it is made again."""
+SNAPSHOTS = "/member/snap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +132,7 @@ def _after_mark(now: Progress, mark: Stream) -> Progress:
 def judge_failed_sync(plot: Plot, number: int, scratch: Path) -> Report:
     """Let sync ``number`` of the plot fail, and judge both of what may be left: the pages that the
     sync should have written are in the cache and on the disk all the same, or they are not. The
-    process must end, but for a snapshot file, which is then not used, for the note of who the
-    peers are, which is made again, and in its last moments."""
+    process must end, but for a snapshot file, which is then not used, and in its last moments."""
     recording = perform(plot, scratch, failing_sync=number)
     stream = recording.stream
     end = len(stream.changes)
@@ -143,8 +141,7 @@ def judge_failed_sync(plot: Plot, number: int, scratch: Path) -> Report:
     report = judge_all(plot, stream, recipes, scratch)
     failed = next(n for n, change in enumerate(stream.changes) if change.flags & Flag.FAILED)
     went_on = sum("acknowledged" in mark for mark in Stream(stream.changes[failed:]).marks())
-    path = stream.changes[failed].path
-    allowed = SNAPSHOTS in path or PEERS in path
+    allowed = SNAPSHOTS in stream.changes[failed].path
     if recording.status != EXIT_MEMBER_FAILED and went_on and not allowed:
         reason = f"sync {number} failed, and {went_on} requests were acknowledged after it"
         report.broken.append(Broken(Recipe(end, Cut.ALL), reason))

@@ -161,7 +161,7 @@ class Engine:
             limits=limits,
             save_applied=self.save_applied,
             reopened=self._reopened,
-            fatal=self._fatal,
+            fatal=self.fail,
             committed=applied,
         )
         self.background = Background(
@@ -218,7 +218,7 @@ class Engine:
             wal=foundation.wal,
             worker=self.workers.wal,
             scheduler=self.scheduler,
-            fatal=self._fatal,
+            fatal=self.fail,
         )
         self.loop = ReadyLoop(
             node=self.node,
@@ -375,7 +375,7 @@ class Engine:
             log.critical(REMOVED, extra=fields(data_dir=self.config.data_dir))
             self._fatal_of_owner(MemberRemoved("the member was removed from the cluster"))
 
-    def _fatal(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Nothing can be acknowledged any more: stop at once and let the owner end the process."""
         log.critical("this member cannot go on", extra=fields(error=str(error)))
         self.stop_turning(Stopped("the member failed"))

@@ -90,7 +90,7 @@ class Healing:
         members = engine.reconfiguration.members()
         if members != self._peers and not self._quarantine.is_on:
             self._peers = members
-            engine.workers.snapshot.run(lambda: engine.foundation.note_peers(members), _log_failure)
+            engine.workers.snapshot.run(lambda: engine.foundation.note_peers(members), self._noted)
 
     # --- into quarantine ----------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Healing:
             return
         self._set_apart(reason)
         foundation = self._engine.foundation
-        self._engine.workers.snapshot.run(lambda: foundation.note_quarantine(reason), _log_failure)
+        self._engine.workers.snapshot.run(lambda: foundation.note_quarantine(reason), self._noted)
 
     def accuse(self, member: int, reason: str) -> None:
         """A majority has found that the data of ``member`` is wrong, and which is right."""
@@ -236,8 +236,14 @@ class Healing:
         self._quarantine.end()
         engine.queue.is_held = False
         engine.node.set_electable(True)
-        engine.workers.snapshot.run(engine.foundation.end_quarantine, _log_failure)
+        engine.workers.snapshot.run(engine.foundation.end_quarantine, self._noted)
         engine.committer.reopen()
+
+    def _noted(self, error: BaseException | None) -> None:
+        """What is not on the disk, the next start would not know; and a disk that fails once is
+        believed no more, as everywhere."""
+        if error is not None and not self._engine.stopped:
+            self._engine.fail(error)
 
     def _converted(self) -> None:
         """Snapshots of the other form may be of no use any more."""
@@ -288,8 +294,3 @@ class Healing:
 
     def _send(self, message: Message) -> None:
         self._engine.transport.send([message])
-
-
-def _log_failure(error: BaseException | None) -> None:
-    if error is not None:
-        log.error("cannot write down the quarantine", extra=fields(error=str(error)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -67,8 +68,13 @@ def test_a_commit_that_does_not_fit_is_told_from_a_broken_disk(
 
 
 class FailingTxn:
+    """All but its end is the real one's."""
+
     def __init__(self, txn: lmdb.Transaction) -> None:
-        self.abort = txn.abort
+        self._txn = txn
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._txn, name)
 
     def commit(self) -> None:
         raise lmdb.Error("mdb_txn_commit: Input/output error")
