@@ -10,22 +10,9 @@ from hypothesis import settings
 
 from tests.certificates import Authority
 
-ALONE = ("shim",)
-"""Folders whose tests never run beside each other."""
-
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("repeatable")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who runs beside whom, with `-n`: a file's tests share a process, and so their module's
-    cluster; those of the Kubernetes API share one too, for their nodes' addresses are fixed. The
-    longest group comes first."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ALONE else str(item.path)))
-    items.sort(key=lambda item: item.path.parent.name not in ALONE)
 
 
 @pytest.fixture(scope="session")
