@@ -24,11 +24,12 @@ OTHERS = frozenset(
         "alias", "apt-get", "cat", "cd", "chmod", "cp", "curl", "docker", "echo", "etcd",
         "etcdctl", "export", "git", "grep", "groff", "kill", "kubeadm", "kubectl", "ls", "man",
         "mkdir", "openssl", "perf", "pgrep", "pip", "podman", "printf", "promtool", "ps", "sed",
-        "sha256sum", "source", "ssh", "sudo", "systemctl", "systemd-analyze", "tail", "tar",
-        "unset", "unzip", "watch", "wget",
+        "sha256sum", "sleep", "source", "ssh", "sudo", "systemctl", "systemd-analyze", "tail",
+        "tar", "unset", "unzip", "watch", "wget",
     )
 )  # fmt: skip
 """Programs of others, and words of the shell, which the docs may name."""
+_KEYWORDS = frozenset(("until", "while", "do", "done"))
 _ASSIGNMENT = re.compile(r"^\w+=")
 _PLACEHOLDER = re.compile(r"\.\.\.$|^[A-Z][A-Z_]*$|^\[")
 _HEREDOC = re.compile(r"<<'?(\w+)'?")
@@ -46,7 +47,7 @@ def simple_commands(text: str) -> Iterator[list[str]]:
             if words:
                 yield words
             words = []
-        elif words or not _ASSIGNMENT.match(word):
+        elif words or not (word in _KEYWORDS or _ASSIGNMENT.match(word)):
             words.append(word)
 
 

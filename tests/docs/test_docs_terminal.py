@@ -83,7 +83,7 @@ def test_a_failure_and_an_interrupt_are_told(shell: Terminal) -> None:
     shell.run("false")
     assert shell.end() == 1
     shell.run("export FRUIT=apple")
-    shell.run("echo begins; sleep 1000")
+    shell.run("bash -c 'echo begins; exec sleep 1000'")  # one process, from its first word on
     shell.see(["begins"])
     shell.interrupt()
     assert shell.end() == 130
