@@ -233,7 +233,7 @@ def started_under_a_name_that_is_taken() -> SimulatedCluster:
     new.config = replace(new.config, name="m0", initial_cluster=same)
     new.config = replace(new.config, initial_cluster_state="existing")
     assert not new.start()
-    assert "member count is unequal" in str(new.failure)
+    assert "error validating peerURLs" in str(new.failure)
     withdrawn(cluster, row)
     return cluster
 

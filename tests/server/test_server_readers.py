@@ -35,7 +35,7 @@ def cluster(tmp_path: Path) -> Iterator[SimulatedCluster]:
 
 
 def readers(backend: LmdbBackend) -> str:
-    return str(backend._env.readers()).strip()
+    return str(backend._raw._env.readers()).strip()
 
 
 def test_nothing_holds_a_read_transaction_between_two_turns(cluster: SimulatedCluster) -> None:
@@ -100,13 +100,13 @@ def test_the_old_file_is_removed_beside(tmp_path: Path) -> None:
     """Freeing a large file's blocks takes long: whoever swaps it for a copy does not wait."""
     path = tmp_path / "db"
     backend = LmdbBackend(str(path))
-    backend.put(Table.LATEST, b"k", b"v")
+    backend.put(Table.META, b"k", b"v")
     backend.commit()
     may_remove = threading.Event()
-    backend._remover.submit(may_remove.wait)
+    backend._raw._remover.submit(may_remove.wait)
     backend.copy_to(str(tmp_path / "copy"))
     backend.replace(str(tmp_path / "copy"))
-    assert backend.get(Table.LATEST, b"k") == b"v"
+    assert backend.get(Table.META, b"k") == b"v"
     assert _held(path)
     may_remove.set()
     backend.close()
