@@ -32,6 +32,8 @@ from raftkv.server.config import ServerConfig
 from raftkv.server.foundation import OpenBackend
 from raftkv.server.restore import Restored
 
+LOOK_S = 0.05
+"""Between two questions whether the member serves yet."""
 START_S_MAX = 120.0
 CALL_S_MAX = 600.0
 STOP_S_MAX = 30.0
@@ -206,7 +208,7 @@ async def _until_it_serves(
         except RaftKVError as e:
             if time.monotonic() > deadline:
                 raise Unavailable(f"the member does not serve after {START_S_MAX:g} s: {e}") from e
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_S)
     tail = " | ".join(_tail(log_path))
     raise Unavailable(f"the member ended with status {process.returncode}: {tail}")
 
