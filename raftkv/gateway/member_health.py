@@ -100,6 +100,7 @@ def metrics_snapshot(
         quarantines=member.quarantine.times,
         repairs=member.maintenance.healing.repairs,
         scrubbed_rows=member.maintenance.healing.scrub.rows,
+        every_row_has_check=member.maintenance.healing.scrub.every_row_has_check,
         scrub_passes=member.maintenance.healing.scrub.passes,
         state_checks=member.maintenance.state_check.rounds,
         watchers=member.hub.watcher_count,

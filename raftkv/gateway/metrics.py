@@ -50,6 +50,7 @@ class MetricsSnapshot:
     repairs: int = 0
     scrubbed_rows: int = 0
     scrub_passes: int = 0
+    every_row_has_check: bool = False
     state_checks: int = 0
     live_bytes: int | None = None
     """What the quota is held against, once the cluster counts it."""
@@ -99,6 +100,11 @@ _GAUGES: tuple[Gauge, ...] = (
         "raftkv_server_quarantined",
         "Whether this member's data is wrong, so that it serves nothing.",
         lambda s: s.is_quarantined,
+    ),
+    (
+        "raftkv_server_every_row_has_check",
+        "Whether every row carries its check, so that damage to any is found.",
+        lambda s: s.every_row_has_check,
     ),
     ("etcd_server_quota_backend_bytes", "The database's quota.", lambda s: s.db_quota_bytes),
     (

@@ -61,6 +61,11 @@ class Scrub:
         self.rows = 0
         """Rows that were looked at in all."""
 
+    @property
+    def every_row_has_check(self) -> bool:
+        """Not in a cluster of the version before, and not until its rows were brought over."""
+        return self._backend.writes_checks and self._backend.is_complete
+
     def start(self) -> None:
         self._step()
 

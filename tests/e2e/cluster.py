@@ -131,6 +131,16 @@ class Cluster:
     def follower(self) -> MemberProcess:
         return self.followers()[0]
 
+    def wait_checked(self, *, seconds: float = 60) -> None:
+        """raftkv: until damage to any row of any running member is found. A new cluster begins with
+        what the version before knows, which is rows without checks."""
+        name = "raftkv_server_every_row_has_check"
+        wait_until(
+            lambda: all(member.metric(name) for member in self.running),
+            "every row has its check",
+            seconds=seconds,
+        )
+
     def wait_alike(self, *, seconds: float = 60) -> int:
         """Until all running members have the same revision and hash; gives the revision."""
         return wait_until(self._common_revision, "all members are alike", seconds=seconds)

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,12 @@ class MemberProcess:
         finally:
             connection.close()
         return {str(key): str(value) for key, value in answer.items()}
+
+    def metric(self, name: str) -> float:
+        """The value of a series without labels on its /metrics page."""
+        with urllib.request.urlopen(f"{self.addresses.client_url}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
     def log_text(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

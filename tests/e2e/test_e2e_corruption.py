@@ -61,6 +61,7 @@ def test_a_rotten_member_is_found_out(cluster: Cluster, tmp_path: Path) -> None:
     for number in range(50):
         api.put(b"k%d" % number, b"sound")
     cluster.wait_alike()
+    cluster.wait_checked()
     member = cluster.follower()
     victim_id = cluster.api(member).status().header.member_id
     assert member.stop() == 0

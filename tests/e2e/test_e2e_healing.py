@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.cluster import Cluster
-from tests.e2e.member_process import MemberProcess
 from tests.e2e.program import program_under_test
 from tests.e2e.waiting import wait_until
 
@@ -25,12 +23,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(program_under_test(), directory) as cluster:
         yield cluster
         assert not cluster.broken_log_lines()
-
-
-def metric(member: MemberProcess, name: str) -> float:
-    with urllib.request.urlopen(f"{member.addresses.client_url}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
 
 def flip(path: Path, content: bytes) -> int:
@@ -51,11 +43,7 @@ def test_a_flipped_byte_is_repaired_and_never_served(cluster: Cluster) -> None:
         api.put(b"k%04d" % number, VALUE % number)
     cluster.wait_alike()
     member = cluster.follower()
-    wait_until(
-        lambda: metric(member, "raftkv_server_scrub_passes_total") >= 1,
-        "every row has its check",
-        seconds=PATIENCE_S,
-    )
+    cluster.wait_checked()
     assert member.stop() == 0
     assert flip(member.data_dir / "member" / "db", VALUE % 77) >= 2
     member.start()
@@ -63,10 +51,10 @@ def test_a_flipped_byte_is_repaired_and_never_served(cluster: Cluster) -> None:
     def is_repaired() -> bool:
         got = cluster.ctl(member).run("get", "k0077", "--consistency=s")
         assert got.status or got.lines == ["k0077", "precious-0077"], got
-        return not got.status and metric(member, "raftkv_server_repairs_total") == 1
+        return not got.status and member.metric("raftkv_server_repairs_total") == 1
 
     wait_until(is_repaired, "the member has a peer's data", seconds=PATIENCE_S)
-    assert metric(member, "raftkv_server_quarantined") == 0
+    assert member.metric("raftkv_server_quarantined") == 0
     got = cluster.ctl(member).ok("get", "k", "--prefix", "--print-value-only")
     assert got == [(VALUE % number).decode() for number in range(KEYS)]
     assert (member.data_dir / "member" / "db.damaged").exists()
