@@ -22,7 +22,7 @@ control-plane: $(STAMP) ## store, Kubernetes API, scheduler, controllers, node (
 	@$(BIN)/raftkv-control-plane up $(ARGS)
 
 test: $(STAMP) tools lint ## everything CI needs: format, lint, types, layers, all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 test-long: $(STAMP) tools ## what takes minutes: random seeds, fuzz, load (RAFTKV_LONG_SECONDS=3600 for more)
 	@$(BIN)/python -m pytest -m long -s $(ARGS)
