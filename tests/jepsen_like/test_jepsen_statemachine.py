@@ -67,7 +67,12 @@ def test_no_many_steps_break_the_cluster() -> None:
 @pytest.mark.parametrize(
     ("mutant", "noticed", "step"),
     [
-        ("version-survives-delete", "linearizable: invalid", "delete"),
+        pytest.param(
+            "version-survives-delete",
+            "linearizable: invalid",
+            "delete",
+            marks=pytest.mark.long,  # each try is judged by the checker: a minute
+        ),
         ("two-revisions-for-one-txn", "AssertionError", "txn"),
     ],
 )
