@@ -220,6 +220,13 @@ FLAGS: tuple[Flag, ...] = (
         "none",
     ),
     Flag(
+        "observer",
+        "false",
+        parse_bool,
+        "serve all calls while this member is a learner: reads and watches near to their clients",
+        True,
+    ),
+    Flag(
         "force-new-cluster",
         "false",
         parse_bool,

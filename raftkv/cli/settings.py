@@ -173,6 +173,7 @@ def _build(values: Mapping[str, Any]) -> ServerConfig:
         strict_reconfig_check=bool(values["strict-reconfig-check"]),
         learners_max=values["max-learners"],
         auto_promote_learners=str(values["auto-promote-learners"]),
+        observer=bool(values["observer"]),
         force_new_cluster=bool(values["force-new-cluster"]),
         watch_progress_notify_interval_s=values["watch-progress-notify-interval"],
         auto_compaction_period_s=period_s,

@@ -57,7 +57,7 @@ class MemberHealth:
         return self._member.disk_stall_s
 
     def is_learner(self) -> bool:
-        return self._member.is_learner
+        return self._member.is_learner and not self._member.is_observer
 
     def cluster_version(self) -> str | None:
         return ETCD_VERSION

@@ -128,6 +128,8 @@ class ServerConfig:
     strict_reconfig_check: bool = True
     learners_max: int = 1
     auto_promote_learners: str = PROMOTE_ADDED
+    observer: bool = False
+    """As long as this member is a learner it serves what a voter does."""
     force_new_cluster: bool = False
     watch_progress_notify_interval_s: float = 600.0
     auto_compaction_period_s: float = 0.0

@@ -266,6 +266,11 @@ class Member:
         return self._engine.reconfiguration.is_learner
 
     @property
+    def is_observer(self) -> bool:
+        """Ready to serve, without a vote for good."""
+        return self.is_learner and self.config.observer and not self.serves_as_learner
+
+    @property
     def serves_as_learner(self) -> bool:
         return self._engine.reconfiguration.serves_as_learner
 

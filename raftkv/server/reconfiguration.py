@@ -110,7 +110,8 @@ class Reconfiguration:
         self._gone: list[MemberInfo] = []
         self.is_learner = False
         self.serves_as_learner = False
-        """A learner that is to vote soon serves as the voter that it would be elsewhere."""
+        """A learner that is to vote soon serves as the voter that it would be elsewhere; so does an
+        observer."""
         self._note()
 
     def start(self) -> None:
@@ -235,7 +236,8 @@ class Reconfiguration:
         # little as a learner does.
         self.is_learner = self._me in conf.learners or not conf.voters
         is_joining = any(row.id == self._me and row.is_joining for row in self._rows)
-        self.serves_as_learner = self.is_learner and not (conf.voters and is_joining)
+        serves_all = bool(conf.voters) and (is_joining or self._config.observer)
+        self.serves_as_learner = self.is_learner and not serves_all
 
     # --- inside -----------------------------------------------------------------------------
 

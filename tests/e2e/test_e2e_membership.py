@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Callable
 
 import pytest
@@ -155,3 +156,33 @@ def test_a_wiped_member_is_refused_under_its_old_identity(
     assert again.wait_ended() == 1
     assert "Remove it (member remove" in again.log_text()
     cluster.members.remove(again)
+
+
+@pytest.mark.raftkv_only
+def test_an_observer_serves_every_call_without_a_vote(new_cluster: StartCluster) -> None:
+    """Linearizable reads, writes, leases, watches and probes, at the observer alone; the cluster
+    goes on when it dies."""
+    cluster = new_cluster(members=1, flags=("--observer",))
+    voter = cluster.members[0]
+    place = cluster.newcomer()
+    observer = cluster.join(place, added(cluster, place, "--learner"))
+    observer.wait_healthy()
+    ctl = cluster.ctl(observer)
+    for number in range(5):
+        cluster.ctl(voter).put("k", f"{number}")
+        assert ctl.ok("get", "k", "--print-value-only") == [f"{number}"]
+    ctl.put("k", "through the observer")
+    assert cluster.ctl(voter).ok("get", "k")[1] == "through the observer"
+    lease = ctl.ok("lease", "grant", "60")[0].split()[1]
+    ctl.ok("lease", "keep-alive", "--once", lease)
+    first = ctl.put("w", "1")
+    with ctl.watch("w", f"--rev={first}") as watch:
+        assert watch.lines(3) == ["PUT", "w", "1"]
+        cluster.ctl(voter).put("w", "2")
+        assert watch.lines(3) == ["PUT", "w", "2"]
+    url = f"{observer.addresses.client_url}/readyz"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert answer.status == 200
+    assert cluster.api(observer).status().isLearner
+    observer.kill()
+    cluster.ctl(voter).put("k", "alone")
