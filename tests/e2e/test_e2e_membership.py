@@ -13,6 +13,8 @@ from tests.e2e.waiting import wait_until
 from tests.e2e.writers import AcknowledgedWriters, lost
 
 StartCluster = Callable[..., Cluster]
+NOT_YET = ("unhealthy cluster", "not enough started members")
+"""While the member that was added before is on its way."""
 MIGHTY = ("--snapshot-count=50",)
 
 
@@ -24,7 +26,7 @@ def added(cluster: Cluster, place: Addresses, *options: str) -> str:
             "member", "add", place.name, f"--peer-urls={place.peer_url}", *options
         )
         if outcome.status:
-            assert "unhealthy cluster" in outcome.errors, outcome
+            assert any(words in outcome.errors for words in NOT_YET), outcome
             return None
         line = next(line for line in outcome.lines if line.startswith("ETCD_INITIAL_CLUSTER="))
         return line.partition("=")[2].strip('"')
