@@ -229,6 +229,10 @@ class LearnerNotServed(RaftKVError):
     """A learner answers serializable reads and Status, and nothing else."""
 
 
+class PrefixFull(RaftKVError):
+    """What is below a prefix has reached its quota; the text says which, and how much is there."""
+
+
 class NoSpace(RaftKVError):
     """The database has reached its quota, or a member has raised the alarm that says so."""
 

@@ -76,6 +76,21 @@ LIMITS = (
         "server/test_server_copies.py::test_backups_are_bounded",
     ),
     Limit(
+        "quotas of prefixes", "mvcc.prefix_quota:QUOTAS_MAX", "",
+        "INVALID_ARGUMENT, with the number",
+        "mvcc/test_mvcc_prefix_quota.py::test_bad_prefixes_and_too_many_are_refused",
+    ),
+    Limit(
+        "bytes of a prefix with a quota", "mvcc.prefix_quota:PREFIX_BYTES_MAX", "",
+        "INVALID_ARGUMENT, with the number",
+        "mvcc/test_mvcc_prefix_quota.py::test_bad_prefixes_and_too_many_are_refused",
+    ),
+    Limit(
+        "keys below a prefix that is given a quota", "mvcc.prefix_quota:COUNTED_KEYS_MAX", "",
+        "INVALID_ARGUMENT, with the number",
+        "mvcc/test_mvcc_prefix_quota.py::test_too_much_to_count_in_one_turn_is_refused",
+    ),
+    Limit(
         "learners", _CONFIG.learners_max, "max-learners", e.TooManyLearners,
         "apply/test_apply_membership.py::test_a_refused_change_changes_no_row",
     ),

@@ -28,6 +28,7 @@ from raftkv.apply.lease import (
 from raftkv.apply.level import LEVEL_0_2, ClusterLevel
 from raftkv.apply.level_change import apply_cluster_level
 from raftkv.apply.membership import apply_member_attributes, apply_member_update
+from raftkv.apply.prefix_quota import apply_prefix_quota, refuse_for_prefix
 from raftkv.apply.put import apply_put
 from raftkv.apply.refusal import refusal
 from raftkv.apply.space import (
@@ -65,6 +66,7 @@ _HANDLERS: dict[int, Handler] = {
     int(RequestKind.SPACE_BEGIN): apply_space_begin,
     int(RequestKind.SPACE_BASE): apply_space_base,
     int(RequestKind.SPACE_QUOTA): apply_space_quota,
+    int(RequestKind.PREFIX_QUOTA): apply_prefix_quota,
     int(RequestKind.ALARM): apply_alarm,
     **AUTH_HANDLERS,
 }
@@ -104,6 +106,7 @@ class Applier:
         self.level = ClusterLevel(backend)
         self.digest = StateDigest(store, leases, self.auth, backend, applied_index)
         self._ledger = store.ledger
+        self._prefixes = store.prefix_quotas
         self._state = State(store, backend, leases, self.alarms, self.auth, self.level)
         self._state.begin_digest = self.digest.begin
         self._authorization = authorization_of(self._state)
@@ -144,6 +147,8 @@ class Applier:
         self._state.entry_index = entry_index
         if self._ledger.is_on and self.level.current < LEVEL_0_2:
             self._ledger.drop()
+        if self._prefixes.is_on and self.level.current < LEVEL_0_2:
+            self._prefixes.drop()
         header = self._header_at(entry_term) if want_replies else None
         outcomes: list[Outcome] = []
         for kind, payload in batch.requests:
@@ -200,12 +205,15 @@ class Applier:
         return handler(self._state, payload, header)
 
     def _refusal(self, kind: int, payload: bytes) -> RaftKVError | None:
-        alarms, ledger = self.alarms, self._ledger
-        if not alarms.no_space and not alarms.corrupt and ledger.live < ledger.careful_at:
+        alarms, ledger, prefixes = self.alarms, self._ledger, self._prefixes
+        has_room = not alarms.no_space and not alarms.corrupt and ledger.live < ledger.careful_at
+        if has_room and not prefixes.is_on:
             return None
         try:
-            refused = refusal(alarms, kind, payload)
-            if refused is None:
+            refused = None if has_room else refusal(alarms, kind, payload)
+            if refused is None and prefixes.is_on:
+                refuse_for_prefix(self._state.store, kind, payload)
+            if refused is None and not has_room:
                 refuse_for_space(ledger, alarms, kind, payload)
             return refused
         except RaftKVError as error:

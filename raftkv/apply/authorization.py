@@ -28,6 +28,7 @@ ROOT_ONLY = frozenset(
     {
         RequestKind.COMPACT,
         RequestKind.ALARM,
+        RequestKind.PREFIX_QUOTA,
         RequestKind.AUTH_ENABLE,
         RequestKind.AUTH_DISABLE,
         RequestKind.USER_ADD,

@@ -41,6 +41,7 @@ class RequestKind(IntEnum):
     SPACE_BEGIN = 14
     SPACE_BASE = 15
     SPACE_QUOTA = 16
+    PREFIX_QUOTA = 17
     ALARM = 40
     AUTH_ENABLE = 50
     AUTH_DISABLE = 51

@@ -65,6 +65,7 @@ class Meta:
     AUTH_REVISION: Final = b"auth_revision"  # in decimals
     SPACE: Final = b"space"  # how much is live (raftkv.mvcc.ledger)
     SPACE_AT: Final = b"space_at:"  # + when counting began and a revision: a sample of it
+    PREFIX_QUOTA: Final = b"prefix_quota:"  # + prefix: what it may hold (mvcc.prefix_quota)
     LEVEL: Final = b"level"  # what entries may mean (raftkv.apply.level)
     DIGEST: Final = b"digest"  # of all that was applied, and up to where (apply.state_digest)
     CHECKED: Final = b"checked"  # what the checks are of (backend.checked)

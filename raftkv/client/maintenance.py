@@ -10,11 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raftkv.api import rpc_pb2 as api
+from raftkv.api.prefix_quota_pb2 import (
+    PrefixQuota,
+    PrefixQuotaListRequest,
+    PrefixQuotaRequest,
+    PrefixQuotaResponse,
+)
 from raftkv.client.calls import Calls
 from raftkv.client.endpoints import Endpoints
 from raftkv.client.snapshot import SaveOptions, save
 
 _MAINTENANCE = "/etcdserverpb.Maintenance/"
+_QUOTAS = "/raftkvpb.PrefixQuotas/"
 
 
 class Maintenance:
@@ -46,6 +53,19 @@ class Maintenance:
             action=api.AlarmRequest.DEACTIVATE, memberID=alarm.memberID, alarm=alarm.alarm
         )
         return await self._calls.write(_MAINTENANCE + "Alarm", request, api.AlarmResponse)
+
+    async def prefix_quotas(self) -> Sequence[PrefixQuota]:
+        """raftkv's: what is bounded below which prefix, and how much of it is used."""
+        method, request = _QUOTAS + "List", PrefixQuotaListRequest()
+        return (await self._calls.read(method, request, PrefixQuotaResponse)).quotas
+
+    async def set_prefix_quota(
+        self, prefix: bytes, *, bytes_max: int = 0, keys_max: int = 0
+    ) -> Sequence[PrefixQuota]:
+        """Bound the keys below ``prefix``, and the bytes of keys and values; 0 is no such bound,
+        and two of them are no quota any more. Raises NotCapable beside members of 0.1."""
+        request = PrefixQuotaRequest(prefix=prefix, bytes_max=bytes_max, keys_max=keys_max)
+        return (await self._calls.write(_QUOTAS + "Set", request, PrefixQuotaResponse)).quotas
 
     async def defragment(self, endpoint: str = "") -> None:
         """Have a member give free room of its database's file back."""

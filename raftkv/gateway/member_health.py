@@ -92,6 +92,7 @@ def metrics_snapshot(
         db_size_bytes=status.db_size,
         db_size_in_use_bytes=status.db_size_in_use,
         live_bytes=member.maintenance.live_bytes,
+        prefix_quotas=member.store.prefix_quotas.rows(),
         top_prefixes=member.maintenance.fullness.top,
         current_revision=member.store.current_revision,
         compact_revision=member.store.compact_revision,

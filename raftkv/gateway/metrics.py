@@ -22,6 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from raftkv.apply.batch import RequestKind
+from raftkv.mvcc.prefix_quota import PrefixQuota
 
 PYTHON = f"python{platform.python_version()}"
 
@@ -56,6 +57,7 @@ class MetricsSnapshot:
     """What the quota is held against, once the cluster counts it."""
     top_prefixes: Sequence[tuple[bytes, int]] = ()
     """Beyond the soft level, with their estimated bytes."""
+    prefix_quotas: Sequence[PrefixQuota] = ()
     watchers: int = 0
     slow_watchers: int = 0
     watch_streams: int = 0
@@ -151,6 +153,12 @@ _APPLIED: tuple[tuple[str, str, RequestKind], ...] = (
     ("etcd_debugging_lease_revoked", "Leases revoked.", RequestKind.LEASE_REVOKE),
     ("etcd_debugging_server_lease_expired", "Leases expired.", RequestKind.LEASE_EXPIRY),
 )
+_PREFIX_GAUGES: tuple[tuple[str, str, Callable[[PrefixQuota], float]], ...] = (
+    ("bytes", "The bytes that keys and values below a prefix may take.", lambda q: q.bytes_max),
+    ("used_bytes", "The bytes that they take.", lambda q: q.bytes),
+    ("keys", "How many keys there may be below a prefix.", lambda q: q.keys_max),
+    ("used_keys", "How many there are.", lambda q: q.keys),
+)
 _COUNTERS: tuple[Gauge, ...] = (
     (
         "raftkv_server_quarantines",
@@ -222,6 +230,7 @@ class _MemberCollector(Collector):
         text = "Bytes that the quota is held against."
         yield GaugeMetricFamily("raftkv_space_live_bytes", text, value=snapshot.live_bytes)
         yield _top_prefixes(snapshot.top_prefixes)
+        yield from _prefix_quotas(snapshot.prefix_quotas)
         for name, text, kind in _APPLIED:
             yield CounterMetricFamily(name, text, value=snapshot.applied.get(int(kind), 0))
         yield _alarms(snapshot.alarms)
@@ -253,6 +262,14 @@ def _top_prefixes(prefixes: Sequence[tuple[bytes, int]]) -> Metric:
     for prefix, size in prefixes:
         family.add_metric([prefix.decode(errors="replace")], size)
     return family
+
+
+def _prefix_quotas(quotas: Sequence[PrefixQuota]) -> Iterable[Metric]:
+    for name, text, value in _PREFIX_GAUGES:
+        family = GaugeMetricFamily(f"raftkv_prefix_quota_{name}", text, labels=["prefix"])
+        for one in quotas:
+            family.add_metric([one.prefix.decode(errors="replace")], value(one))
+        yield family
 
 
 def _features(features: Mapping[str, tuple[bool, str]]) -> Metric:

@@ -103,6 +103,19 @@ def key_of(key_value: bytes) -> bytes:
     return key_value[at : at + size]
 
 
+def value_bytes_of(key_value: bytes) -> int:
+    """How long the value of an encoded KeyValue is."""
+    size, at = decode_varint(key_value, 1)
+    at += size
+    end = len(key_value)
+    while at < end:
+        tag = key_value[at]
+        number, at = decode_varint(key_value, at + 1)
+        if tag == 0x2A:
+            return number
+    return 0
+
+
 def lease_of(key_value: bytes) -> int:
     """The lease of an encoded KeyValue, 0 for none, without copying its key and value."""
     at, end = 0, len(key_value)

@@ -13,7 +13,7 @@ from raftkv.backend.environment import Backend
 from raftkv.backend.ordered_keys import OrderedKeys
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import Compacted, FutureRevision
-from raftkv.mvcc.codec import decode_row
+from raftkv.mvcc.codec import decode_row, row_body
 from raftkv.mvcc.compaction import NEVER, Compaction
 from raftkv.mvcc.hash import HashResult, HistoryHash
 from raftkv.mvcc.heads import Heads
@@ -21,6 +21,7 @@ from raftkv.mvcc.history import History
 from raftkv.mvcc.ledger import Ledger
 from raftkv.mvcc.measurement import Measurement
 from raftkv.mvcc.past_range import Part
+from raftkv.mvcc.prefix_quota import PrefixQuotas
 from raftkv.mvcc.query import Event, KeyValue, RangeQuery, RangeResult, RevisionEvents
 from raftkv.mvcc.range_cursor import RangeCursor
 from raftkv.mvcc.range_reader import RangeReader
@@ -48,6 +49,7 @@ class Store:
         self.digest = 0
         """CRC-32C over what was written, version by version (``apply.state_digest``)."""
         self.ledger = Ledger(backend, self.history)
+        self.prefix_quotas = PrefixQuotas(backend, self.latest)
         self.generation = 0
         """How often another database took this one's place."""
         self.observer: Callable[[RevisionEvents], None] | None = None
@@ -62,6 +64,7 @@ class Store:
         self.tombstones.reload()
         self._compaction.reload()
         self.ledger.reload()
+        self.prefix_quotas.reload()
         data = self._backend.get(Table.META, Meta.CURRENT_REVISION)
         self.current_revision = EMPTY_REVISION if data is None else int(data)
         self.has_tombstones = not self.tombstones.is_empty
@@ -70,6 +73,7 @@ class Store:
         """Write down the numbers; called before each commit, in the same transaction."""
         self._backend.put(Table.META, Meta.CURRENT_REVISION, b"%d" % self.current_revision)
         self.ledger.flush()
+        self.prefix_quotas.flush()
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -81,6 +85,14 @@ class Store:
         """The newest version of ``key``."""
         row = self.latest.get(key)
         return None if row is None else decode_row(row)
+
+    def key_value(self, key: bytes) -> bytes | None:
+        """The same, encoded."""
+        head = self.heads.get(key)
+        if head is not None:
+            return head.key_value
+        row = self.latest.get(key)
+        return None if row is None else row_body(row)
 
     def range(self, query: RangeQuery) -> RangeResult:
         """Raises Compacted and FutureRevision."""

@@ -51,6 +51,8 @@ class WriteTxn:
         store.latest.put(key, encode_row(encoded))
         if store.ledger.is_on:
             store.ledger.note_put(len(encoded), previous_kv)
+        if store.prefix_quotas.is_on:
+            store.prefix_quotas.note_put(key, len(value), previous_kv)
         link = self._record(key, last, encoded, previous_kv, is_delete=False)
         store.heads.keep(key, Head(prefix, version, encoded, link))
         return previous_kv
@@ -101,6 +103,8 @@ class WriteTxn:
         deletion = encode_deletion(key, self.revision)
         if store.ledger.is_on:
             store.ledger.note_delete(len(deletion), previous_kv)
+        if store.prefix_quotas.is_on:
+            store.prefix_quotas.note_delete(key, previous_kv)
         self._record(key, last, deletion, previous_kv, is_delete=True)
         return previous_kv
 

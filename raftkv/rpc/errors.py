@@ -126,6 +126,7 @@ _STATUS_OF: dict[type[BaseException], Status] = {
 _CODE_OF_BASE: dict[type[e.RaftKVError], Code] = {
     e.InvalidRequest: Code.INVALID_ARGUMENT,
     e.Unavailable: Code.UNAVAILABLE,
+    e.PrefixFull: Code.RESOURCE_EXHAUSTED,
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raftkv.apply.alarm_book import Alarm, AlarmKind
+from raftkv.apply.level import ClusterLevel
 from raftkv.errors import RaftKVError
 from raftkv.lease.book import LeaseBook
 from raftkv.mvcc.hash import HashResult
@@ -104,6 +105,9 @@ class KvMember(Identified, Led, Guarded, Protocol):
 
 class Downgradable(Protocol):
     """The way back to the version before."""
+
+    @property
+    def level(self) -> ClusterLevel: ...
 
     def lower(self, done: Proceed) -> None: ...
 

@@ -20,6 +20,7 @@ from raftkv.rpc.lock import lock_service
 from raftkv.rpc.maintenance import maintenance_service
 from raftkv.rpc.membership import membership_service
 from raftkv.rpc.own_calls import OwnCalls
+from raftkv.rpc.prefix_quota import prefix_quota_service
 from raftkv.rpc.reflection import with_reflection
 from raftkv.rpc.watch import watch_service
 from raftkv.server.member import Member
@@ -40,6 +41,7 @@ def services_of(
         maintenance_service(member),
         cluster_service(member),
         membership_service(member),
+        prefix_quota_service(member),
         auth_service(member),
         lock_service(member, own),
         election_service(member, own),

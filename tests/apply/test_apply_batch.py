@@ -54,6 +54,7 @@ def test_the_layout_is_the_one_that_old_logs_have() -> None:
         "SPACE_BEGIN": 14,
         "SPACE_BASE": 15,
         "SPACE_QUOTA": 16,
+        "PREFIX_QUOTA": 17,
         "ALARM": 40,
         "AUTH_ENABLE": 50,
         "AUTH_DISABLE": 51,

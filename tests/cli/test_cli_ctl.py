@@ -18,7 +18,7 @@ from raftkv.cli.ctl.failure import Failure
 from raftkv.cli.ctl.go_text import duration, hexed, quoted, size
 from raftkv.cli.ctl.group import ctl
 from raftkv.cli.ctl.json_shape import shape_of, text_of_json
-from raftkv.cli.ctl.restoring import Rate
+from raftkv.cli.ctl.size import Size
 from raftkv.cli.ctl.top import HEADERS, Look, fsync_p99, look_of, rows_of
 from raftkv.cli.ctl.txn_grammar import parse_compare, parse_request, parse_txn, unquoted
 
@@ -237,7 +237,7 @@ def test_a_restore_does_not_go_back_by_mistake(flags: tuple[str, ...], tmp_path:
 )
 def test_rates_are_read(text: str, bytes_s: int) -> None:
     """Bytes a second with the units that people write; what is none is refused."""
-    assert Rate().convert(text, None, None) == bytes_s
+    assert Size().convert(text, None, None) == bytes_s
     for wrong in ("", "0", "fast", "-5M"):
         with pytest.raises(click.BadParameter):
-            Rate().convert(wrong, None, None)
+            Size().convert(wrong, None, None)

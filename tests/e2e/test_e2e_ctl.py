@@ -268,3 +268,29 @@ def test_usage_is_exact(shared_cluster: Cluster, prefix: str) -> None:
     told = json.loads(run_ours(endpoint, ["usage", prefix + "/b/", "-w", "json"]).output)
     assert (told["keys"], told["bytes"]) == (1, in_b)
     assert b64decode(told["prefixes"][0]["prefix"]) == f"{prefix}/b/x/".encode()
+
+
+def test_a_prefix_is_bounded(shared_cluster: Cluster, prefix: str) -> None:
+    """`quota` sets, shows and lifts; etcdctl is refused at every member, with the numbers, and only
+    below the prefix; deleting makes room."""
+    endpoint, below = shared_cluster.leader().endpoint, f"{prefix}/tenant/"
+    etcdctl = shared_cluster.ctl()
+    etcdctl.put(below + "a", "v")
+    shared_cluster.wait_checked()  # every member knows this version's entries by then
+    size = len(below) + 2
+    row = f'"{below}", 1, 2, {size}, 1048576'
+    words = ["quota", "set", below, "--keys=2", "--bytes=1M"]
+    assert row in run_ours(endpoint, words).output.splitlines()
+    etcdctl.put(below + "b", "v")
+    for member in shared_cluster.members:
+        told = shared_cluster.ctl(member).fails("put", below + "c", "v")
+        assert f"the prefix {below} holds 2 keys of its quota of 2, 1 more" in told
+    etcdctl.put(prefix + "/elsewhere", "v")
+    etcdctl.ok("del", below + "a")
+    etcdctl.put(below + "c", "v")
+    told = json.loads(run_ours(endpoint, ["quota", "list", "-w", "json"]).output)
+    mine = next(one for one in told["quotas"] if b64decode(one["prefix"]).decode() == below)
+    assert (mine["keys"], mine["bytes"], mine["bytes_max"]) == (2, 2 * size, 1 << 20)
+    assert below not in run_ours(endpoint, ["quota", "remove", below]).output
+    etcdctl.put(below + "d", "v")
+    assert run_ours(endpoint, ["quota", "set", below]).status

@@ -30,7 +30,6 @@ from raftkv.backup.verification import Row, rows_of, verify
 from raftkv.cli.connection import Duration
 from raftkv.cli.ctl.output import show, table_of
 from raftkv.cli.ctl.restoring import (
-    Rate,
     config_of,
     failures,
     options_of,
@@ -38,6 +37,7 @@ from raftkv.cli.ctl.restoring import (
     run_drill,
     told_of,
 )
+from raftkv.cli.ctl.size import Size
 from raftkv.cli.ctl.verb import Noun, Settings, pass_settings
 from raftkv.cli.logs import open_log
 from raftkv.errors import ConfigError, Corrupt
@@ -61,7 +61,7 @@ def backup() -> None:
 @click.option(
     "--keep", type=click.IntRange(1), default=3, show_default=True, help="how many bases to keep"
 )
-@click.option("--rate-limit", type=Rate(), default=0.0, help="for bases, bytes a second, as 50M")
+@click.option("--rate-limit", type=Size(), default=0, help="for bases, bytes a second, as 50M")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console")
 @pass_settings
 def run_command(

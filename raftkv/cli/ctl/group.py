@@ -20,6 +20,7 @@ from raftkv.cli.ctl.lock import elect, lock
 from raftkv.cli.ctl.maintenance import alarm, defrag, move_leader
 from raftkv.cli.ctl.member import member
 from raftkv.cli.ctl.moving import import_group
+from raftkv.cli.ctl.quota import quota
 from raftkv.cli.ctl.role import role
 from raftkv.cli.ctl.snapshot import snapshot
 from raftkv.cli.ctl.top import top
@@ -41,7 +42,7 @@ class _Ctl(Noun):
 @click.group("ctl", cls=_Ctl)
 def ctl() -> None:
     """Work on a running cluster, and on its snapshots: etcdctl's verbs, options and formats, and
-    history, diff, usage, top and who."""
+    history, diff, usage, quota, top and who."""
 
 
 @click.command("version", cls=Verb)
@@ -61,6 +62,6 @@ def completion(shell: str) -> None:
 for _command in (
     get, put, delete, txn, watch, compaction, lease, lock, elect, member, endpoint, alarm, defrag,
     downgrade, move_leader, snapshot, backup, import_group, auth, user, role, history, diff, usage,
-    top, who, certs, version, completion,
+    quota, top, who, certs, version, completion,
 ):  # fmt: skip
     ctl.add_command(_command)

@@ -8,7 +8,6 @@ where the data comes from. Exit statuses are the `raftkv` command's: 2 for what 
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,8 +26,6 @@ from raftkv.server.config import ServerConfig
 from raftkv.server.restore import BUMP_REVISION, Restored, RestoreOptions
 
 SERVE = (sys.executable, "-m", "raftkv.cli.main", "serve")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?(?:/s)?", re.IGNORECASE)
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def restore_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,22 +130,6 @@ def run_drill(settings: Settings, restore_into: RestoreInto, directory: str) -> 
         ),
         json=lambda: {"steps": [asdict(step) for step in steps], "recovery_seconds": whole},
     )
-
-
-class Rate(click.ParamType[float]):
-    """Bytes a second: 50M, 1G, 800K."""
-
-    name = "rate"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        match = _SIZE.fullmatch(str(value).strip())
-        if match is None or not float(match[1]):
-            self.fail(f"{value!r} is no rate: bytes a second, as 50M or 1G", param, ctx)
-        return float(match[1]) * _UNITS[match[2].upper()]
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from raftkv.backend.environment import LmdbBackend
 from raftkv.backend.image import is_bbolt
 from raftkv.backup.image import ImageStatus, check_digest, look_into
 from raftkv.cli.ctl.restoring import (
-    Rate,
     config_of,
     failures,
     options_of,
@@ -28,6 +27,7 @@ from raftkv.cli.ctl.restoring import (
     run_drill,
     told_of,
 )
+from raftkv.cli.ctl.size import Size
 from raftkv.cli.ctl.verb import Noun, Settings, pass_settings
 from raftkv.client import Client
 from raftkv.client.snapshot import SaveOptions
@@ -49,7 +49,7 @@ def snapshot() -> None:
 @snapshot.command("save")
 @click.argument("path", type=_FILE)
 @click.option("--endpoint", default="", help="the one to ask; the first of --endpoints")
-@click.option("--rate-limit", type=Rate(), default=0.0, help="bytes a second at most, as 50M")
+@click.option("--rate-limit", type=Size(), default=0, help="bytes a second at most, as 50M")
 @click.option(
     "--no-compare", is_flag=True, help="do not ask the member for its hash at that revision"
 )
