@@ -23,8 +23,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from raftkv.backend.inline_checks import HEAD_BYTES, InlineChecks, holds
-from raftkv.backend.pieces import ROWS_PER_PIECE, up_to
+from raftkv.backend.inline_checks import (
+    HEAD_BYTES,
+    MARK,
+    PLAIN_KEY_BYTES_MAX,
+    InlineChecks,
+    holds,
+)
+from raftkv.backend.kept_pieces import KeptPieces
 from raftkv.backend.register import CHECK_BYTES, ZERO, check_of, extend
 from raftkv.backend.schema import (
     CHECKED_FORMAT_VERSION,
@@ -42,7 +48,7 @@ if TYPE_CHECKING:
 _COMPLETE, _PARTIAL = b"complete ", b"partial "
 
 
-_LATEST = Table.LATEST
+_LATEST, _REVISIONS = Table.LATEST, Table.REVISIONS
 _READ_AT_START = (Table.META, Table.MEMBERS, Table.LEASES, Table.AUTH_USERS, Table.AUTH_ROLES)
 
 
@@ -54,6 +60,7 @@ class CheckedBackend:
         self._behind = InlineChecks(self._found)
         self._has_checked_format = False
         self._beside = SideChecks(raw, self._found)
+        self._pieces = KeptPieces(self._latest_views)
         self.damaged: Callable[[Damaged], None] = lambda error: None
         self.is_plain = True
         """Whether version 0.1 could read the last commit."""
@@ -71,7 +78,10 @@ class CheckedBackend:
                 if row is None:
                     self._check_neighbours(key)
                     return None
-                if extend(ZERO, row) == ZERO and holds(row, key):
+                # ``holds``, written out: this is done for every get.
+                if extend(ZERO, row) == ZERO and (
+                    row.find(key, 3, len(key) + HEAD_BYTES) > 0 or len(key) > PLAIN_KEY_BYTES_MAX
+                ):
                     return row[:-CHECK_BYTES]
             if table in INLINE:
                 return None if row is None else self._behind.stripped(table, key, row)
@@ -82,7 +92,14 @@ class CheckedBackend:
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         try:
-            if table in INLINE:
+            if table is _LATEST:
+                if self._pieces.starts:
+                    self._pieces.drop(key)
+                if self._behind.is_on:  # ``added``, written out, as in ``append``: hot paths
+                    register: int = extend(ZERO, value)
+                    value += (register ^ ZERO).to_bytes(CHECK_BYTES, "little")
+                self._raw.put(table, key, value)
+            elif table in INLINE:
                 self._raw.put(table, key, self._behind.added(table, key, value))
             else:
                 self._raw.put(table, key, value)
@@ -91,9 +108,13 @@ class CheckedBackend:
             raise self._unreadable(table, e) from e
 
     def append(self, table: Table, key: bytes, value: bytes) -> None:
-        assert table in INLINE, f"rows of {table.name} are put"
+        assert table is _REVISIONS, f"rows of {table.name} are put"
         try:
-            self._raw.append(table, key, self._behind.added(table, key, value))
+            if self._behind.is_on:
+                assert value[0] & MARK, f"a row of {table.name} without its mark"
+                register: int = extend(extend(ZERO, key), value)
+                value += (register ^ ZERO).to_bytes(CHECK_BYTES, "little")
+            self._raw.append(table, key, value)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
@@ -101,6 +122,8 @@ class CheckedBackend:
         try:
             if table not in INLINE:
                 self._beside.note(table, key, None)
+            elif table is _LATEST:
+                self._pieces.drop(key)
             return self._raw.delete(table, key)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
@@ -141,19 +164,11 @@ class CheckedBackend:
     def joined(
         self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
     ) -> tuple[list[bytes], int]:
-        pieces: list[bytes] = []
-        count, left = 0, bytes_max
-        most = min(limit, ROWS_PER_PIECE) if limit else ROWS_PER_PIECE
-        for found in self.views(table, start, end, most):
-            views = found[: limit - count] if limit else found
-            if bytes_max:
-                views = views[: up_to(left, views)]
-            count += len(views)
-            pieces.append(b"".join(views))
-            left -= len(pieces[-1])
-            if (bytes_max and left <= 0) or count == limit:
-                break
-        return pieces, count
+        assert table is _LATEST, f"pieces of {table.name} are not kept"
+        return self._pieces.joined(start, end, limit, bytes_max)
+
+    def _latest_views(self, start: bytes, end: bytes | None, most: int) -> Views:
+        return self.views(_LATEST, start, end, most)
 
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
@@ -261,6 +276,7 @@ class CheckedBackend:
     def _open(self) -> None:
         """An older version may have written to the file since its checks were: then those beside
         the tables are made anew, from what is there."""
+        self._pieces.clear()
         self._beside.forget()
         noted, state = self._raw.get(Table.META, Meta.CHECKED) or b"", self._state()
         is_checked = self._raw.get(Table.META, Meta.FORMAT) == CHECKED_FORMAT_VERSION
@@ -331,6 +347,7 @@ class CheckedBackend:
 
     def adopt_copy(self, path: str) -> None:
         self._write_all()
+        self._pieces.clear()
         self._raw.adopt_copy(path)
 
     def replace(self, path: str, aside: str = "") -> None:

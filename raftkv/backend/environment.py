@@ -123,12 +123,14 @@ class LmdbFile:
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         self._dirty += len(value) + PAGE_BYTES_PER_WRITE
-        self._note(table, key)
+        if self._changed is not None:
+            self._note(table, key)
         self._txn.put(key, value, True, True, False, self._db[table])
 
     def append(self, table: Table, key: bytes, value: bytes) -> None:
         self._dirty += len(value) + 64
-        self._note(table, key)
+        if self._changed is not None:
+            self._note(table, key)
         done = self._txn.put(key, value, True, False, True, self._db[table])
         assert done, f"{key.hex()} is there already, in table {table.name}"
 
@@ -394,11 +396,11 @@ def _neighbours(cursor: lmdb.Cursor, key: bytes, extra_bytes: int) -> list[Row]:
     found: list[Row] = []
     here = cursor.set_range(key)
     if here:
-        near = bytes(cursor.key())
-        found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+        near, row = cursor.item()
+        found.append((bytes(near), bytes(row[: len(near) + extra_bytes])))
     if cursor.prev() if here else cursor.last():
-        near = bytes(cursor.key())
-        found.append((near, bytes(cursor.value()[: len(near) + extra_bytes])))
+        near, row = cursor.item()
+        found.append((bytes(near), bytes(row[: len(near) + extra_bytes])))
     return found
 
 

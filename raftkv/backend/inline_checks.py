@@ -96,6 +96,20 @@ def holds(row: bytes, key: bytes) -> bool:
     return len(key) > PLAIN_KEY_BYTES_MAX or row.find(key, 3, len(key) + HEAD_BYTES) > 0
 
 
+def key_in(row: bytes) -> bytes:
+    """The key that a row of LATEST holds: its second field, behind a tag and a length."""
+    at = 1
+    while row[at] & 128:
+        at += 1
+    at += 2
+    size, shift = row[at] & 127, 7
+    while row[at] & 128:
+        at += 1
+        size |= (row[at] & 127) << shift
+        shift += 7
+    return row[at + 1 : at + 1 + size]
+
+
 def _row_end(row: bytes) -> int:
     """Where the kvs field of a RangeResponse ends that begins here."""
     at, size, shift = 1, 0, 0

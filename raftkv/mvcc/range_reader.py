@@ -57,6 +57,11 @@ class RangeReader:
             return RangeResult((), 0, False, current)
         if query.count_only:
             return RangeResult((), self._count(query, at), False, current)
+        if not query.range_end and not query.keys_only and not _has_filters(query):
+            row = self._one(query.key, at)  # neither order nor limit change what is one
+            if row is None:
+                return RangeResult((), 0, False, current)
+            return RangeResult((row,), 1, False, current)
         if is_plain(query):
             if at is None and query.range_end and _is_copied(query):
                 return self._copied(query, current)
