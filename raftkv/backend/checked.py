@@ -21,14 +21,14 @@ whether it has one, and one without is believed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raftkv.backend.inline_checks import (
     HEAD_BYTES,
     MARK,
-    PLAIN_KEY_BYTES_MAX,
     InlineChecks,
-    holds,
+    stands_at,
 )
 from raftkv.backend.kept_pieces import KeptPieces
 from raftkv.backend.register import CHECK_BYTES, ZERO, check_of, extend
@@ -60,7 +60,7 @@ class CheckedBackend:
         self._behind = InlineChecks(self._found)
         self._has_checked_format = False
         self._beside = SideChecks(raw, self._found)
-        self._pieces = KeptPieces(self._latest_views)
+        self._pieces = KeptPieces(partial(self.views, _LATEST))
         self.damaged: Callable[[Damaged], None] = lambda error: None
         self.is_plain = True
         """Whether version 0.1 could read the last commit."""
@@ -74,21 +74,22 @@ class CheckedBackend:
     def get(self, table: Table, key: bytes) -> bytes | None:
         try:
             row = self._raw.get(table, key)
-            if table is _LATEST and self._behind.is_complete:
-                if row is None:
+            if table not in INLINE:
+                self._beside.compare(table, key, row)
+                return row
+            if row is None:
+                if table is _LATEST and self._behind.is_complete:
                     self._check_neighbours(key)
-                    return None
-                # ``holds``, written out: this is done for every get.
-                if extend(ZERO, row) == ZERO and (
-                    row.find(key, 3, len(key) + HEAD_BYTES) > 0 or len(key) > PLAIN_KEY_BYTES_MAX
-                ):
+                return None
+            if self._behind.is_complete:  # most of ``stripped``, written out: a hot path
+                if table is not _LATEST:
+                    if extend(extend(ZERO, key), row) == ZERO:
+                        return row[:-CHECK_BYTES]
+                elif extend(ZERO, row) == ZERO and row.find(key, 3, len(key) + HEAD_BYTES) > 0:
                     return row[:-CHECK_BYTES]
-            if table in INLINE:
-                return None if row is None else self._behind.stripped(table, key, row)
-            self._beside.compare(table, key, row)
+            return self._behind.stripped(table, key, row)
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
-        return row
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         try:
@@ -167,9 +168,6 @@ class CheckedBackend:
         assert table is _LATEST, f"pieces of {table.name} are not kept"
         return self._pieces.joined(start, end, limit, bytes_max)
 
-    def _latest_views(self, start: bytes, end: bytes | None, most: int) -> Views:
-        return self.views(_LATEST, start, end, most)
-
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
     ) -> tuple[int, bytes]:
@@ -186,10 +184,6 @@ class CheckedBackend:
             raise self._unreadable(table, e) from e
 
     @property
-    def mark(self) -> int:
-        return self._behind.mark
-
-    @property
     def writes_checks(self) -> bool:
         """Whether rows of the key space are written with a check behind them."""
         return self._behind.is_on
@@ -201,9 +195,9 @@ class CheckedBackend:
 
     def _check_neighbours(self, key: bytes) -> None:
         """``key`` is not in LATEST: or it is, and a bit of it is not what it was."""
-        for place, head in self._raw.neighbours(_LATEST, key, HEAD_BYTES):
-            if not holds(head, place):
-                raise self._found(_LATEST, place, "is another key's")
+        for place, row in self._raw.neighbours(_LATEST, key):
+            if not stands_at(row, place):
+                raise self._found(_LATEST, bytes(place), "is another key's")
 
     # --- all of it --------------------------------------------------------------------------------
 
@@ -213,6 +207,7 @@ class CheckedBackend:
         if on == self._behind.is_on:
             return
         self._behind.is_on = on
+        self.mark = self._behind.mark
         if on:
             self._has_checked_format = True
             self.put(Table.META, Meta.FORMAT, CHECKED_FORMAT_VERSION)
@@ -281,6 +276,7 @@ class CheckedBackend:
         noted, state = self._raw.get(Table.META, Meta.CHECKED) or b"", self._state()
         is_checked = self._raw.get(Table.META, Meta.FORMAT) == CHECKED_FORMAT_VERSION
         self._behind.is_on = self._has_checked_format = is_checked
+        self.mark = self._behind.mark  # what the first byte of a row of REVISIONS holds, too
         self.is_plain = not is_checked
         self._behind.is_complete = self._behind.is_on and noted.startswith(_COMPLETE)
         if noted in (_COMPLETE + state, _PARTIAL + state):

@@ -1,6 +1,6 @@
 """What the key space asks of its database: an ordered map of bytes per table.
 
-Owns: Backend, which everything above reads and writes, and RawBackend, which has no checks yet.
+Owns: Backend, which everything above reads and writes, and RawBackend, which knows no checks.
 Must never do: know LMDB: ``environment`` and ``raftkv.simulation.database`` implement them.
 """
 
@@ -18,7 +18,7 @@ Views = Iterator[Sequence[View]]
 Lookup = Callable[[bytes], View | None]
 
 
-class Backend(Protocol):
+class Database(Protocol):
     """An ordered map of bytes per table, with one open transaction."""
 
     @property
@@ -42,24 +42,13 @@ class Backend(Protocol):
 
     def delete(self, table: Table, key: bytes) -> bool: ...
 
-    @property
-    def mark(self) -> int:
-        """What the first byte of a row of REVISIONS has to hold besides its own."""
-
     def cursor(self, table: Table, start: bytes = b"", end: bytes | None = None) -> Rows:
         """Rows with start <= key < end, in order. Not to be used across a write."""
 
-    def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
-    ) -> tuple[list[bytes], int]:
-        """The values of the first ``limit`` rows of [start, end), of all of them with 0: joined,
-        in pieces of ``ROWS_PER_PIECE``, and how many they are; no further row once there are
-        ``bytes_max`` bytes, unless that is 0. For tables in which no two values are equal: the
-        values of LATEST hold their keys."""
-
     def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
         """The values of [start, end), ``most`` at a time, mostly uncopied: none may be kept. Not
-        to be used across a write. For tables as in ``joined``."""
+        to be used across a write. For tables in which no two values are equal: the values of
+        LATEST hold their keys."""
 
     def lookup(self, table: Table) -> Lookup:
         """``get`` without a copy, for many keys near each other; for no longer than ``views``."""
@@ -100,16 +89,31 @@ class Backend(Protocol):
         """Let go without committing."""
 
 
-class RawBackend(Backend, Protocol):
+class Backend(Database, Protocol):
+    """One whose rows are checked, if they have checks."""
+
+    @property
+    def mark(self) -> int:
+        """What the first byte of a row of REVISIONS has to hold besides its own."""
+
+    def joined(
+        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
+    ) -> tuple[list[bytes], int]:
+        """The values of the first ``limit`` rows of [start, end), of all of them with 0: joined,
+        in pieces of ``ROWS_PER_PIECE``, and how many they are; no further row once there are
+        ``bytes_max`` bytes, unless that is 0. Of LATEST alone."""
+
+
+class RawBackend(Database, Protocol):
     """What ``backend.checked`` stands on."""
 
     @property
     def faults(self) -> tuple[type[Exception], ...]:
         """What it raises when the file's own structure is damaged."""
 
-    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> Sequence[Row]:
-        """The rows next to where ``key`` would stand: each only so far as its key is long, and
-        ``extra_bytes`` more."""
+    def neighbours(self, table: Table, key: bytes) -> Sequence[tuple[View, View]]:
+        """The rows next to where ``key`` would stand, and their keys; for no longer than
+        ``views``."""
 
     def entries(self, table: Table) -> int:
         """How many rows the table itself says that it has."""

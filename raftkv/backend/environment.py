@@ -17,7 +17,6 @@ import errno
 import logging
 import os
 import shutil
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -37,7 +36,6 @@ from raftkv.backend.contract import Rows as Rows
 from raftkv.backend.contract import View as View
 from raftkv.backend.contract import Views as Views
 from raftkv.backend.pieces import ROWS_PER_PIECE as ROWS_PER_PIECE
-from raftkv.backend.pieces import up_to as up_to
 from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, Table
 from raftkv.errors import Corrupt, Damaged
 from raftkv.log_fields import fields
@@ -96,7 +94,7 @@ class LmdbFile:
         self._copying = threading.Lock()  # the map must not grow while a copy reads it
         self._on_writer(self._open)
 
-    mark, is_read_only = 0, False
+    is_read_only = False
 
     # --- the open transaction -----------------------------------------------------------------
 
@@ -149,31 +147,6 @@ class LmdbFile:
                         return
                     yield key, bytes(value)
 
-    def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
-    ) -> tuple[list[bytes], int]:
-        if end is not None and end <= start:
-            return [], 0  # what stops a scan would lie before its start
-        stop = self._row_at(table, end)
-        pieces: list[bytes] = []
-        count = 0
-        left = bytes_max or sys.maxsize
-        with self._txn.cursor(self._db[table]) as cursor:
-            if cursor.set_range(start):
-                rows = cursor.iternext(False, True)
-                if stop is not None:
-                    rows = iter(rows.__next__, stop)  # the loop runs in C, to the row of ``end``
-                if limit:
-                    rows = islice(rows, limit)
-                # Views of the file, copied once; the few of a piece stay in the processor's cache.
-                while left > 0 and (views := list(islice(rows, ROWS_PER_PIECE))):
-                    if bytes_max:
-                        views = views[: up_to(left, views)]
-                    count += len(views)
-                    pieces.append(b"".join(views))
-                    left -= len(pieces[-1])
-        return pieces, count
-
     def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
         if end is not None and end <= start:
             return
@@ -190,9 +163,15 @@ class LmdbFile:
         get: Lookup = self._txn.cursor(self._db[table]).get
         return get
 
-    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[Row]:
+    def neighbours(self, table: Table, key: bytes) -> list[tuple[View, View]]:
+        found: list[tuple[View, View]] = []
         with self._txn.cursor(self._db[table]) as cursor:
-            return _neighbours(cursor, key, extra_bytes)
+            here = cursor.set_range(key)
+            if here:
+                found.append(cursor.item())
+            if cursor.prev() if here else cursor.last():
+                found.append(cursor.item())
+        return found
 
     def entries(self, table: Table) -> int:
         return int(self._txn.stat(self._db[table])["entries"])
@@ -390,18 +369,6 @@ class LmdbBackend(CheckedBackend):
     ) -> None:
         """``clock`` is monotonic and in seconds; without one, no copy is long."""
         super().__init__(LmdbFile(path, map_bytes=map_bytes, clock=clock))
-
-
-def _neighbours(cursor: lmdb.Cursor, key: bytes, extra_bytes: int) -> list[Row]:
-    found: list[Row] = []
-    here = cursor.set_range(key)
-    if here:
-        near, row = cursor.item()
-        found.append((bytes(near), bytes(row[: len(near) + extra_bytes])))
-    if cursor.prev() if here else cursor.last():
-        near, row = cursor.item()
-        found.append((bytes(near), bytes(row[: len(near) + extra_bytes])))
-    return found
 
 
 def _replaced(old: str, new: str) -> int:

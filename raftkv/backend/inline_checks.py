@@ -96,6 +96,21 @@ def holds(row: bytes, key: bytes) -> bool:
     return len(key) > PLAIN_KEY_BYTES_MAX or row.find(key, 3, len(key) + HEAD_BYTES) > 0
 
 
+def stands_at(row: View, key: View) -> bool:
+    """The same of views, and by the one place where the key has to begin."""
+    size = len(key)
+    if size > PLAIN_KEY_BYTES_MAX:
+        return True
+    at = 1
+    try:
+        while row[at] > 127:
+            at += 1
+    except IndexError:
+        return False
+    at += 3 if size < 128 else 4  # behind a tag, and the key's own length
+    return row[at : at + size] == key
+
+
 def key_in(row: bytes) -> bytes:
     """The key that a row of LATEST holds: its second field, behind a tag and a length."""
     at = 1

@@ -13,7 +13,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from raftkv.backend.checked import CheckedBackend
-from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Lookup, Rows, Views, up_to
+from raftkv.backend.environment import PAGE_BYTES_PER_WRITE, Lookup, Rows, Views
 from raftkv.backend.schema import FORMAT_VERSION, Meta, Table
 from raftkv.errors import Damaged
 from raftkv.simulation.disk import SimulatedDisk, Tables
@@ -26,7 +26,6 @@ class MemoryFile:
     """``RawBackend`` whose file is a set of tables on ``disk`` under ``path``, or an image."""
 
     faults: tuple[type[Exception], ...] = ()
-    mark = 0
     is_read_only = False
 
     def __init__(self, disk: SimulatedDisk, path: str) -> None:
@@ -92,16 +91,6 @@ class MemoryFile:
         for key in self._between(table, start, end):
             yield key, rows[key]
 
-    def joined(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, bytes_max: int = 0
-    ) -> tuple[list[bytes], int]:
-        keys = self._between(table, start, end)
-        rows = self._tables[table]
-        values = [rows[key] for key in (keys[:limit] if limit else keys)]
-        if bytes_max:
-            values = values[: up_to(bytes_max, values)]
-        return [b"".join(values)] if values else [], len(values)
-
     def views(self, table: Table, start: bytes, end: bytes | None, most: int) -> Views:
         keys = self._between(table, start, end)
         rows = self._tables[table]
@@ -111,12 +100,12 @@ class MemoryFile:
     def lookup(self, table: Table) -> Lookup:
         return self._tables[table].get
 
-    def neighbours(self, table: Table, key: bytes, extra_bytes: int) -> list[tuple[bytes, bytes]]:
+    def neighbours(self, table: Table, key: bytes) -> list[tuple[bytes, bytes]]:
         keys = self._keys[table]
         at = bisect_left(keys, key)
         rows = self._tables[table]
         near = keys[max(at - 1, 0) : at + 1]
-        return [(key, rows[key][: len(key) + extra_bytes]) for key in near]
+        return [(key, rows[key]) for key in near]
 
     def entries(self, table: Table) -> int:
         return len(self._keys[table])
