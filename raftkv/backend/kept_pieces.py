@@ -45,8 +45,18 @@ class Piece:
 class KeptPieces:
     """``views`` reads checked rows of [start, end), so many at a time."""
 
-    def __init__(self, views: ReadViews) -> None:
+    def __init__(
+        self,
+        views: ReadViews,
+        *,
+        rows_per_piece: int = ROWS_PER_PIECE,
+        rows_min: int = KEPT_ROWS_MIN,
+        bytes_max: int = KEPT_BYTES_MAX,
+    ) -> None:
         self._views = views
+        self._rows_per_piece = rows_per_piece
+        self._rows_min = rows_min
+        self._bytes_max = bytes_max
         self.starts: list[bytes] = []
         """Where pieces begin, in order."""
         self._kept: dict[bytes, Piece] = {}
@@ -108,7 +118,7 @@ class KeptPieces:
 
     def _read(self, start: bytes, end: bytes | None, rows_left: int, left: int) -> Iterator[Piece]:
         """From the database: no further row after ``rows_left``, or after ``left`` bytes."""
-        most = min(rows_left, ROWS_PER_PIECE)
+        most = min(rows_left, self._rows_per_piece)
         for found in self._views(start, end, most):
             views = found if len(found) <= rows_left else found[:rows_left]
             data = b"".join(views)
@@ -127,9 +137,9 @@ class KeptPieces:
             start = piece.stop
 
     def _keep(self, start: bytes, piece: Piece) -> None:
-        if piece.count < KEPT_ROWS_MIN or len(piece.data) > KEPT_PIECE_BYTES_MAX:
+        if piece.count < self._rows_min or len(piece.data) > KEPT_PIECE_BYTES_MAX:
             return
-        if self._bytes + len(piece.data) > KEPT_BYTES_MAX:
+        if self._bytes + len(piece.data) > self._bytes_max:
             self.clear()
         place = bisect_right(self.starts, start)
         if place and not _is_within(self._kept[self.starts[place - 1]].stop, start):
