@@ -1,7 +1,8 @@
 """The access log: a line of JSON for every call, or for a share of them.
 
-Owns: which calls get a line, and what stands in it. Must never do: wait, raise, or write: records
-go to an ``Outlet``, which takes or counts them, and has them made lines on a thread of its own.
+Owns: which calls get a line, and what stands in it. Must never do: wait, raise, or write: lines go
+to an ``Outlet``, which takes or counts them, and has a thread of its own that writes. They are made
+here, on the loop's: a second thread that wants the interpreter costs more than making them does.
 Errors and slow calls always get one.
 
     {"ts":"2026-01-02T03:04:05.006Z","event":"call","method":"/etcdserverpb.KV/Put","user":"ann",
@@ -19,7 +20,6 @@ from typing import Protocol
 
 from raftkv.access.keys import KeyForm, quoted
 from raftkv.access.observed import Route, Sum
-from raftkv.access.outlet import Record
 from raftkv.access.subject import KEYS_MAX, UNKNOWN, Answer, KeyRange, Subject, header_of
 from raftkv.wire.grpc import CODE_NAMES, OK
 from raftkv.wire.service import Status
@@ -27,17 +27,13 @@ from raftkv.wire.service import Status
 HEADS_KEPT_MAX = 4_096
 """Beginnings of lines, by method and caller, that are ready made; then they begin anew."""
 ERROR_CHARACTERS_MAX = 256
-HEADER_BYTES_MAX = 64
-"""Of an answer: its header, which has four numbers, is within them."""
-RECORD_BYTES = 512
-"""What a record keeps alive beside its keys, about."""
 Who = tuple[str, str, str]
 """User, the certificate's common name and the address of a caller; "" where there is none."""
 
 
 class Outlet(Protocol):
-    def put(self, record: Record, size: int) -> None:
-        """Never blocks."""
+    def put(self, line: str) -> None:
+        """ASCII, without its end. Never blocks."""
 
 
 class Journal:
@@ -76,8 +72,6 @@ class Journal:
         share = self._writes if route.is_write else self._reads
         return share >= 1 or code != OK or seconds >= self._slow_seconds or self._chance() < share
 
-    # --- on the loop's thread: what a line needs, and no more ------------------------------------
-
     def call(
         self,
         route: Route,
@@ -88,74 +82,31 @@ class Journal:
         status: Status,
         answer: Answer,
     ) -> None:
-        index = self._index() if route.is_write and answer.size else 0
-        size = RECORD_BYTES
-        for key, range_end in subject.keys:
-            size += len(key) + len(range_end)
+        rows = f'"rows":{subject.rows},' if subject.rows != UNKNOWN else ""
+        code, place = status.code, ""
+        if answer.size:
+            revision, term = header_of(answer.head)
+            if revision:
+                place = f',"revision":{revision},"term":{term}'
+                if route.is_write and (index := self._index()):
+                    place += f',"index":{index}{_WROTE[subject.wrote]}'
+        if code != OK:
+            place += f',"error":{_error(status)}'
+        head = self._heads.get((route, who)) or self._head(route, who)
         self._outlet.put(
-            (
-                self._call_line,
-                self._wall(),
-                route,
-                who,
-                subject,
-                request_bytes,
-                seconds,
-                status,
-                answer.head[:HEADER_BYTES_MAX],
-                answer.size,
-                index,
-            ),
-            size,
+            f'{self._time()}"event":"call",{head}{self._about(subject)}{rows}'
+            f'"bytes_in":{request_bytes},"bytes_out":{answer.size},'
+            f'"took_ms":{1000 * seconds:.3f},"code":"{CODE_NAMES[code]}"{place}}}'
         )
 
     def opened(self, route: Route, who: Who) -> None:
-        self._outlet.put((self._open_line, self._wall(), route, who), RECORD_BYTES)
+        self._outlet.put(f'{self._time()}"event":"open",{self._head(route, who)[:-1]}}}')
 
     def closed(self, route: Route, who: Who, seconds: float, status: Status, sum_: Sum) -> None:
-        size = RECORD_BYTES + sum(len(key) + len(end) for key, end in sum_.keys)
-        record = (self._close_line, self._wall(), route, who, seconds, status, sum_)
-        self._outlet.put(record, size)
-
-    # --- on the outlet's: the lines -------------------------------------------------------------
-
-    def _call_line(
-        self,
-        wall: float,
-        route: Route,
-        who: Who,
-        subject: Subject,
-        request_bytes: int,
-        seconds: float,
-        status: Status,
-        header: bytes,
-        answer_bytes: int,
-        index: int,
-    ) -> str:
-        revision, term = header_of(header)
-        rows = f'"rows":{subject.rows},' if subject.rows != UNKNOWN else ""
-        place = f',"revision":{revision},"term":{term}' if revision else ""
-        if index and revision:
-            place += f',"index":{index}{_WROTE[subject.wrote]}'
-        if status.code != OK:
-            place += f',"error":{_error(status)}'
-        head = self._heads.get((route, who)) or self._head(route, who)
-        return (
-            f'{self._time(wall)}"event":"call",{head}{self._about(subject)}{rows}'
-            f'"bytes_in":{request_bytes},"bytes_out":{answer_bytes},'
-            f'"took_ms":{1000 * seconds:.3f},"code":"{CODE_NAMES[status.code]}"{place}}}'
-        )
-
-    def _open_line(self, wall: float, route: Route, who: Who) -> str:
-        return f'{self._time(wall)}"event":"open",{self._head(route, who)[:-1]}}}'
-
-    def _close_line(
-        self, wall: float, route: Route, who: Who, seconds: float, status: Status, sum_: Sum
-    ) -> str:
         about = self._keys(sum_.keys, sum_.keys_in_all) if sum_.keys else ""
         error = f',"error":{_error(status)}' if status.code != OK else ""
-        return (
-            f'{self._time(wall)}"event":"close",{self._head(route, who)}{about}'
+        self._outlet.put(
+            f'{self._time()}"event":"close",{self._head(route, who)}{about}'
             f'"messages_in":{sum_.messages_in},"messages_out":{sum_.messages_out},'
             f'"bytes_in":{sum_.bytes_in},"bytes_out":{sum_.bytes_out},'
             f'"took_ms":{1000 * seconds:.3f},"code":"{CODE_NAMES[status.code]}"{error}}}'
@@ -163,9 +114,9 @@ class Journal:
 
     # --- parts of a line ------------------------------------------------------------------------
 
-    def _time(self, wall: float) -> str:
+    def _time(self) -> str:
         """In milliseconds: most lines have that of the line before."""
-        now = int(wall * 1000)
+        now = int(self._wall() * 1000)
         if now != self._now:
             self._now = now
             second, rest = divmod(now, 1000)
@@ -194,13 +145,13 @@ class Journal:
     def _keys(self, keys: tuple[KeyRange, ...], in_all: int) -> str:
         form = self._form
         key, range_end = keys[0]
-        told = f'"key":{text(form(key))},"range_end":{text(form(range_end)) if range_end else _NO}'
+        told = f'"key":{text(form(key))},"range_end":{text(form(range_end)) if range_end else _NO},'
         if in_all > 1:
             pairs = ",".join(f"[{text(form(one))},{text(form(end))}]" for one, end in keys)
-            told += f',"keys":[{pairs}]'
+            told += f'"keys":[{pairs}],'
             if in_all > KEYS_MAX:
-                told += f',"keys_in_all":{in_all}'
-        return told + ","
+                told += f'"keys_in_all":{in_all},'
+        return told
 
 
 _NO = '""'

@@ -10,12 +10,13 @@ revision is known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from raftkv.access.subject import KEYS_MAX, REFUSED, Answer, KeyRange, Reader, reader_of
 from raftkv.wire.grpc import CANCELLED, DEADLINE_EXCEEDED, OK, STATUS_OK
+from raftkv.wire.passed_call import PassedCall
 from raftkv.wire.service import (
     Call,
     Service,
@@ -63,15 +64,7 @@ class Recorder(Protocol):
     def clock(self) -> Callable[[], float]:
         """Seconds of the event loop's clock."""
 
-    def called(
-        self,
-        route: Route,
-        call: Call,
-        request: bytes,
-        began: float,
-        status: Status,
-        answer: Answer,
-    ) -> None: ...
+    def called(self, told: ObservedCall, status: Status, answer: Answer) -> None: ...
 
     def opened(self, route: Route, call: Call) -> None: ...
 
@@ -124,96 +117,53 @@ def _observed_method(
     return serve
 
 
-class ObservedCall:
+class ObservedCall(PassedCall):
     """``UnaryCall`` of a method: what it answers goes to the call of the wire, and is told."""
 
-    __slots__ = (
-        "_answered",
-        "_began",
-        "_call",
-        "_left",
-        "_payload",
-        "_proceed",
-        "_recorder",
-        "_route",
-    )
+    __slots__ = ("_answered", "_left", "_recorder", "began", "request", "route")
 
-    def __init__(self, route: Route, recorder: Recorder, call: UnaryCall, payload: bytes) -> None:
-        self._route = route
+    def __init__(self, route: Route, recorder: Recorder, call: UnaryCall, request: bytes) -> None:
+        # As PassedCall's, without the call: there is one of these per request.
+        self.call = call
+        self.proceed = None
+        self.route = route
+        self.request = request
+        self.began = recorder.clock()
         self._recorder = recorder
-        self._call = call
-        self._payload = payload
-        self._began = recorder.clock()
         self._answered = False
         self._left: Status | None = None
-        self._proceed: Callable[[], object] | None = None
-
-    # --- the method's questions -----------------------------------------------------------------
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        return self._call.metadata
-
-    @property
-    def deadline(self) -> float | None:
-        return self._call.deadline
-
-    @property
-    def peer(self) -> str:
-        return self._call.peer
-
-    @property
-    def peer_common_name(self) -> str:
-        return self._call.peer_common_name
-
-    @property
-    def cancelled(self) -> bool:
-        return self._call.cancelled
-
-    def when_cancelled(self, proceed: Callable[[], object]) -> None:
-        self._proceed = proceed
-
-    # --- its answer -----------------------------------------------------------------------------
 
     def reply(self, message: bytes) -> None:
-        self._call.reply(message)
+        self.call.reply(message)
         if not self._answered:
             self._answered = True
-            self._recorder.called(
-                self._route,
-                self._call,
-                self._payload,
-                self._began,
-                self._left or STATUS_OK,
-                Answer(message, message, len(message)),
-            )
+            answer = Answer(message, message, len(message))
+            self._recorder.called(self, self._left or STATUS_OK, answer)
 
     def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
-        self._call.reply_in_pieces(pieces)
+        self.call.reply_in_pieces(pieces)
         self._tell(STATUS_OK, Answer(pieces[0], pieces[-1], sum(map(len, pieces))))
 
     def fail(self, status: Status) -> None:
-        self._call.fail(status)
+        self.call.fail(status)
         self._tell(status, REFUSED)
 
     def __call__(self) -> None:
         """The client does not wait for the answer any more."""
-        deadline = self._call.deadline
+        deadline = self.call.deadline
         is_late = deadline is not None and deadline <= self._recorder.clock()
         self._left = _LATE if is_late else _GONE
-        if not self._route.is_write:
+        if not self.route.is_write:
             self._tell(self._left, REFUSED)
-        if self._proceed is not None:
-            self._proceed()
+        if self.proceed is not None:
+            self.proceed()
 
     def _tell(self, status: Status, answer: Answer) -> None:
         if not self._answered:
             self._answered = True
             if self._left is not None and status.code == OK:
                 status = self._left
-            self._recorder.called(
-                self._route, self._call, self._payload, self._began, status, answer
-            )
+            self._recorder.called(self, status, answer)
 
 
 def _observed_stream(

@@ -1,29 +1,22 @@
-"""Records of the access log on their way to a file, without the event loop waiting for them.
+"""Lines of the access log on their way to a file, without the event loop waiting for them.
 
-Owns: the records that wait, within LINES_WAITING_MAX and BYTES_WAITING_MAX, and the thread that
-makes them lines and writes these, many at a time. Must never do: block whoever puts a record: one
-that finds no room is counted and left out, and a line of its own tells how many, once there is room
-again; or hold the interpreter for longer than a few lines take: the loop, which waits for the disk
-every turn, has it back after LINES_AT_ONCE.
+Owns: the lines that wait, within LINES_WAITING_MAX and BYTES_WAITING_MAX, and the thread that
+writes them, many at a time. Must never do: block whoever puts a line: one that finds no room is
+counted and left out, and a line of its own tells how many, once there is room again; or have the
+thread do more with the interpreter than join the lines: the loop waits for it meanwhile.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any, Protocol
-
-log = logging.getLogger("raftkv.access")
+from typing import Protocol
 
 LINES_WAITING_MAX = 100_000
 BYTES_WAITING_MAX = 64 << 20
 FLUSH_S = 0.05
-"""How long a record may wait for others to leave with it."""
-LINES_AT_ONCE = 32
-PAUSE_S = 0.000_1
+"""How long a line may wait for others to leave with it."""
 CLOSE_WITHIN_S = 2.0
 
 
@@ -35,9 +28,7 @@ class Output(Protocol):
 
 
 Later = Callable[[float, Callable[[], None]], object]
-Record = tuple[Any, ...]
-"""A function that makes the line (ASCII, without its end) on the thread, and its arguments."""
-_Batch = tuple[Sequence[Record], int]
+_Batch = tuple[Sequence[str], int]
 
 
 def _dropped_line(lines: int) -> str:
@@ -59,7 +50,7 @@ class LineOutlet:
         self._later = later
         self._lines_max = lines_max
         self._bytes_max = bytes_max
-        self._records: list[Record] = []
+        self._waiting: list[str] = []
         self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
         self._untold = 0
         self._is_due = False
@@ -79,8 +70,7 @@ class LineOutlet:
         """Lines that are not written yet."""
         return self._given_lines - self._done_lines
 
-    def put(self, record: Record, size: int) -> None:
-        """``size``: about how many bytes the record keeps alive."""
+    def put(self, line: str) -> None:
         if (
             self._closing
             or self._given_lines - self._done_lines >= self._lines_max
@@ -91,9 +81,9 @@ class LineOutlet:
             return
         if self._untold:
             untold, self._untold = self._untold, 0
-            self._append((_dropped_line, untold), 0)
+            self._append(_dropped_line(untold))
         self.lines += 1
-        self._append(record, size)
+        self._append(line)
         if not self._is_due:
             self._is_due = True
             self._later(FLUSH_S, self.flush)
@@ -101,11 +91,11 @@ class LineOutlet:
     def flush(self) -> None:
         """Hand over what waits to the thread."""
         self._is_due = False
-        if self._records:
-            records, self._records = self._records, []
+        if self._waiting:
+            lines, self._waiting = self._waiting, []
             size = self._given_bytes - self._flushed_bytes
             self._flushed_bytes = self._given_bytes
-            self._batches.put((records, size))
+            self._batches.put((lines, size))
 
     def close(self) -> None:
         """Write what waits, for CLOSE_WITHIN_S at most."""
@@ -115,35 +105,20 @@ class LineOutlet:
             self._batches.put(None)
             self._thread.join(CLOSE_WITHIN_S)
 
-    def _append(self, record: Record, size: int) -> None:
+    def _append(self, line: str) -> None:
         self._given_lines += 1
-        self._given_bytes += size
-        self._records.append(record)
+        self._given_bytes += len(line)
+        self._waiting.append(line)
 
     # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            records, size = batch
-            self._write(records)
-            self._done_lines += len(records)
+            lines, size = batch
+            try:
+                self._output.write(("\n".join(lines) + "\n").encode("ascii"))
+            except OSError:
+                self.failed += len(lines)  # a full disk, a closed pipe: counted, the next may pass
+            self._done_lines += len(lines)
             self._done_bytes += size
         self._output.close()
-
-    def _write(self, records: Sequence[Record]) -> None:
-        try:
-            self._output.write(self._lines_of(records))
-        except OSError:
-            self.failed += len(records)  # a full disk, a closed pipe: counted, the next may pass
-        except Exception as error:
-            self.failed += len(records)
-            log.error("lines of the access log cannot be made", exc_info=error)
-
-    def _lines_of(self, records: Sequence[Record]) -> bytes:
-        lines: list[str] = []
-        for at in range(0, len(records), LINES_AT_ONCE):
-            lines += [make(*given) for make, *given in records[at : at + LINES_AT_ONCE]]
-            if not self._closing:
-                time.sleep(PAUSE_S)
-        lines.append("")
-        return "\n".join(lines).encode("ascii")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from raftkv.access.journal import Journal, Who
-from raftkv.access.observed import Route, Sum
+from raftkv.access.observed import ObservedCall, Route, Sum
 from raftkv.access.subject import Answer
 from raftkv.access.talkers import Talkers
 from raftkv.wire.grpc import OK
@@ -36,17 +36,10 @@ class Calls:
         self._talkers = talkers
         self._wants_all = journal is not None and journal.wants_all
 
-    def called(
-        self,
-        route: Route,
-        call: Call,
-        request: bytes,
-        began: float,
-        status: Status,
-        answer: Answer,
-    ) -> None:
+    def called(self, told: ObservedCall, status: Status, answer: Answer) -> None:
         now = self.clock()
-        seconds = now - began
+        seconds = now - told.began
+        route, request, call = told.route, told.request, told.call
         journal, talkers = self._journal, self._talkers
         wanted = self._wants_all or (
             journal is not None and journal.wants(route, status.code, seconds)

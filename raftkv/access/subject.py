@@ -211,7 +211,7 @@ _READERS: dict[str, Reader] = {
 
 def header_of(head: bytes) -> tuple[int, int]:
     """The revision and the term in the beginning of an answer; 0 where it has no header."""
-    if head[:1] != b"\x0a" or len(head) < 2 + head[1]:
+    if len(head) < 2 or head[0] != _HEADER or len(head) < 2 + head[1]:
         return 0, 0
     try:
         header = _header(head[2 : 2 + head[1]])

@@ -6,13 +6,14 @@ or change an answer. Streams are not traced: a span that lasts for days tells no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from raftkv.tracing.entries import EntryJourneys
 from raftkv.tracing.journey import Journey, Telling
 from raftkv.wire.grpc import CANCELLED, STATUS_OK
+from raftkv.wire.passed_call import PassedCall
 from raftkv.wire.service import Service, Status, UnaryCall, UnaryMethod
 
 TRACEPARENT = "traceparent"
@@ -102,56 +103,34 @@ def _traced_method(service: Service, name: str, method: UnaryMethod, tracer: Tra
     return serve
 
 
-class TracedCall:
+class TracedCall(PassedCall):
     """``UnaryCall`` of a method; its answer ends the journey."""
 
+    __slots__ = ("_is_over", "_journey", "_tracer")
+
     def __init__(self, call: UnaryCall, journey: Journey, tracer: Tracer) -> None:
-        self._call = call
+        super().__init__(call)
         self._journey = journey
         self._tracer = tracer
         self._is_over = False
-        self._proceed: Callable[[], object] | None = None
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        return self._call.metadata
-
-    @property
-    def deadline(self) -> float | None:
-        return self._call.deadline
-
-    @property
-    def peer(self) -> str:
-        return self._call.peer
-
-    @property
-    def peer_common_name(self) -> str:
-        return self._call.peer_common_name
-
-    @property
-    def cancelled(self) -> bool:
-        return self._call.cancelled
-
-    def when_cancelled(self, proceed: Callable[[], object]) -> None:
-        self._proceed = proceed
 
     def reply(self, message: bytes) -> None:
-        self._call.reply(message)
+        self.call.reply(message)
         self._end(STATUS_OK)
 
     def reply_in_pieces(self, pieces: Sequence[bytes]) -> None:
-        self._call.reply_in_pieces(pieces)
+        self.call.reply_in_pieces(pieces)
         self._end(STATUS_OK)
 
     def fail(self, status: Status) -> None:
-        self._call.fail(status)
+        self.call.fail(status)
         self._end(status)
 
     def gone(self) -> None:
         """What its request does in the log is no part of the call any more."""
         self._end(GONE)
-        if self._proceed is not None:
-            self._proceed()
+        if self.proceed is not None:
+            self.proceed()
 
     def _end(self, status: Status) -> None:
         if not self._is_over:

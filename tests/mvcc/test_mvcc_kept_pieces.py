@@ -78,6 +78,7 @@ def expected_rows(
 
 
 def test_one_write_costs_the_next_list_one_piece() -> None:
+    """What no write touched is not read again, and a list within it reads its edges alone."""
     table = Rows()
     table.rows = {key: row_of(key, 1) for key in KEYS}
     pieces = KeptPieces(table.views, rows_per_piece=10, rows_min=2)
@@ -94,6 +95,7 @@ def test_one_write_costs_the_next_list_one_piece() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
+    """Beyond the bound what was kept before goes; the answer is whole."""
     table = Rows()
     table.rows = {key: row_of(key, 5) for key in KEYS}
     size = len(table.rows[KEYS[0]])
@@ -128,6 +130,7 @@ def keys_of(store: Store) -> list[bytes]:
 
 
 def test_a_list_sees_every_write_before_it(store: Store) -> None:
+    """Of other txns and of its own: puts, new keys, deletions of ranges."""
     before = keys_of(store)
     put(store, b"list/00300", b"second")
     assert b"second" in b"".join(store.range(ALL).pieces)
@@ -142,6 +145,7 @@ def test_a_list_sees_every_write_before_it(store: Store) -> None:
 
 
 def test_a_list_is_of_the_database_that_took_this_ones_place(store: Store, tmp_path: Path) -> None:
+    """Nothing is kept over a snapshot."""
     assert len(keys_of(store)) == ROWS
     backend = store._backend
     other = LmdbBackend(str(tmp_path / "other"))

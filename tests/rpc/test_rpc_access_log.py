@@ -345,22 +345,18 @@ class Held:
         self.closed = True
 
 
-def line(text: str) -> str:
-    return text
-
-
 def test_a_full_queue_blocks_nobody() -> None:
     """Lines beyond the limit are counted, and told once there is room; nothing waits."""
     held = Held()
     outlet = LineOutlet(held, lambda seconds, flush: None, lines_max=10)
     for number in range(25):
-        outlet.put((line, f'{{"n":{number}}}'), 10)
+        outlet.put(f'{{"n":{number}}}')
     assert (outlet.lines, outlet.dropped, outlet.waiting) == (10, 15, 10)
     outlet.flush()
     held.free.set()
     while outlet.waiting:
         pass
-    outlet.put((line, '{"n":"after"}'), 10)
+    outlet.put('{"n":"after"}')
     outlet.close()
     told = [json.loads(line) for line in held.data.splitlines()]
     assert told[:10] == [{"n": number} for number in range(10)]
@@ -373,7 +369,7 @@ def test_large_lines_are_bounded_by_their_bytes() -> None:
     held = Held()
     outlet = LineOutlet(held, lambda seconds, flush: None, bytes_max=1000)
     for _ in range(5):
-        outlet.put((line, "x"), 400)
+        outlet.put("x" * 400)
     assert (outlet.lines, outlet.dropped) == (3, 2)
     held.free.set()
     outlet.close()
@@ -385,12 +381,12 @@ def test_an_error_of_the_disk_is_counted() -> None:
     held.error = OSError(28, "No space left on device")
     held.free.set()
     outlet = LineOutlet(held, lambda seconds, flush: flush())
-    outlet.put((line, "{}"), 10)
+    outlet.put("{}")
     while outlet.waiting:
         pass
     assert outlet.failed == 1
     held.error = None
-    outlet.put((line, '{"a":1}'), 10)
+    outlet.put('{"a":1}')
     outlet.close()
     assert held.data == b'{"a":1}\n'
 
