@@ -26,6 +26,8 @@ HEAD_BYTES = 12
 """More than a row of LATEST can have before its key: tags and lengths."""
 _LENGTHS = struct.Struct("<II")
 _LATEST = Table.LATEST
+_PLAIN = slice(None, -CHECK_BYTES)
+"""Of a row, without its check: a slice that is made once, and not for each row of a list."""
 
 
 class InlineChecks:
@@ -69,7 +71,8 @@ class InlineChecks:
         if self.is_complete:
             if extend(ZERO, b"".join(views)) != ZERO:
                 raise self._found(_LATEST, start, "or one behind it fails its check")
-            return [view[:-CHECK_BYTES] for view in views]
+            plain = _PLAIN
+            return [view[plain] for view in views]
         return [self.stripped(_LATEST, b"", bytes(view)) for view in views]
 
     def converted(self, table: Table, key: bytes, plain: bytes) -> bytes:

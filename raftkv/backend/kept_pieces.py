@@ -53,6 +53,7 @@ class KeptPieces:
         rows_min: int = KEPT_ROWS_MIN,
         bytes_max: int = KEPT_BYTES_MAX,
     ) -> None:
+        assert rows_min <= rows_per_piece, f"pieces of {rows_per_piece} rows are not kept"
         self._views = views
         self._rows_per_piece = rows_per_piece
         self._rows_min = rows_min
@@ -66,6 +67,8 @@ class KeptPieces:
         self, start: bytes, end: bytes | None, limit: int, bytes_max: int
     ) -> tuple[list[bytes], int]:
         """As ``Backend.joined``."""
+        if 0 < limit < self._rows_min:  # so few are neither looked up nor kept
+            return self._few(start, end, limit, bytes_max or sys.maxsize)
         pieces: list[bytes] = []
         rows_max = limit or sys.maxsize
         rows_left, left = rows_max, bytes_max or sys.maxsize
@@ -91,6 +94,17 @@ class KeptPieces:
             if not rows_left or left <= 0 or stop is None or stop == end:
                 return pieces, rows_max - rows_left
             at = stop
+
+    def _few(
+        self, start: bytes, end: bytes | None, limit: int, bytes_max: int
+    ) -> tuple[list[bytes], int]:
+        for views in self._views(start, end, limit):
+            data = b"".join(views)
+            if len(data) <= bytes_max:
+                return [data], len(views)
+            views = views[: up_to(bytes_max, views)]
+            return [b"".join(views)], len(views)
+        return [], 0
 
     def drop(self, key: bytes) -> None:
         """The row of ``key`` is going to be written."""
@@ -126,9 +140,10 @@ class KeptPieces:
                 views = views[: up_to(left, views)]
                 data = b"".join(views)
             piece = Piece(data, len(views), end)
-            if len(views) == most or len(views) < len(found):
-                piece.stop = key_in(bytes(views[-1][:_KEY_WITHIN])) + b"\0"
-            self._keep(start, piece)
+            if piece.count >= self._rows_min:
+                if len(views) == most or len(views) < len(found):  # others may follow
+                    piece.stop = key_in(bytes(views[-1][:_KEY_WITHIN])) + b"\0"
+                self._keep(start, piece)
             yield piece
             rows_left -= piece.count
             left -= len(data)
@@ -137,7 +152,7 @@ class KeptPieces:
             start = piece.stop
 
     def _keep(self, start: bytes, piece: Piece) -> None:
-        if piece.count < self._rows_min or len(piece.data) > KEPT_PIECE_BYTES_MAX:
+        if len(piece.data) > KEPT_PIECE_BYTES_MAX:
             return
         if self._bytes + len(piece.data) > self._bytes_max:
             self.clear()
