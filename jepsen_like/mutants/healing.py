@@ -14,8 +14,8 @@ HEALING = (
         (
             Change(
                 "raftkv.backend.checked",
-                "                if extend(ZERO, row) == ZERO and holds(row, key):\n",
-                "                if holds(row, key):\n",
+                "elif extend(ZERO, row) == ZERO and row.find(",
+                "elif row.find(",
             ),
         ),
         frozenset(("schedule",)),
