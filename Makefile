@@ -71,7 +71,7 @@ native: $(STAMP) ## the hot modules compiled by mypyc: a wheel in dist/, and a t
 	@RAFTKV_NATIVE=1 $(BIN)/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 	@rm -rf build && mkdir -p build/native
 	@$(BIN)/python -m zipfile -e dist/raftkv-*.whl build/native
-	@cp -r benchmarks tests docs pyproject.toml build/native
+	@cp -r benchmarks tests docs deploy pyproject.toml build/native
 	@ln -s $(CURDIR)/.tools build/native/.tools
 	@echo "try it:  cd build/native && $(CURDIR)/$(BIN)/python -m raftkv.cli.main local"
 

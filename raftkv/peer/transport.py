@@ -127,7 +127,7 @@ class PeerTransport:
         """Neither call these members nor hear them, until told otherwise: for those who try out
         what a cluster does then (`raftkv local`)."""
         self._cut = frozenset(peers)
-        for peer in self._cut & self._links.keys():
+        for peer in self._cut.intersection(self._links):
             if self._links[peer].is_open:
                 self.link_changed(peer, False)
         self.set_peers(self._urls_of)
