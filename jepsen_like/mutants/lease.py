@@ -118,7 +118,7 @@ LEASE = (
                 "        logged(None)\n",
             ),
         ),
-        frozenset(("lease", "linearizable", "equal states")),
+        frozenset(("lease", "linearizable", "equal states", "hashes")),
         Hunt(workload="lease", kinds=("kill",)),
     ),
 )

@@ -23,10 +23,10 @@ RAFT = (
         ),
         frozenset(_ELECTIONS),
         Hunt(
-            kinds=("power cut", "slow disk", _STORM, "isolate"),
+            kinds=("power cut of all", "power cut", "slow disk"),
             size=3,
             heartbeat_ms=10,
-            think_s=0.2,
+            think_s=1.0,
             pace=0.1,
             without_pre_vote=True,
         ),
