@@ -46,6 +46,7 @@ class LocalControl:
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._follow())
+        self._task.add_done_callback(_tell)
 
     def close(self) -> None:
         if self._task is not None:
@@ -116,3 +117,9 @@ class LocalControl:
             ids = {each.id for each in self._members() if state.name_at(each.peer_urls) in names}
             self._cut(ids)
         self.changed(state)
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    """It follows until it is cancelled: whatever else ends it is a defect."""
+    if not task.cancelled() and (defect := task.exception()) is not None:
+        log.error("what `raftkv local` says is not followed any more", exc_info=defect)

@@ -161,6 +161,22 @@ async def test_without_raftkv_local_the_buttons_say_so(local: Local) -> None:
     control.close()
 
 
+async def test_a_defect_that_ends_the_following_is_told(
+    local: Local, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not for ever a cut that is shown and is none."""
+    control = local.control("m1", [])
+
+    def broken(state: LocalState) -> None:
+        raise TypeError("a defect")
+
+    control.changed = broken
+    control.start()
+    await until(lambda: "is not followed any more" in caplog.text)
+    assert "TypeError: a defect" in caplog.text
+    control.close()
+
+
 async def test_local_restart_starts_a_member_that_is_down(local: Local) -> None:
     """One that runs stays as it is; without a cluster the directory is named."""
     directory = local.directory
