@@ -20,7 +20,7 @@ whether it has one, and one without is believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ class CheckedBackend:
                 return row
             if row is None:
                 if table is _LATEST and self._behind.is_complete:
-                    self._check_neighbours(key)
+                    self._check_ends(self._raw.neighbours(_LATEST, key))
                 return None
             if self._behind.is_complete:  # most of ``stripped``, written out: a hot path
                 if table is not _LATEST:
@@ -171,9 +171,14 @@ class CheckedBackend:
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
     ) -> tuple[int, bytes]:
-        """By the keys alone: a row's bytes are not looked at."""
+        """By the keys alone. What lies between the ends is counted in its place, whatever its
+        bytes; only a key that is not what it was could move an end, and then it stands there."""
         try:
-            return self._raw.count(table, start, end, rows_max)
+            if table is not _LATEST or not self._behind.is_complete:
+                return self._raw.count(table, start, end, rows_max)
+            count, last, ends = self._raw.count_and_ends(table, start, end, rows_max)
+            self._check_ends(ends)
+            return count, last
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
@@ -193,9 +198,10 @@ class CheckedBackend:
         """Whether all of them have one."""
         return self._behind.is_complete
 
-    def _check_neighbours(self, key: bytes) -> None:
-        """``key`` is not in LATEST: or it is, and a bit of it is not what it was."""
-        for place, row in self._raw.neighbours(_LATEST, key):
+    def _check_ends(self, found: Iterable[tuple[View, View]]) -> None:
+        """The neighbours of where a key stands in LATEST, or would: a search that is led astray by
+        a key of which a bit is not what it was ends beside it."""
+        for place, row in found:
             if not stands_at(row, place):
                 raise self._found(_LATEST, bytes(place), "is another key's")
 
