@@ -20,7 +20,7 @@ whether it has one, and one without is believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,6 @@ from raftkv.backend.inline_checks import (
     HEAD_BYTES,
     MARK,
     InlineChecks,
-    stands_at,
 )
 from raftkv.backend.kept_pieces import KeptPieces
 from raftkv.backend.register import CHECK_BYTES, ZERO, check_of, extend
@@ -79,7 +78,7 @@ class CheckedBackend:
                 return row
             if row is None:
                 if table is _LATEST and self._behind.is_complete:
-                    self._check_ends(self._raw.neighbours(_LATEST, key))
+                    self._behind.check_neighbours(self._raw.neighbours(_LATEST, key))
                 return None
             if self._behind.is_complete:  # most of ``stripped``, written out: a hot path
                 if table is not _LATEST:
@@ -177,7 +176,7 @@ class CheckedBackend:
             if table is not _LATEST or not self._behind.is_complete:
                 return self._raw.count(table, start, end, rows_max)
             count, last, ends = self._raw.count_and_ends(table, start, end, rows_max)
-            self._check_ends(ends)
+            self._behind.check_neighbours(ends)
             return count, last
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
@@ -197,13 +196,6 @@ class CheckedBackend:
     def is_complete(self) -> bool:
         """Whether all of them have one."""
         return self._behind.is_complete
-
-    def _check_ends(self, found: Iterable[tuple[View, View]]) -> None:
-        """The neighbours of where a key stands in LATEST, or would: a search that is led astray by
-        a key of which a bit is not what it was ends beside it."""
-        for place, row in found:
-            if not stands_at(row, place):
-                raise self._found(_LATEST, bytes(place), "is another key's")
 
     # --- all of it --------------------------------------------------------------------------------
 
