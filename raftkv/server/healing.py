@@ -269,7 +269,10 @@ class Healing:
         self._engine.committer.demand()
 
     def _may_give(self) -> bool:
-        """A member of version 0.1 has to be able to read it, where there may be one."""
+        """What is wrong is given to nobody, also by one that leads for want of another. A member of
+        version 0.1 has to be able to read it, where there may be one."""
+        if self._quarantine.is_on:
+            return False
         is_new = self._engine.applier.level.current >= LEVEL_0_2
         return is_new or self._engine.foundation.backend.is_plain
 

@@ -156,3 +156,14 @@ def wait_for_leader_other_than(cluster: SimulatedCluster, machine: Machine) -> N
         return leader not in (None, machine) and known != NO_NODE
 
     assert cluster.scheduler.run_until(is_led, within_s=120)
+
+
+def test_who_is_in_quarantine_gives_nobody_a_copy(cluster: SimulatedCluster) -> None:
+    """Not as a leader either, to one that is behind: what is wrong would spread."""
+    machine = follower(cluster)
+    cluster.network.isolate(machine.member_id)
+    snapshots = machine.running.member._engine.snapshots
+    machine.running.member.maintenance.healing.begin("its digest differs")
+    for _ in range(3):
+        assert snapshots.source() is None
+        cluster.scheduler.run_for(1.0)
