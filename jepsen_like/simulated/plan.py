@@ -175,6 +175,7 @@ def _limits(random: Random, bias: Bias) -> Limits:
         backend_commit_interval_s=random.choice((0.05, 0.5, 2.0, 5.0)),
         compaction_records_per_step=random.choice((1, 10, 500)),
         catch_up_revisions_per_step=random.choice((1, 10, 1000)),
+        quarantine_backlog_bytes_max=2 * KiB,
         watch_backlog_bytes_max=random.choice((256, 4 * KiB, 4096 * KiB)),
     )
 

@@ -28,7 +28,6 @@ from raftkv.backend.inline_checks import (
     HEAD_BYTES,
     MARK,
     InlineChecks,
-    stands_at,
 )
 from raftkv.backend.kept_pieces import KeptPieces
 from raftkv.backend.register import CHECK_BYTES, ZERO, check_of, extend
@@ -79,7 +78,7 @@ class CheckedBackend:
                 return row
             if row is None:
                 if table is _LATEST and self._behind.is_complete:
-                    self._check_neighbours(key)
+                    self._behind.check_neighbours(self._raw.neighbours(_LATEST, key))
                 return None
             if self._behind.is_complete:  # most of ``stripped``, written out: a hot path
                 if table is not _LATEST:
@@ -171,9 +170,14 @@ class CheckedBackend:
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
     ) -> tuple[int, bytes]:
-        """By the keys alone: a row's bytes are not looked at."""
+        """By the keys alone. What lies between the ends is counted in its place, whatever its
+        bytes; only a key that is not what it was could move an end, and then it stands there."""
         try:
-            return self._raw.count(table, start, end, rows_max)
+            if table is not _LATEST or not self._behind.is_complete:
+                return self._raw.count(table, start, end, rows_max)
+            count, last, ends = self._raw.count_and_ends(table, start, end, rows_max)
+            self._behind.check_neighbours(ends)
+            return count, last
         except self._raw.faults as e:
             raise self._unreadable(table, e) from e
 
@@ -192,12 +196,6 @@ class CheckedBackend:
     def is_complete(self) -> bool:
         """Whether all of them have one."""
         return self._behind.is_complete
-
-    def _check_neighbours(self, key: bytes) -> None:
-        """``key`` is not in LATEST: or it is, and a bit of it is not what it was."""
-        for place, row in self._raw.neighbours(_LATEST, key):
-            if not stands_at(row, place):
-                raise self._found(_LATEST, bytes(place), "is another key's")
 
     # --- all of it --------------------------------------------------------------------------------
 

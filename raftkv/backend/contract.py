@@ -115,6 +115,11 @@ class RawBackend(Database, Protocol):
         """The rows next to where ``key`` would stand, and their keys; for no longer than
         ``views``."""
 
+    def count_and_ends(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int
+    ) -> tuple[int, bytes, Sequence[tuple[View, View]]]:
+        """``count``, and the neighbours of ``start`` and ``end``."""
+
     def entries(self, table: Table) -> int:
         """How many rows the table itself says that it has."""
 

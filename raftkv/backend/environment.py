@@ -166,11 +166,7 @@ class LmdbFile:
     def neighbours(self, table: Table, key: bytes) -> list[tuple[View, View]]:
         found: list[tuple[View, View]] = []
         with self._txn.cursor(self._db[table]) as cursor:
-            here = cursor.set_range(key)
-            if here:
-                found.append(cursor.item())
-            if cursor.prev() if here else cursor.last():
-                found.append(cursor.item())
+            _stand_at(cursor, key, found)
         return found
 
     def entries(self, table: Table) -> int:
@@ -182,19 +178,14 @@ class LmdbFile:
     def count(
         self, table: Table, start: bytes, end: bytes | None, rows_max: int = 0
     ) -> tuple[int, bytes]:
+        return self.count_and_ends(table, start, end, rows_max)[:2]
+
+    def count_and_ends(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int
+    ) -> tuple[int, bytes, list[tuple[View, View]]]:
         if end is not None and end <= start:
-            return 0, b""
-        stop = self._stop(table, end)
-        with self._txn.cursor(self._db[table]) as cursor:
-            if not cursor.set_range(start):
-                return 0, b""
-            keys = cursor.iternext(True, False)
-            if stop is not None:
-                keys = iter(keys.__next__, stop)
-            if rows_max:
-                keys = islice(keys, rows_max)
-            last = deque(enumerate(keys, 1), maxlen=1)  # the loop runs in C
-        return (last[0][0], bytes(last[0][1])) if last else (0, b"")
+            return 0, b"", []
+        return _count_and_ends(self._txn, self._db[table], start, end, rows_max)
 
     def first(self, table: Table) -> bytes | None:
         with self._txn.cursor(self._db[table]) as cursor:
@@ -369,6 +360,44 @@ class LmdbBackend(CheckedBackend):
     ) -> None:
         """``clock`` is monotonic and in seconds; without one, no copy is long."""
         super().__init__(LmdbFile(path, map_bytes=map_bytes, clock=clock))
+
+
+def _count_and_ends(
+    txn: lmdb.Transaction,
+    database: lmdb._Database,
+    start: bytes,
+    end: bytes | None,
+    rows_max: int,
+) -> tuple[int, bytes, list[tuple[View, View]]]:
+    ends: list[tuple[View, View]] = []
+    stop = None
+    if end is not None:
+        with txn.cursor(database) as cursor:
+            if _stand_at(cursor, end, ends):
+                stop = bytes(ends[0][0])
+    with txn.cursor(database) as cursor:
+        if not _stand_at(cursor, start, ends):
+            return 0, b"", ends
+        keys = cursor.iternext(True, False)
+        if stop is not None:
+            keys = iter(keys.__next__, stop)
+        if rows_max:
+            keys = islice(keys, rows_max)
+        last = deque(enumerate(keys, 1), maxlen=1)  # the loop runs in C
+    return (last[0][0], bytes(last[0][1]), ends) if last else (0, b"", ends)
+
+
+def _stand_at(cursor: lmdb.Cursor, key: bytes, found: list[tuple[View, View]]) -> bool:
+    """Stand at the first row at or after ``key``, and add it and the one before it; whether there
+    is such a row. It is searched for once: in a damaged table another search could end elsewhere.
+    """
+    here = cursor.set_range(key)
+    if here:
+        found.append(cursor.item())
+    if not (cursor.prev() if here else cursor.last()):
+        return bool(here and cursor.first())
+    found.append(cursor.item())
+    return bool(here and cursor.next())
 
 
 def _replaced(old: str, new: str) -> int:

@@ -8,7 +8,7 @@ LATEST says by its length whether it has one, and a record of REVISIONS by MARK.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from raftkv.backend.register import CHECK_BYTES, ZERO, extend
@@ -74,6 +74,13 @@ class InlineChecks:
             plain = _PLAIN
             return [view[plain] for view in views]
         return [self.stripped(_LATEST, b"", bytes(view)) for view in views]
+
+    def check_neighbours(self, found: Iterable[tuple[View, View]]) -> None:
+        """Keys and rows of LATEST where a key stands, or would: a search that is led astray by a
+        key of which a bit is not what it was ends beside it. Raises Damaged."""
+        for place, row in found:
+            if not stands_at(row, place):
+                raise self._found(_LATEST, bytes(place), "is another key's")
 
     def converted(self, table: Table, key: bytes, plain: bytes) -> bytes:
         """A row without a check as it would be written now."""

@@ -27,7 +27,7 @@ from raftkv.cli.announcements import (
     announce_signal,
     announce_start,
 )
-from raftkv.cli.auth_settings import auth_settings
+from raftkv.cli.auth_settings import TokenKeys, TokenKeyWatch, auth_settings
 from raftkv.cli.client_ports import client_ports
 from raftkv.cli.disk_room import begin_anew, is_full, wait_for_room
 from raftkv.cli.initial_check import check_against_peers
@@ -43,6 +43,7 @@ from raftkv.gateway.json_api import JsonApi
 from raftkv.gateway.member_health import MemberHealth
 from raftkv.gateway.pages import MetricsPages
 from raftkv.gateway.tls_metrics import TlsMetrics
+from raftkv.gateway.token_metrics import TokenMetrics
 from raftkv.log_fields import fields
 from raftkv.peer.listener import Identity
 from raftkv.peer.sockets import PeerSockets
@@ -91,7 +92,7 @@ async def _run(config: ServerConfig) -> int:
     announce_start(config)
     disk = OsDisk(fsync=config.operations.fsync)
     try:
-        auth = auth_settings(config)
+        auth, token_keys = auth_settings(config)
     except ConfigError as e:
         log.critical("cannot use --auth-token", extra=fields(error=str(e)))
         return 1
@@ -122,7 +123,8 @@ async def _run(config: ServerConfig) -> int:
             extra=fields(data_dir=config.data_dir, error=str(e)),
         )
         return DISK_FULL if is_full(e) else 1
-    return await _Process(config, foundation, Means(auth, client_tls, sockets, access_log)).serve()
+    means = Means(auth, token_keys, client_tls, sockets, access_log)
+    return await _Process(config, foundation, means).serve()
 
 
 def _open_backend(path: str) -> LmdbBackend:
@@ -134,6 +136,7 @@ class Means:
     """What the process opened before its member: who it is, how it talks, where it tells."""
 
     auth: AuthSettings
+    token_keys: TokenKeys | None
     client_tls: Credentials
     sockets: PeerSockets
     access_log: Output | None
@@ -185,10 +188,16 @@ class _Process:
         self._member.when_answered(self._write_answers)
         self._member.published = self._say_ready
         self._member.start()
+        key_watch = None
+        if self._means.token_keys is not None:
+            key_watch = TokenKeyWatch(loop, self._means.token_keys)
+            key_watch.start()
         self._health.set_serving(True)
         _calm_the_collector()
         _keep_freed_memory()
         await self._stop_asked.wait()
+        if key_watch is not None:
+            key_watch.stop()
         await self._stop()
         if self._failure is None:
             return 0
@@ -228,6 +237,8 @@ class _Process:
         )
         used = {"client": self._means.client_tls, "peer": self._means.sockets.tls}
         TlsMetrics(observation.metrics.registry, used)
+        token_keys = self._means.token_keys
+        TokenMetrics(observation.metrics.registry, token_keys.files if token_keys else None)
         self._ui = UiPort(self._member, self._transport, observation, self._means.sockets)
         await self._transport.listen(
             [address.url for address in config.listen_peer], reuse_port=reuse_port

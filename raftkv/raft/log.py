@@ -161,6 +161,27 @@ class RaftLog:
         self._offset = index + 1
         self._compacted_term = term
 
+    def shed(self, index: int) -> None:
+        """Forget entries up to ``index`` that were given to the state machine, applied or not. Who
+        has shed may follow, and no more: its disk has what another might ask it for."""
+        assert self._offset - 1 <= index <= self.applying, (index, self._offset, self.applying)
+        term = self.term(index)
+        assert term is not None, (index, self._offset, self.last_index)
+        del self._entries[: index - self._offset + 1]
+        self._offset, self._compacted_term = index + 1, term
+
+    def take_back(self, after: SnapshotMeta, entries: Sequence[Entry]) -> None:
+        """Entries from ``after`` on to what was shed last are in memory again."""
+        assert entries, "nothing was shed"
+        assert (entries[0].index, entries[-1].index) == (after.index + 1, self._offset - 1), (
+            after.index,
+            entries[0].index,
+            entries[-1].index,
+            self._offset,
+        )
+        self._entries[:0] = entries
+        self._offset, self._compacted_term = after.index + 1, after.term
+
     # --- handing out ----------------------------------------------------------------------
 
     def unhanded(self) -> tuple[Entry, ...]:

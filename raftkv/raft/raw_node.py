@@ -16,6 +16,7 @@ from raftkv.raft.core import TRANSFER_CONTEXT, Core
 from raftkv.raft.errors import ProposalDropped
 from raftkv.raft.impossible import check_possible
 from raftkv.raft.log import RaftLog
+from raftkv.raft.log_memory import LogMemory
 from raftkv.raft.message import (
     NO_NODE,
     ConfChange,
@@ -57,6 +58,7 @@ class RawNode:
         log = RaftLog(snapshot, entries, committed=hard_state.commit, applied=applied)
         membership = Membership.of(conf_state or snapshot.conf_state)
         self._core = Core(config, log, membership, hard_state, random, snapshot_source)
+        self.memory = LogMemory(self._core)
         self._handed_soft = SoftState()
         self._handed_hard = self._core.hard_state
         self._in_flight = False
@@ -185,21 +187,14 @@ class RawNode:
         messages, core.messages = tuple(core.messages), []
         read_states, core.read_states = tuple(core.read_states), []
         committed = core.log.next_committed(core.config.committed_bytes_max)
-        if self._in_flight or not self._wants_disk():
-            return Ready(
-                soft_state=soft,
-                messages=messages,
-                committed_entries=committed,
-                read_states=read_states,
-            )
-        return self._ready_for_disk(
-            Ready(
-                soft_state=soft,
-                messages=messages,
-                committed_entries=committed,
-                read_states=read_states,
-            )
+        ready = Ready(
+            soft_state=soft,
+            messages=messages,
+            committed_entries=committed,
+            read_states=read_states,
         )
+        is_busy = self._in_flight or not self._wants_disk()
+        return ready if is_busy else self._ready_for_disk(ready)
 
     def advance(self) -> None:
         """The Ready that needed the disk is durable, and its snapshot, if any, installed."""

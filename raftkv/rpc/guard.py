@@ -58,16 +58,33 @@ class Guard:
 
     # --- through the log --------------------------------------------------------------------------
 
-    def propose(self, kind: RequestKind, payload: bytes, call: Call, done: Done) -> None:
-        """Raises, or answers ``done`` with, what is wrong with the caller; then with the size."""
+    def propose(
+        self,
+        kind: RequestKind,
+        payload: bytes,
+        call: Call,
+        done: Done,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Raises, or answers ``done`` with, what is wrong with the caller; then with the size.
+        ``check`` raises for what must not be asked for at the moment that it would be."""
+        if check is not None:
+            check()
         if self._book.enabled:
-            self._propose_signed(kind, payload, call, done)
+            self._propose_signed(kind, payload, call, done, check)
         elif len(payload) > self._request_bytes_max:
             raise self._too_large(payload)
         else:
             self._member.propose(kind, payload, done)
 
-    def _propose_signed(self, kind: RequestKind, payload: bytes, call: Call, done: Done) -> None:
+    def _propose_signed(
+        self,
+        kind: RequestKind,
+        payload: bytes,
+        call: Call,
+        done: Done,
+        check: Callable[[], None] | None,
+    ) -> None:
         def known(error: RaftKVError | None) -> None:
             try:
                 if error is not None:
@@ -76,6 +93,8 @@ class Guard:
                 if not caller.name:
                     self._member.linearize(newest)
                 else:
+                    if check is not None:
+                        check()
                     request = self._signed(caller, kind, payload)
                     self._member.propose(RequestKind.AS_USER, request, done)
             except RaftKVError as refused:
@@ -89,7 +108,7 @@ class Guard:
                     raise error
                 if self._book.enabled:
                     raise UserEmpty("the call carries no token")
-                self.propose(kind, payload, call, done)
+                self.propose(kind, payload, call, done, check)
             except RaftKVError as refused:
                 done(refused.with_traceback(None))
 

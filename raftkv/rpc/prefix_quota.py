@@ -32,12 +32,16 @@ class _PrefixQuotas:
         self._guard = Guard(member)
 
     def set(self, payload: bytes, call: UnaryCall) -> None:
-        """Members of the version before could not apply the entry."""
+        """Root's token may have to be waited for, and the level be lowered meanwhile."""
         parse(PrefixQuotaRequest, payload)
+        kind, done = RequestKind.PREFIX_QUOTA, reply_to(call)
+        self._guard.propose(kind, payload, call, done, self._check_level)
+
+    def _check_level(self) -> None:
+        """Members of the version before could not apply the entry. Raises NotCapable."""
         level = self._member.maintenance.upgrade.level.current
         if level < LEVEL_0_2:
             raise NotCapable(f"the cluster's level is {level}: not all members know prefix quotas")
-        self._guard.propose(RequestKind.PREFIX_QUOTA, payload, call, reply_to(call))
 
     def list(self, payload: bytes, call: UnaryCall) -> None:
         """Linearizable."""

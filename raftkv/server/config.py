@@ -87,6 +87,9 @@ class Limits:
     """A segment that has grown to this size is followed by a new one."""
     backend_commit_interval_s: float = 5.0
     backend_commit_bytes_max: int = 64 * MiB
+    quarantine_backlog_bytes_max: int = 64 * MiB
+    """Entries that are committed while this member's data is wrong; beyond it they leave the memory
+    and stay in the log's files."""
     defrag_bytes_min: int = 256 * MiB
     """A smaller database file is never defragmented without being asked."""
     defrag_turn_entries: int = 10_000

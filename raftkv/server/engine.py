@@ -177,7 +177,7 @@ class Engine:
     def _make_consensus(self, random: RandomSource) -> None:
         """From messages and proposals up to committed entries."""
         foundation, applied = self.foundation, self.foundation.applied
-        self._log_compactor = LogCompactor(
+        self.log_compactor = LogCompactor(
             snapshot_count=self.config.snapshot_count,
             limits=self.config.limits,
             marker_index=foundation.snapshot.index,
@@ -231,7 +231,7 @@ class Engine:
             proposals=self.proposals,
             reads=self.reads,
             on_soft_state=self._on_soft_state,
-            on_committed=self._log_compactor.note,
+            on_committed=self.log_compactor.note,
             on_turn=self._after_turn,
         )
 
@@ -333,16 +333,16 @@ class Engine:
             self.companion.turned()
         if self.node.first_index > self.committer.committed.index + 1:
             return  # a leader's snapshot is on its way into the database, and replaces the log
-        if self.queue.is_open and self._log_compactor.is_due(self.committer.committed.index):
+        if self.queue.is_open and self.log_compactor.is_due(self.committer.committed.index):
             self._cut_log(self.committer.committed)
-        elif self._log_compactor.is_due(self.queue.applied_index):
+        elif self.log_compactor.is_due(self.queue.applied_index):
             self.committer.demand()
 
     def _cut_log(self, state: AppliedState) -> None:
         """Everything up to ``state`` is durable in the backend: the log need not keep it all."""
         marker = state.meta
-        cut = max(self._log_compactor.cut_index(marker.index), self.node.first_index - 1)
-        self._log_compactor.cut(cut, marker.index)
+        cut = max(self.log_compactor.cut_index(marker.index), self.node.first_index - 1)
+        self.log_compactor.cut(cut, marker.index)
         self.node.compact(cut)
         self.persister.mark(marker)
         self.snapshots.purge()
@@ -362,7 +362,7 @@ class Engine:
         self.queue.reset(applied.index, applied.term)
         self.applier.reload(applied.sequences, applied.index)
         self.committer.committed = applied
-        self._log_compactor.cut(applied.index, applied.index)
+        self.log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()
         self.foundation.leases.reload()
         self.hub.restored()

@@ -27,6 +27,7 @@ from raftkv.log_fields import fields, hex_id
 from raftkv.raft.message import NO_NODE, ConfState, Message, MessageType, Snapshot
 from raftkv.scheduler import Scheduler
 from raftkv.server.engine import Engine
+from raftkv.server.quarantine_backlog import QuarantineBacklog
 from raftkv.server.scrub import Scrub
 
 HEALING_CALLS = frozenset((MessageType.HEAL_ASK, MessageType.HEAL_SNAP, MessageType.HEAL_ACCUSE))
@@ -51,9 +52,11 @@ class Healing:
         self._me = engine.foundation.member_id
         self._settings = engine.config.operations.healing
         self._quarantine = engine.quarantine
+        self.backlog = QuarantineBacklog(engine)
         self._waiting: Snapshot | None = None
         self._is_installing = False
         self._is_proving = False
+        self._is_proved = False
         self._copy_was_bad = False
         self._giving: set[int] = set()
         self._began_at = 0.0
@@ -132,7 +135,7 @@ class Healing:
         )
         self._began_at = self._leaderless_since = self._scheduler.now()
         self._waiting = None
-        self._is_installing = self._is_proving = False
+        self._is_installing = self._is_proving = self._is_proved = False
         self._copy_was_bad = False
         engine.queue.is_held = True
         engine.node.set_electable(False)
@@ -141,9 +144,9 @@ class Healing:
         self._scheduler.call_soon(self._pursue)
 
     def _damaged(self, error: Damaged) -> None:
-        if self._quarantine.is_on and self._is_proving:
+        if self._quarantine.is_on and (self._is_proving or self._is_proved):
             log.error("a peer's data is damaged, too", extra=fields(reason=str(error)))
-            self._is_proving = False
+            self._is_proving = self._is_proved = False
             self._copy_was_bad = True
         self.begin(str(error))
 
@@ -156,10 +159,13 @@ class Healing:
         self._scheduler.call_later(ASK_AGAIN_S, self._pursue)
         node = self._engine.node
         self._stand_if_nobody_does()
+        self.backlog.limit()
         if node.is_leader:
             self._hand_over()
         elif self._waiting is not None:
             self._install_when_due()
+        elif self._is_proved:
+            self._end_when_whole()
         elif not self._is_installing and not self._is_proving:
             leader = node.status().leader_id
             if leader != NO_NODE:
@@ -168,17 +174,20 @@ class Healing:
                         MessageType.HEAL_ASK,
                         leader,
                         self._me,
-                        index=self._engine.queue.applied_index,
+                        index=self.backlog.wanted_index,
                         reject=self._copy_was_bad,
                     )
                 )
 
     def _stand_if_nobody_does(self) -> None:
         node, now = self._engine.node, self._scheduler.now()
-        if node.status().leader_id not in (NO_NODE, self._me):
+        if node.memory.hears_leader:
             self._leaderless_since = now
         patience_s = LEADERLESS_ELECTIONS * self._engine.config.election_timeout_ms / 1000
-        node.set_electable(now - self._leaderless_since > patience_s)
+        is_due = now - self._leaderless_since > patience_s
+        if is_due:
+            self.backlog.take_back(self._engine.foundation.wal.marker)
+        node.set_electable(is_due and self.backlog.is_whole)
 
     def _hand_over(self) -> None:
         """To one that answers, another at each try: it may be in quarantine itself."""
@@ -215,15 +224,24 @@ class Healing:
         engine.node.set_membership(conf_state)
         engine.node.advance_applied(engine.queue.applied_index)
         self._waiting = None
-        self._is_installing, self._is_proving = False, True
+        self._is_installing, self._is_proving, self._is_proved = False, True, False
         self.scrub.now(self._proved)
 
     def _proved(self) -> None:
         """Every row of it is as its check says."""
+        if self._is_proving and self._quarantine.is_on:
+            self._is_proving, self._is_proved = False, True
+            self._end_when_whole()
+
+    def _end_when_whole(self) -> None:
+        """With all entries that follow the copy."""
         engine = self._engine
-        if not self._is_proving or not self._quarantine.is_on:
+        if not self._is_proved or not self._quarantine.is_on:
             return
-        self._is_proving = False
+        if not self.backlog.is_whole:
+            self.backlog.take_back(engine.queue.position, self._end_when_whole)
+            return
+        self._is_proved = False
         self.repairs += 1
         seconds = self._scheduler.now() - self._began_at
         told = fields(
@@ -251,7 +269,10 @@ class Healing:
         self._engine.committer.demand()
 
     def _may_give(self) -> bool:
-        """A member of version 0.1 has to be able to read it, where there may be one."""
+        """What is wrong is given to nobody, also by one that leads for want of another. A member of
+        version 0.1 has to be able to read it, where there may be one."""
+        if self._quarantine.is_on:
+            return False
         is_new = self._engine.applier.level.current >= LEVEL_0_2
         return is_new or self._engine.foundation.backend.is_plain
 
@@ -270,7 +291,8 @@ class Healing:
             self.begin(message.context.decode(errors="replace"))
             return
         snapshot, applied = message.snapshot, self._engine.queue.applied_index
-        is_wanted = self._quarantine.is_on and not self._is_installing and not self._is_proving
+        is_here = self._is_installing or self._is_proving or self._is_proved
+        is_wanted = self._quarantine.is_on and not is_here
         if snapshot is not None and is_wanted and snapshot.meta.index >= applied:
             self._waiting = snapshot
             self._install_when_due()

@@ -56,6 +56,10 @@ class LogCompactor:
     def cut(self, cut_index: int, marker_index: int) -> None:
         """The log now begins after ``cut_index``."""
         self.marker_index = marker_index
+        self.forget(cut_index)
+
+    def forget(self, cut_index: int) -> None:
+        """Entries up to ``cut_index`` are not in memory any more."""
         while self._sizes and self._sizes[0][0] <= cut_index:
             _, size = self._sizes.popleft()
             self._bytes -= size

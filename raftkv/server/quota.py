@@ -83,7 +83,7 @@ class QuotaKeeper:
         measured, term = self._measurement, self._office()
         if measured is None:
             return
-        if not term or self._seen != self._state:
+        if not term or self._seen != self._state or self._level.current < LEVEL_0_2:
             self._measurement = None
         elif measured.step(records_max):
             self._measurement = None

@@ -4,9 +4,10 @@ Owns: asking all members what they know and offer, and proposing the change. Mus
 anything otherwise than by an entry (``raftkv.apply.level``), or count a member that is silent.
 
 A rolling upgrade needs nobody: the leader asks until the last member runs the new version. Before a
-rolling downgrade an operator has the level lowered; from that entry on nothing enters the log that
-the older version cannot apply, and once a member's database has that entry durably, the member
-may be started with the older version. Members that run on offer the lower level, so that nobody
+rolling downgrade an operator has the level lowered; from that entry on no member asks for what the
+older version cannot apply, and each sends a barrier behind what it has asked for before. Once a
+member's database has all members' barriers durably (``raftkv.apply.level``), it may be started with
+the older version. Members that run on offer the lower level, so that nobody
 raises it again; those that were started since offer what they know: if all were, the downgrade is
 over, or was never begun. As etcd's Downgrade (3.6), but that etcd's leader ends the job itself.
 """
@@ -72,6 +73,8 @@ class Upgrade:
         self._is_plain = is_plain
         self._epoch_at_start = level.row.epoch
         self._asking = False
+        self._sending_barrier = False
+        self._told_epoch = level.row.epoch
         level.changed = self._changed
 
     def start(self) -> None:
@@ -87,9 +90,10 @@ class Upgrade:
     def held_version(self) -> str:
         """The version that this member may be replaced by now; "" while there is none."""
         row = self.level.row
-        if not row.held or not self._is_plain() or self._committed_index() < row.index:
+        if not row.held or not {*row.awaited}.isdisjoint(self._members()):
             return ""
-        return VERSIONS[row.level]
+        is_durable = self._is_plain() and self._committed_index() >= row.index
+        return VERSIONS[row.level] if is_durable else ""
 
     def lower(self, done: Done) -> None:
         """To the level before, for a downgrade. Raises DowngradeInProcess."""
@@ -115,17 +119,36 @@ class Upgrade:
         if self._is_stopped():
             return
         self._scheduler.call_later(LOOK_S, self._look)
+        self._send_barrier()
         if self._is_leader() and self.level.current < OWN_LEVEL and not self._asking:
             self._asking = True
-            self._ask_all(self._raise)
+            self._ask_all(partial(self._raise, self.level.row.epoch))
 
-    def _raise(self, offers: dict[int, Offer | None]) -> None:
+    def _raise(self, epoch: int, offers: dict[int, Offer | None]) -> None:
+        """What was offered in an epoch says nothing of the next."""
         self._asking = False
         row = self.level.row
         least = min(OWN_LEVEL if offer is None else offer.offered for offer in offers.values())
         if None in offers.values() or least <= row.level or not self._is_leader():
             return
-        self._send(LevelChange(least, held=False, epoch=row.epoch), lambda error: None)
+        if epoch == row.epoch:
+            self._send(LevelChange(least, held=False, epoch=epoch), lambda error: None)
+
+    # --- lowering -----------------------------------------------------------------------------
+
+    def _send_barrier(self) -> None:
+        """Behind all that this member has asked for, and again until it is in the log: a request
+        can be lost with its leader."""
+        row = self.level.row
+        if self._me not in row.awaited or self._sending_barrier:
+            return
+        self._sending_barrier = True
+
+        def sent(error: RaftKVError | None) -> None:
+            self._sending_barrier = False
+
+        barrier = LevelChange(row.level, row.held, row.epoch - 1, barrier_of=self._me)
+        self._send(barrier, sent)
 
     # --- asking and proposing -----------------------------------------------------------------
 
@@ -156,7 +179,10 @@ class Upgrade:
             if offer.known == LEVEL_0_1:
                 done(NotCapable(f"member {member:x} runs {VERSIONS[LEVEL_0_1]}"))
                 return
-        self._send(change, done)
+        if change.epoch == self.level.row.epoch:
+            self._send(change, done)
+        else:  # behind our barrier nothing may come that the older version does not know
+            done(DowngradeInProcess("the cluster's level was changed by another request meanwhile"))
 
     def _send(self, change: LevelChange, done: Done) -> None:
         def proposed(outcome: bytes | RaftKVError) -> None:
@@ -167,13 +193,16 @@ class Upgrade:
     def _changed(self) -> None:
         """By an entry, on every member. A downgrade waits for the database to have it."""
         row = self.level.row
-        log.info(
-            "the cluster's level changed",
-            extra=fields(
-                local_member_id=hex_id(self._me),
-                cluster_level=row.level,
-                version=VERSIONS[row.level],
-                held_for_downgrade=row.held,
-            ),
-        )
+        if row.epoch != self._told_epoch:
+            self._told_epoch = row.epoch
+            log.info(
+                "the cluster's level changed",
+                extra=fields(
+                    local_member_id=hex_id(self._me),
+                    cluster_level=row.level,
+                    version=VERSIONS[row.level],
+                    held_for_downgrade=row.held,
+                ),
+            )
+        self._send_barrier()
         self._commit()

@@ -107,6 +107,14 @@ class MemoryFile:
         near = keys[max(at - 1, 0) : at + 1]
         return [(key, rows[key]) for key in near]
 
+    def count_and_ends(
+        self, table: Table, start: bytes, end: bytes | None, rows_max: int
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        ends = self.neighbours(table, start)
+        if end is not None:
+            ends += self.neighbours(table, end)
+        return (*self.count(table, start, end, rows_max), ends)
+
     def entries(self, table: Table) -> int:
         return len(self._keys[table])
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from raftkv.file_stamp import stamp_of
 from raftkv.log_fields import fields
 from raftkv.tls.contexts import caller_context, server_context
 from raftkv.tls.errors import TlsError
@@ -37,8 +37,6 @@ LOOK_S = 5.0
 """How long a change of the files can go unseen while nobody connects."""
 
 _log = logging.getLogger(__name__)
-
-_Stamp = tuple[tuple[int, int, int, int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Credentials:
         self.changed: Callable[[], None] = lambda: None
         """Called on the loop once changed files are in use."""
         self._protocols = protocols
-        self._stamp = _stamp_of(settings)
+        self._stamp = stamp_of(_paths(settings))
         self._bundle = self._load()
         # The last state of the files that was tried, good or bad.
         self._tried = self._stamp
@@ -133,7 +131,7 @@ class Credentials:
 
     def _check(self) -> None:
         """On a worker thread, one at a time."""
-        stamp = _stamp_of(self.settings)
+        stamp = stamp_of(_paths(self.settings))
         if stamp == self._tried:
             return
         self._tried = stamp
@@ -144,7 +142,7 @@ class Credentials:
             told = fields(error=str(e))
             _log.error("certificates cannot be loaded, the old ones stay in use", extra=told)
             return
-        if _stamp_of(self.settings) != stamp:
+        if stamp_of(_paths(self.settings)) != stamp:
             # Somebody is writing: what was read may be of two states. The next handshake looks.
             self._tried = ()
             return
@@ -177,16 +175,3 @@ def _paths(settings: TlsSettings) -> list[str]:
         settings.crl_file,
     )
     return [path for path in named if path]
-
-
-def _stamp_of(settings: TlsSettings) -> _Stamp:
-    """What changes when a file is written, replaced or linked anew; None for one that is away."""
-    return tuple(_stat(path) for path in _paths(settings))
-
-
-def _stat(path: str) -> tuple[int, int, int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev

@@ -174,6 +174,24 @@ class WriteAheadLog:
             # a log with a gap in it is refused.
             self._disk.sync_dir(self._directory)
 
+    @property
+    def marker(self) -> SnapshotMeta:
+        """How far the state machine was durable when the log was last told: entries from here on
+        are in its files."""
+        return self._marker
+
+    def read_back(self, after: int) -> list[Entry]:
+        """The entries behind ``after``, from the files. Raises Corrupt and OSError."""
+        assert after >= self._marker.index, (after, self._marker.index)
+        replay = Replay()
+        sequences = [sequence for sequence, _ in self._segments]
+        for sequence in sequences:
+            path, is_last = _path(self._directory, sequence), sequence == sequences[-1]
+            data = self._disk.read(path)
+            read_segment(replay, data, path=path, sequence=sequence, is_last=is_last)
+            replay.entries = [entry for entry in replay.entries if entry.index > after]
+        return replay.entries
+
     def seal(self) -> None:
         """Write down that everything so far is durable, so that damage to it is known as such."""
         if self._synced_to == self._offset and self._failure is None:

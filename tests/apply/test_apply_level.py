@@ -17,6 +17,7 @@ from raftkv.apply.level import (
     LevelChange,
     LevelRow,
 )
+from raftkv.apply.membership import MemberInfo, write_member
 from raftkv.backend.schema import Meta, Table
 from raftkv.errors import Corrupt, MalformedRequest
 
@@ -86,3 +87,21 @@ def test_a_damaged_row_is_told(applied: Applied) -> None:
 def test_every_level_names_its_version() -> None:
     """`downgrade` is asked for by version: each level up to our own has one."""
     assert list(VERSIONS) == list(range(OWN_LEVEL + 1))
+
+
+def test_a_held_level_waits_for_every_members_barrier(applied: Applied) -> None:
+    """One that says which member it is of, in the epoch that the lowering began; and once only."""
+    level = applied.applier.level
+    for member in (1, 2):
+        write_member(applied.backend, MemberInfo(member, "", (f"http://{member}:1",), ()))
+    change(applied, LevelChange(LEVEL_0_1, held=True, epoch=0).encode())
+    assert level.row == LevelRow(LEVEL_0_1, held=True, epoch=1, index=11, awaited=(1, 2))
+    change(applied, LevelChange(LEVEL_0_1, held=True, epoch=7, barrier_of=1).encode())
+    change(applied, LevelChange(LEVEL_0_1, held=True, epoch=0, barrier_of=3).encode())
+    assert level.row.awaited == (1, 2)
+    change(applied, LevelChange(LEVEL_0_1, held=True, epoch=0, barrier_of=2).encode())
+    assert (level.row.awaited, level.row.index) == ((1,), 14)
+    assert ClusterLevel(applied.backend).row == level.row
+    change(applied, LevelChange(LEVEL_0_1, held=True, epoch=0, barrier_of=2).encode())
+    change(applied, LevelChange(LEVEL_0_1, held=True, epoch=0, barrier_of=1).encode())
+    assert level.row == LevelRow(LEVEL_0_1, held=True, epoch=1, index=16)

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from raftkv.auth.caller import Caller
-from raftkv.auth.jwt_tokens import METHODS, JwtTokens, parse_jwt_options
+from raftkv.auth.jwt_keys import METHODS, parse_jwt_options
+from raftkv.auth.jwt_tokens import JwtTokens
 from raftkv.cli.flags import parse_duration
 from raftkv.errors import ConfigError, InvalidAuthToken, VerifyOnlyKey
 

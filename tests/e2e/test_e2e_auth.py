@@ -27,6 +27,7 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import PROGRAM
 from tests.e2e.etcdctl import Etcdctl
 from tests.e2e.member_process import MemberProcess
+from tests.e2e.waiting import wait_until
 
 DENIED = "Error: etcdserver: permission denied"
 NOBODY = "Error: etcdserver: user name is empty"
@@ -255,7 +256,8 @@ def test_signed_tokens_outlive_the_process(
     new_cluster: Callable[..., Cluster], tmp_path: Path
 ) -> None:
     """A token of --auth-token jwt is good after kill -9 and a restart, until users change; then it
-    is of an old revision, and a new login is good again. Users are there as before."""
+    is of an old revision, and a new login is good again. Users are there as before. Keys that are
+    replaced are in use without a restart."""
     public, private = write_keys(tmp_path)
     token = f"jwt,pub-key={public},priv-key={private},sign-method=RS256,ttl=10m"
     cluster = new_cluster(members=1, flags=(f"--auth-token={token}",))
@@ -281,6 +283,18 @@ def test_signed_tokens_outlive_the_process(
     with pytest.raises(grpc.RpcError) as old:
         put(mine, metadata=token_sent, timeout=10)
     assert old.value.details() == "etcdserver: revision of auth store is old"
+    by_old_keys = log_in()
+    put(mine, metadata=by_old_keys, timeout=10)
+    write_keys(tmp_path)
+
+    def is_refused() -> bool:
+        try:
+            put(mine, metadata=by_old_keys, timeout=10)
+        except grpc.RpcError as error:
+            return bool(error.details() == "etcdserver: invalid auth token")
+        return False
+
+    wait_until(is_refused, "the member believes the new keys alone")
     put(mine, metadata=log_in(), timeout=10)
 
 

@@ -32,11 +32,20 @@ def level(member: MemberProcess) -> str | None:
     return None if found is None else str(found)
 
 
-def roll(cluster: Cluster, program: Program, between: Callable[[], None]) -> None:
+def stop(member: MemberProcess) -> None:
+    assert member.stop() == 0, member.log_tail()
+
+
+def roll(
+    cluster: Cluster,
+    program: Program,
+    between: Callable[[], None],
+    end: Callable[[MemberProcess], None] = stop,
+) -> None:
     """Replace one member after the other, the leader last; ``between`` while both versions run."""
     leader = cluster.leader()
     for member in [*cluster.followers(), leader]:
-        assert member.stop() == 0, member.log_tail()
+        end(member)
         member.become(program)
         member.start()
         member.wait_healthy()
@@ -60,7 +69,8 @@ def ctl(cluster: Cluster, *arguments: str) -> str:
 
 def test_up_and_down_again_under_load(tmp_path: Path) -> None:
     """0.1.0 -> this version -> 0.1.0. The level rises only once all are new; after `downgrade
-    enable` the older version finds nothing in log or database that it does not know."""
+    enable` the older version finds nothing in log or database that it does not know, also when
+    it follows on a kill -9."""
     with Cluster(RAFTKV_0_1, tmp_path) as cluster:
         cluster.ctl().run("put", "before", "1")
         with AcknowledgedWriters(cluster.endpoints) as writers:
@@ -82,7 +92,7 @@ def test_up_and_down_again_under_load(tmp_path: Path) -> None:
             assert "success" in ctl(cluster, "downgrade", "enable", "0.1")
             status = json.loads(ctl(cluster, "endpoint", "status", "-w", "json"))
             assert all(one["Status"]["downgradeInfo"]["enabled"] for one in status), status
-            roll(cluster, RAFTKV_0_1, lambda: writers.wait_for_more(50))
+            roll(cluster, RAFTKV_0_1, lambda: writers.wait_for_more(50), MemberProcess.kill)
             acknowledged = writers.stop()
         assert_nothing_lost(cluster, acknowledged)
         assert cluster.ctl().run("get", "before", "--print-value-only").output == "1\n"

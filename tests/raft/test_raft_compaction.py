@@ -88,3 +88,20 @@ def test_7_the_term_of_the_last_discarded_entry_is_kept() -> None:
     raw.compact(3)
     raw.step(Message(APP, 1, 2, term=2, index=3, log_term=1, entries=(Entry(2, 4), Entry(2, 5))))
     assert raw.status().commit == 4
+
+
+def test_what_was_shed_is_not_in_memory_and_can_be_taken_back() -> None:
+    """A follower that may not stand lets go of entries that were handed out and are durable, takes
+    new ones, and has all of them again when it is given them."""
+    entries = log(1, 1, 1, 1)
+    raw = node(entries, commit=4)
+    raw.set_electable(False)
+    assert [entry.index for entry in raw.ready().committed_entries] == [2, 3, 4]
+    raw.memory.shed(4)
+    assert (raw.first_index, raw.last_index, raw.entry(4)) == (5, 5, None)
+    raw.step(Message(APP, 1, 2, term=1, index=5, log_term=1, entries=(Entry(1, 6),), commit=6))
+    out(raw)
+    assert (raw.commit_index, raw.last_index) == (6, 6)
+    raw.memory.take_back(SnapshotMeta(1, 1), entries[:3])
+    assert [raw.entry(index) for index in range(2, 6)] == [*entries]
+    assert raw.first_index == 2

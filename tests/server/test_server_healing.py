@@ -17,6 +17,7 @@ from raftkv.backend.schema import CHECKED_FORMAT_VERSION, FORMAT_VERSION, Meta, 
 from raftkv.errors import Damaged, Quarantined, RaftKVError
 from raftkv.mvcc.codec import encode_row, row_body
 from raftkv.mvcc.query import RangeQuery
+from raftkv.server.config import Limits
 from raftkv.server.corruption import NOBODY_KNOWS
 from raftkv.server.operations import HealingSettings, Operations
 from raftkv.simulation.cluster import SimulatedCluster
@@ -29,9 +30,10 @@ def value_of(number: int) -> bytes:
     return b"value %d" % number
 
 
-def make(size: int, **settings: float) -> SimulatedCluster:
+def make(size: int, limits: Limits | None = None, **settings: float) -> SimulatedCluster:
     healing = HealingSettings(**settings)  # type: ignore[arg-type]
-    cluster = SimulatedCluster(size=size, seed=11, operations=Operations(healing=healing))
+    operations = Operations(healing=healing)
+    cluster = SimulatedCluster(size=size, seed=11, operations=operations, limits=limits)
     cluster.start_all()
     cluster.wait_for_leader()
     levels = [p.member.maintenance.upgrade.level for p in cluster.running]

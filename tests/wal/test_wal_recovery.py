@@ -295,3 +295,21 @@ def test_a_snapshot_that_finds_no_room_is_refused_where_it_is_written() -> None:
         file.write(b"image")
     received.incoming().discard()
     assert disk.list_dir("/snap") == []
+
+
+def test_entries_are_read_back_while_the_log_is_open() -> None:
+    """Over several segments, of each index what was written last, and the log goes on after it."""
+    disk = SimulatedDisk()
+    log = WriteAheadLog.create(disk, DIR, META, segment_bytes=4096)
+    for index in range(1, 101):
+        save(log, entry(index, size=200))
+    log.append(None, [entry(99, 2), entry(100, 2)])
+    log.sync()
+    assert len([name for name in disk.list_dir(DIR) if name.endswith(".wal")]) > 3
+    found = log.read_back(30)
+    assert [(e.index, e.term) for e in found[-3:]] == [(98, 1), (99, 2), (100, 2)]
+    assert [e.index for e in found] == [*range(31, 101)]
+    assert found[0] == entry(31, size=200)
+    save(log, entry(101, 2))
+    log.abandon()
+    assert reopen(disk).entries[-1] == entry(101, 2)
