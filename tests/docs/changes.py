@@ -34,6 +34,8 @@ class Places:
     """Ports of this test's own on 127.0.0.1 for all that pages name, on whatever host."""
 
     def __init__(self, known: Mapping[tuple[str, int], int] | None = None) -> None:
+        self.variables: dict[str, str] = {}
+        """What the setting's shells have set."""
         self.base = _in_a_row(30)
         self.api = _in_a_row(40)
         local = {port + n: self.base + off + n for port, off in _STORE.items() for n in _ABOVE}
@@ -89,6 +91,9 @@ CHANGES = (
         r" --listen-peer-urls=http://127.0.0.1:2380\2",
         "a member's default ports, said, so that they can be moved",
     ),
+    Change(
+        r"^(.*control-plane trace .*)$", r"\1 --etcd-servers 127.0.0.1:{store}", "ports of its own"
+    ),
     Change(r"\bsudo ", "", "the folders are the test's own"),
     Change(r"\braftkv: /etc", "$(id -un): /etc", "there is no user raftkv: see systemd-sysusers"),
     Change(r"systemd-sysusers$", "systemd-sysusers --root={folder}", "no user of this machine"),
@@ -129,7 +134,7 @@ STAYS = {
     "raftkv ctl import live": "copied up to revision ...; following",
     "ctl watch": "",
     "raftkv ctl watch": "",
-    ".venv/bin/raftkv-control-plane trace": "... PUT ...",
+    ".venv/bin/raftkv-control-plane trace": "waiting for writes; ...",
     "curl -N": "...event:...",
 }
 """Commands that run until Ctrl-C, and what they show once they do what they are for. What comes

@@ -43,7 +43,7 @@ class Reader:
         for name in FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
         for each in ROOT.iterdir():
-            if each.name not in _OWN:
+            if each.name not in _OWN and not (folder / each.name).is_symlink():
                 (folder / each.name).symlink_to(each)
 
     def __enter__(self) -> Reader:
@@ -158,7 +158,7 @@ class Reader:
         }
         if not self._says_endpoints:
             found["RAFTKV_ENDPOINTS"] = places.moved("127.0.0.1:2379", self.folder)
-        return found
+        return found | places.variables
 
 
 def others_of(step: Step) -> list[Step]:

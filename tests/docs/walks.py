@@ -44,6 +44,26 @@ def make_run(folder: Path) -> Iterator[Places]:
 
 
 @contextmanager
+def own_make_run(folder: Path) -> Iterator[Places]:
+    """The same for one page alone, in its folder."""
+    with make_run(folder) as places:
+        yield places
+
+
+@contextmanager
+def kubernetes_api(folder: Path) -> Iterator[Places]:
+    """A Kubernetes API, to which kubectl speaks."""
+    with Cluster(RAFTKV, _made(folder / "store"), members=1) as store:
+        places = Places({("127.0.0.1", 2379): store.members[0].addresses.client_port})
+        with Reader(folder, "a Kubernetes API") as reader:
+            steps = [Step("", "raftkv-apiserver --etcd-servers http://127.0.0.1:2379")]
+            reader.begin(steps, places)
+            config = folder / "apiserver.local.config" / "admin.conf"
+            places.variables["KUBECONFIG"] = str(config)
+            yield places
+
+
+@contextmanager
 def etcd_and_raftkv(folder: Path) -> Iterator[Places]:
     """An etcd at 10.0.0.1 with some keys, and a member of raftkv without any on this machine."""
     with (
@@ -90,7 +110,7 @@ OPERATING = (
     Walk("docs/ctl.md", make_run),
     Walk("docs/deploy.md", sections=("Packages", "A host with systemd")),
     Walk("docs/deploy.md", make_run, ("Containers",)),
-    Walk("docs/membership.md", make_run),
+    Walk("docs/membership.md", own_make_run),
     Walk("docs/moving.md", etcd_and_raftkv),
     Walk("docs/observability.md"),
     Walk("docs/probes.md", make_run),
@@ -106,6 +126,7 @@ OPERATING = (
 PROGRAMS = (
     Walk("README.md", sections=("Break it",)),
     Walk("docs/apiserver.md", make_run),
+    Walk("docs/deploy.md", kubernetes_api, ("Kubernetes",)),
     Walk("docs/benchmarks.md"),
     Walk("docs/from-etcd.md"),
     Walk("docs/performance.md"),
@@ -144,7 +165,7 @@ class Settings:
                 if setting in SHARED:
                     of_page[setting] = self._shared(setting)
                 elif setting not in of_page:
-                    of_page[setting] = own.enter_context(setting(folder / "setting"))
+                    of_page[setting] = own.enter_context(setting(place))
                 reader.follow(steps, of_page[setting])
             reader.end()
 
