@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.e2e.waiting import TimedOut, wait_until
 
-SEEN_SECONDS = 40.0
+SEEN_SECONDS = 150.0
 STOP_SECONDS = 20.0
 _ANY = "..."
 
@@ -43,7 +43,7 @@ class Terminal:
         self._mark = f"__ended_{self._shell.pid}"
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._type("trap : INT; shopt -s expand_aliases")
+        self._type("trap : INT; shopt -s expand_aliases; set -o pipefail")
 
     def run(self, command: str) -> None:
         """Once the command before is over."""

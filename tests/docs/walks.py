@@ -178,9 +178,7 @@ class Settings:
 
 def sections_of(page: str, walks: tuple[Walk, ...]) -> Iterator[tuple[Setting, list[Step]]]:
     """In the page's order."""
-    wanted = [
-        (step, walk.setting) for walk in walks if walk.page == page for step in walk.steps()
-    ]
+    wanted = [(step, walk.setting) for walk in walks if walk.page == page for step in walk.steps()]
     wanted.sort(key=lambda each: each[0].line)
     for (_, setting), steps in groupby(wanted, lambda each: (each[0].section, each[1])):
         yield setting, [step for step, _ in steps]
