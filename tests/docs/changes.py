@@ -104,7 +104,8 @@ CHANGES = (
     ),
     Change(
         r"^pip install 'raftkv\[otel\]'$",
-        "pip install --quiet --disable-pip-version-check --dry-run --no-build-isolation '{root}[otel]'",
+        "PIP_DISABLE_PIP_VERSION_CHECK=1 "
+        "pip install --quiet --dry-run --no-build-isolation '{root}[otel]'",
         "this tree's, and nothing is installed",
     ),
     Change(

@@ -36,7 +36,8 @@ def test_a_command_that_nobody_types_is_noticed(tmp_path: Path) -> None:
 def test_every_walk_has_commands(walk: Walk) -> None:
     """A section that was renamed would be left out."""
     there = {step.section for step in walk.steps()}
-    assert there and there >= set(walk.sections), walk
+    assert there, walk
+    assert there >= set(walk.sections), walk
 
 
 @pytest.mark.parametrize("prefix", NOT_RUN)

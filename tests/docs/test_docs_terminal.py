@@ -73,7 +73,7 @@ def test_what_is_typed_and_what_is_seen(tmp_path: Path) -> None:
         Step("", "make run", [], 34, "A section"),
     ]
     assert [text for _, text in commands_of(page)][2:3] == ["indented --flag more"]
-    assert spans_of(page) == [(23, "a span")]
+    assert spans_of(page) == [(24, "a span")]
 
 
 def test_a_command_that_says_something_else_is_noticed(

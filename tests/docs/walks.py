@@ -53,7 +53,7 @@ def own_make_run(folder: Path) -> Iterator[Places]:
 @contextmanager
 def kubernetes_api(folder: Path) -> Iterator[Places]:
     """A Kubernetes API, to which kubectl speaks."""
-    with Cluster(RAFTKV, _made(folder / "store"), members=1) as store:
+    with Cluster(RAFTKV, _made(folder / "home" / "store"), members=1) as store:
         places = Places({("127.0.0.1", 2379): store.members[0].addresses.client_port})
         with Reader(folder, "a Kubernetes API") as reader:
             steps = [Step("", "raftkv-apiserver --etcd-servers http://127.0.0.1:2379")]
@@ -67,8 +67,8 @@ def kubernetes_api(folder: Path) -> Iterator[Places]:
 def etcd_and_raftkv(folder: Path) -> Iterator[Places]:
     """An etcd at 10.0.0.1 with some keys, and a member of raftkv without any on this machine."""
     with (
-        Cluster(ETCD_3_5, _made(folder / "etcd"), members=1) as etcd,
-        Cluster(RAFTKV, _made(folder / "raftkv"), members=1) as raftkv,
+        Cluster(ETCD_3_5, _made(folder / "home" / "etcd"), members=1) as etcd,
+        Cluster(RAFTKV, _made(folder / "home" / "raftkv"), members=1) as raftkv,
     ):
         for fruit in ("apple", "banana"):
             etcd.ctl().ok("put", f"/fruit/{fruit}", "ripe")
