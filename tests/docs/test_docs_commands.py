@@ -22,10 +22,10 @@ from tests.e2e.program import ROOT
 OTHERS = frozenset(
     (
         "alias", "apt-get", "cat", "cd", "chmod", "cp", "curl", "cut", "date", "docker", "echo",
-        "etcd", "etcdctl", "export", "git", "grep", "groff", "kill", "kubeadm", "kubectl", "ls", "man",
-        "mkdir", "openssl", "perf", "pgrep", "pip", "podman", "printf", "promtool", "ps", "sed",
-        "sha256sum", "sleep", "source", "ssh", "sudo", "systemctl", "systemd-analyze", "tail",
-        "tar", "tee", "tr", "unset", "unzip", "wait", "watch", "wget",
+        "etcd", "etcdctl", "export", "git", "grep", "groff", "kill", "kubeadm", "kubectl", "ls",
+        "man", "mkdir", "openssl", "perf", "pgrep", "pip", "podman", "printf", "promtool", "ps",
+        "sed", "sha256sum", "sleep", "source", "ssh", "sudo", "systemctl", "systemd-analyze",
+        "tail", "tar", "tee", "tr", "unset", "unzip", "wait", "watch", "wget",
     )
 )  # fmt: skip
 """Programs of others, and words of the shell, which the docs may name."""
