@@ -119,7 +119,7 @@ CHANGES = (
     Change(r"(-m benchmarks\.budget .*)$", r"\1 --seconds 1", "a minute"),
     Change(
         r"^(RAFTKV_E2E_PROGRAM=.* pytest tests/e2e)$",
-        r"\1/test_e2e_lock.py --override-ini addopts=",
+        r"\1/test_e2e_get.py --override-ini addopts=",
         "some minutes: one file, and none of this run's own options",
     ),
 )
