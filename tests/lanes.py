@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 WHOLE_FOLDERS = ("tests/shim/",)
 """Nodes and services of the Kubernetes API have fixed addresses on loopback."""
-WITH_THEM = ("tests/docs/test_docs_walk",)
+WITH_THEM = ("tests/docs/test_docs_walk_control_plane",)
 """Files elsewhere that start a control plane."""
 LONGEST_FIRST = ("tests/shim/", "tests/docs/", "tests/e2e/", "tests/ui/", "tests/jepsen_like/")
 

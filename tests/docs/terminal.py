@@ -1,6 +1,7 @@
 """A shell that is typed into, and what is seen in it.
 
 Owns: one bash, its output, and waiting for what a page says is seen. Must never do: know a page.
+There is no job control: Ctrl-C reaches what runs in the background (&), too.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Terminal:
         self._mark = f"__ended_{self._shell.pid}"
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._type("trap : INT")
+        self._type("trap : INT; shopt -s expand_aliases; set -o pipefail")
 
     def run(self, command: str) -> None:
         """Once the command before is over."""
@@ -54,9 +55,18 @@ class Terminal:
 
     def see(self, expected: Sequence[str]) -> None:
         """Until the lines came, in this order, after what was seen before. `...` alone stands for
-        any lines, inside a line for any text."""
+        any lines, inside a line for any text. A command that is over shows nothing more."""
+
+        def outcome() -> str:
+            # Output is read in order: once the end is, all of it is.
+            is_over = self._count in self._ended
+            return "seen" if self._matches(expected) else "over" if is_over else ""
+
+        what = "\n".join(expected)
         try:
-            wait_until(lambda: self._matches(expected), "\n".join(expected), seconds=SEEN_SECONDS)
+            found = wait_until(outcome, what, seconds=SEEN_SECONDS)
+            if found == "over":
+                raise TimedOut(f"it is over without: {what}")
         except TimedOut as e:
             raise TimedOut(f"{self.name}: {e}\n--- it shows:\n{self.text()}") from None
 

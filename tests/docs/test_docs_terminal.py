@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import terminal as terminals
-from tests.docs.page import Step, commands_of, steps_of
+from tests.docs.page import Step, commands_of, spans_of, steps_of
 from tests.docs.terminal import Terminal
 from tests.e2e.waiting import TimedOut
 
@@ -28,14 +28,22 @@ $ echo two \\
     indented --flag \\
         more
     # a comment
+    # another
 
 ```console title="A"
 later
 ^C
 ```
 
-```python
-print("not a command")
+## A section
+
+With `a span`.
+
+```console
+$ cat <<'END'     # typed with it
+of it
+END
+of it
 ```
 
 ```sh
@@ -58,10 +66,14 @@ def test_what_is_typed_and_what_is_seen(tmp_path: Path) -> None:
     assert steps_of(page) == [
         Step("A", "printf 'one\\n'", ["one"], 6),
         Step("A", "echo two \\\nthree", [], 8),
-        Step("A", "", ["later"], 17),
-        Step("A", "^C", [], 18),
+        Step("", "indented --flag more", [], 12),
+        Step("A", "", ["later"], 18),
+        Step("A", "^C", [], 19),
+        Step("", "cat <<'END'\nof it\nEND", ["of it"], 27, "A section"),
+        Step("", "make run", [], 34, "A section"),
     ]
-    assert [text for _, text in commands_of(page)][2:] == ["indented --flag more", "make run"]
+    assert [text for _, text in commands_of(page)][2:3] == ["indented --flag more"]
+    assert spans_of(page) == [(24, "a span")]
 
 
 def test_a_command_that_says_something_else_is_noticed(
