@@ -361,6 +361,7 @@ class Engine:
         applied = self.foundation.read_applied()
         self.queue.reset(applied.index, applied.term)
         self.applier.reload(applied.sequences, applied.index)
+        self.proposals.overtaken(applied.sequences)
         self.committer.committed = applied
         self.log_compactor.cut(applied.index, applied.index)
         self.foundation.store.reload()

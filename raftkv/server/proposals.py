@@ -9,7 +9,7 @@ as in etcd: whether it happened is unknown to whoever waits.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raftkv.apply.batch import encode_batch
@@ -138,6 +138,15 @@ class Proposals:
             self.resolve(sequence, [error] * len(batch.done))
         while self._queued_at and self._queued_at[0][0] + self._timeout_s <= now:
             self._drop_queued(self._queued_at[0][1], RequestTimeout("request timed out: no leader"))
+
+    def overtaken(self, sequences: Mapping[int, int]) -> None:
+        """The state is a snapshot's, made with these newest batches by origin: no entry of an
+        earlier batch will come. Whether it happened nobody can say; it does not have to wait."""
+        newest = sequences.get(self._origin, 0)
+        error = RequestTimeout("request timed out: its entry would be within an installed snapshot")
+        for sequence in [each for each in self._in_flight if each <= newest]:
+            self.failed += len(self._in_flight[sequence].done)
+            self.resolve(sequence, [error] * len(self._in_flight[sequence].done))
 
     def fail_all(self, error: RaftKVError) -> None:
         for sequence, batch in list(self._in_flight.items()):

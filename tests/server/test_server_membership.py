@@ -231,3 +231,17 @@ def test_joining_needs_the_list_that_the_cluster_has() -> None:
     cluster.stop_all()
     assert not cluster.let_join(machine, [*rows, stranger])
     assert "cannot fetch cluster info from peer urls" in str(machine.failure)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_newcomer_is_ready_as_soon_as_it_has_a_snapshot(seed: int) -> None:
+    """Its own name can be in that already, so that the entry which tells it is never applied: it
+    does not wait for that (with seed 1, 7 s)."""
+    cluster = cluster_of(3, seed)
+    write(cluster, 60)
+    machine = cluster.add_machine()
+    add(cluster, machine, at=follower_of(cluster))
+    assert cluster.let_join(machine, leader_of(cluster).running.member.members())
+    published: list[bool] = []
+    machine.running.member.published = lambda: published.append(True)
+    assert cluster.scheduler.run_until(lambda: bool(published), within_s=2)

@@ -36,6 +36,22 @@ def test_a_batch_takes_what_fits_and_at_least_one() -> None:
     assert taken == [[b"a" * 15, b"b" * 5], [b"c" * 30], [b"d"]]
 
 
+def test_what_a_snapshot_has_overtaken_does_not_wait() -> None:
+    """Its entry was skipped: nobody can say what became of it, and later ones go on."""
+    waiting = proposals()
+    got: list[tuple[int, Outcome]] = []
+    for number in range(3):
+        waiting.add(1, b"x", lambda outcome, n=number: got.append((n, outcome)), 0)
+        waiting.take(1, 0)
+    waiting.overtaken({8: 500})
+    assert got == []
+    waiting.overtaken({7: 101, 8: 500})
+    assert [number for number, _ in got] == [0, 1]
+    assert all(isinstance(outcome, RequestTimeout) for _, outcome in got)
+    assert waiting.is_in_flight(7, 102)
+    assert waiting.pending == 1
+
+
 def test_each_request_gets_its_outcome() -> None:
     """Outcomes go to the requests of the batch that was applied, by place."""
     waiting = proposals()
