@@ -239,12 +239,16 @@ def test_the_http_side_of_the_client_port() -> None:
 def test_auth_flags_say_what_a_login_gets(tmp_path: Path) -> None:
     """Simple tokens by default; jwt with its options, whose keys are read at once; what can be
     neither is refused with a line that names it."""
-    settings = auth_settings(read_settings(["--auth-token-ttl=60", "--bcrypt-cost=5"], {}))
+    settings, keys = auth_settings(read_settings(["--auth-token-ttl=60", "--bcrypt-cost=5"], {}))
+    assert keys is None
     assert (settings.signer, settings.token_ttl_s, settings.bcrypt_cost) == (None, 60, 5)
     secret = tmp_path / "secret"
     secret.write_bytes(b"s" * 64)
     jwt = f"jwt,sign-method=HS256,priv-key={secret},ttl=1m"
-    signer = auth_settings(read_settings([f"--auth-token={jwt}"], {})).signer
+    settings, keys = auth_settings(read_settings([f"--auth-token={jwt}"], {}))
+    signer = settings.signer
+    assert keys is not None
+    assert keys.tokens is signer
     assert signer is not None
     assert signer.caller_of(signer.sign("ann", 3)).name == "ann"
     for wrong, says in (

@@ -122,6 +122,7 @@ WITHOUT_A_TEXT = {
     errors.MalformedRequest,
     errors.ConfigError,
     errors.MaybeExecuted,
+    errors.PrefixFull,
     errors.LeaseLost,
     errors.MemberRemoved,
     errors.Damaged,
@@ -171,6 +172,7 @@ def test_a_class_without_a_row_takes_its_bases() -> None:
     assert status_of(Refused("x")) == Status(3, "x")
     assert status_of(Passing("x")) == Status(14, "x")
     assert status_of(Own("x")) == Status(2, "x")
+    assert status_of(errors.PrefixFull("x")) == Status(8, "x")
 
 
 def test_malformed_requests_are_told_as_grpc_go_does() -> None:
