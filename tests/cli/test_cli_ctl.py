@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from raftkv.api import rpc_pb2 as api
 from raftkv.api.kv_pb2 import KeyValue
+from raftkv.cli.ctl import downgrade
 from raftkv.cli.ctl.endpoint import Told
 from raftkv.cli.ctl.failure import Failure
 from raftkv.cli.ctl.go_text import duration, hexed, quoted, size
@@ -21,6 +23,7 @@ from raftkv.cli.ctl.json_shape import shape_of, text_of_json
 from raftkv.cli.ctl.size import Size
 from raftkv.cli.ctl.top import HEADERS, Look, fsync_p99, look_of, rows_of
 from raftkv.cli.ctl.txn_grammar import parse_compare, parse_request, parse_txn, unquoted
+from raftkv.cli.ctl.verb import Settings
 
 
 @pytest.mark.parametrize(
@@ -241,3 +244,23 @@ def test_rates_are_read(text: str, bytes_s: int) -> None:
     for wrong in ("", "0", "fast", "-5M"):
         with pytest.raises(click.BadParameter):
             Size().convert(wrong, None, None)
+
+
+async def test_a_downgrade_that_waits_says_for_whom_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each change of who is waited for is told once; at the limit, what to do."""
+    told = iter((["m1", "m2"], ["m1", "m2"], ["m2"], ["m2"], []))
+
+    async def not_ready(settings: Settings, client: object) -> list[str]:
+        return next(told)
+
+    monkeypatch.setattr(downgrade, "_not_ready", not_ready)
+    monkeypatch.setattr(downgrade, "LOOK_S", 0.0)
+    client: Any = None
+    await downgrade._until_ready(Settings(), client)
+    assert capsys.readouterr().err == "waiting for m1, m2\nwaiting for m2\n"
+    told = iter((["m3"],))
+    monkeypatch.setattr(downgrade, "READY_S_MAX", 0.0)
+    with pytest.raises(Failure, match=r"m3 cannot be replaced after 0 s: bring it back or remove"):
+        await downgrade._until_ready(Settings(), client)

@@ -2,12 +2,12 @@
 
 A scenario makes a mistake on a cluster and asserts the refusal, or what came of it; then the
 cluster has to take writes, and still has to when the mistake is undone, where it can be. Each of
-test_server_mistakes_*.py has one noun; docs/membership.md lists all.
+mistakes_*.py has one noun, and test_server_membership_mistakes.py runs them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from raftkv.errors import RaftKVError
 from raftkv.server.change_request import ChangeKind, ChangeRequest
@@ -20,9 +20,7 @@ from tests.server.growing_cluster import (
     leader_of,
     outcome_of,
     remove,
-    write,
 )
-from tests.tidy.source_text import ROOT
 
 Scenario = Callable[[], SimulatedCluster]
 NOWHERE = ("http://nowhere:2380",)
@@ -69,16 +67,3 @@ def promoted(cluster: SimulatedCluster, member_id: int) -> object:
         return outcome_of(cluster, lambda done: leader.promote_member(member_id, done))
     except RaftKVError as refusal:
         return refusal
-
-
-def assert_quorum_stands(scenario: Scenario) -> None:
-    """Whatever the operator did, a put is acknowledged afterwards."""
-    cluster = scenario()
-    write(cluster, 3)
-
-
-def assert_documented(scenarios: Sequence[Scenario]) -> None:
-    """Every scenario stands in the document by its name."""
-    text = (ROOT / "docs" / "membership.md").read_text()
-    missing = [one.__name__ for one in scenarios if f"`{one.__name__}`" not in text]
-    assert not missing, missing

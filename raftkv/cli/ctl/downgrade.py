@@ -19,6 +19,9 @@ from raftkv.cli.ctl.verb import Noun, Settings, pass_settings
 from raftkv.client import Client
 
 LOOK_S = 0.2
+"""Between two questions whether all members are ready: nothing tells a client when they are."""
+READY_S_MAX = 60.0
+"""A commit of each database is enough; who takes longer is away, or its disk stands still."""
 
 _VALIDATE = api.DowngradeRequest.VALIDATE
 _ENABLE = api.DowngradeRequest.ENABLE
@@ -49,15 +52,9 @@ def validate(settings: Settings, words: tuple[str, ...]) -> None:
 def enable(settings: Settings, words: tuple[str, ...]) -> None:
     """Ends when every member may be stopped, and started with VERSION."""
     version = _version(words)
-
-    async def ask(client: Client) -> api.DowngradeResponse:
-        answer = await client.maintenance.downgrade(_ENABLE, version)
-        while waiting := await _not_ready(settings, client):
-            click.echo(f"waiting for {', '.join(waiting)}", err=True)
-            await asyncio.sleep(LOOK_S)
-        return answer
-
-    _show(settings, settings.run(ask), "enable")
+    answer = settings.run(lambda client: client.maintenance.downgrade(_ENABLE, version))
+    settings.run(lambda client: _until_ready(settings, client), is_long=True)
+    _show(settings, answer, "enable")
 
 
 @downgrade.command("cancel")
@@ -69,6 +66,22 @@ def cancel(settings: Settings) -> None:
         return await client.maintenance.downgrade(_CANCEL)
 
     _show(settings, settings.run(ask), "cancel")
+
+
+async def _until_ready(settings: Settings, client: Client) -> None:
+    clock, told = asyncio.get_running_loop().time, list[str]()
+    deadline = clock() + READY_S_MAX
+    while waiting := await _not_ready(settings, client):
+        if clock() >= deadline:
+            raise Failure(
+                f"the level is lowered, but {', '.join(waiting)} cannot be replaced after "
+                f"{READY_S_MAX:g} s: bring it back or remove it, and wait until `endpoint status "
+                "--cluster -w json` shows downgradeInfo of all; `downgrade cancel` calls it off"
+            )
+        if waiting != told:
+            click.echo(f"waiting for {', '.join(waiting)}", err=True)
+        told = waiting
+        await asyncio.sleep(LOOK_S)
 
 
 async def _not_ready(settings: Settings, client: Client) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from raftkv.errors import ConfigError, MemberRemoved
 from raftkv.server.change_request import ChangeKind, ChangeRequest
 from raftkv.server.status import MemberInfo
@@ -25,9 +23,6 @@ from tests.server.growing_cluster import (
 from tests.server.membership_mistakes import (
     NOTICED_S,
     Mistakes,
-    Scenario,
-    assert_documented,
-    assert_quorum_stands,
     withdrawn,
 )
 
@@ -133,15 +128,3 @@ def a_new_cluster_forced_beside_a_live_one() -> SimulatedCluster:
     forced.config = replace(forced.config, force_new_cluster=False)
     assert forced.start()
     return cluster
-
-
-@pytest.mark.parametrize("scenario", mistake.scenarios, ids=lambda scenario: scenario.__name__)
-def test_a_mistake_does_not_cost_the_quorum(scenario: Scenario) -> None:
-    """Whatever the operator did, a put is acknowledged afterwards."""
-    assert_quorum_stands(scenario)
-
-
-def test_the_list_is_documented() -> None:
-    """Every scenario stands in the document by its name."""
-    assert_documented(mistake.scenarios)
-    assert len(mistake.scenarios) == 7

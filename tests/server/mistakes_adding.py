@@ -37,10 +37,7 @@ from tests.server.membership_mistakes import (
     NOTICED_S,
     NOWHERE,
     Mistakes,
-    Scenario,
     added,
-    assert_documented,
-    assert_quorum_stands,
     down,
     promoted,
     updated,
@@ -235,27 +232,3 @@ def replaced_by_one_at_a_wrong_url() -> SimulatedCluster:
     write(cluster, 3)
     withdrawn(cluster, row)
     return cluster
-
-
-@pytest.mark.parametrize("scenario", mistake.scenarios, ids=lambda scenario: scenario.__name__)
-def test_a_mistake_does_not_cost_the_quorum(scenario: Scenario) -> None:
-    """Whatever the operator did, a put is acknowledged afterwards."""
-    assert_quorum_stands(scenario)
-
-
-def test_the_list_is_documented() -> None:
-    """Every scenario stands in the document by its name."""
-    assert_documented(mistake.scenarios)
-    assert len(mistake.scenarios) == 17
-
-
-def test_etcds_way_is_a_flag_away() -> None:
-    """--auto-promote-learners=none: a plain add is a vote at once, and a wrong URL costs it."""
-    cluster = cluster_of(1, auto_promote="none")
-    desk = leader_of(cluster).running.member.membership
-    assert desk.kind_of_addition(is_learner=False) is ChangeKind.ADD
-    row = ask(cluster, ChangeRequest(ChangeKind.ADD, peer_urls=NOWHERE))
-    assert isinstance(row, MemberInfo)
-    assert not row.is_learner
-    cluster.scheduler.run_for(NOTICED_S)
-    assert cluster.leader() is None, "two votes, one of them nowhere"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from raftkv.errors import (
     ChangePending,
     MemberNotFound,
@@ -18,18 +16,13 @@ from tests.server.growing_cluster import (
     cluster_of,
     follower_of,
     leader_of,
-    look,
     remove,
-    voters_of,
 )
 from tests.server.membership_mistakes import (
     NOTICED_S,
     NOWHERE,
     Mistakes,
-    Scenario,
     added,
-    assert_documented,
-    assert_quorum_stands,
     down,
     withdrawn,
 )
@@ -120,29 +113,3 @@ def a_typo_in_the_id() -> SimulatedCluster:
     cluster = cluster_of(3)
     assert isinstance(remove(cluster, leader_of(cluster).member_id ^ 1), MemberNotFound)
     return cluster
-
-
-@pytest.mark.parametrize("scenario", mistake.scenarios, ids=lambda scenario: scenario.__name__)
-def test_a_mistake_does_not_cost_the_quorum(scenario: Scenario) -> None:
-    """Whatever the operator did, a put is acknowledged afterwards."""
-    assert_quorum_stands(scenario)
-
-
-def test_the_list_is_documented() -> None:
-    """Every scenario stands in the document by its name."""
-    assert_documented(mistake.scenarios)
-    assert len(mistake.scenarios) == 8
-
-
-def test_unsafe_is_asked_for_in_so_many_words() -> None:
-    """The same removal that is refused is made, and what it costs is told before."""
-    cluster = cluster_of(3)
-    down(cluster)
-    healthy = follower_of(cluster).member_id
-    review = look(cluster, ChangeRequest(ChangeKind.REMOVE, healthy))
-    assert (review.before.needed, len(review.before.reachable)) == (2, 2)
-    assert (review.after.needed, len(review.after.reachable)) == (2, 1)
-    assert isinstance(review.refusal, UnhealthyCluster)
-    assert len(voters_of(cluster)) == 3, "a look changes nothing"
-    assert isinstance(remove(cluster, healthy, unsafe=True), MemberInfo)
-    assert len(leader_of(cluster).running.member.members()) == 2
