@@ -184,6 +184,8 @@ class LocalDesk:
                 await self._follow(reader, writer)
                 return
             answer = {"done": self.request(request)}
+            if request.get("wait") and self._tasks:
+                await asyncio.wait(self._tasks)
         except (Refused, ValueError) as e:
             answer = {"error": str(e)}
         writer.write(json.dumps(answer).encode() + b"\n")
@@ -203,13 +205,13 @@ class LocalDesk:
 
 
 async def ask(directory: Path, do: str, name: str) -> str:
-    """Ask the `raftkv local` of a data directory. Raises ConfigError when none is there, or it
-    refuses."""
+    """Ask the `raftkv local` of a data directory, and wait until it is done: unlike a member, the
+    asker is none of those that may stop. Raises ConfigError when none is there, or it refuses."""
     try:
         reader, writer = await asyncio.open_unix_connection(directory / CONTROL_SOCKET)
     except OSError as e:
         raise ConfigError(f"no `raftkv local` runs on {directory}: {e.strerror}") from None
-    writer.write(json.dumps({"do": do, "member": name}).encode() + b"\n")
+    writer.write(json.dumps({"do": do, "member": name, "wait": True}).encode() + b"\n")
     answer: dict[str, str] = json.loads(await reader.readline() or b'{"error": "no answer"}')
     writer.close()
     if "error" in answer:

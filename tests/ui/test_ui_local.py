@@ -198,10 +198,10 @@ async def test_the_leader_can_be_killed_and_all_started(local: Local) -> None:
         await ask(directory, "kill", "leader")
     local.leader = "m3"
     assert await ask(directory, "kill", "leader") == "m3 is killed"
-    await until(lambda: local.members[2].state == "stopped")
+    assert local.members[2].state == "stopped", "done when it is said: the next command meets it"
     local.members[0].state = "stopped"
     assert await ask(directory, "start", "all") == "m1 restarted; m3 restarted"
-    await until(lambda: all(member.state == "running" for member in local.members))
+    assert all(member.state == "running" for member in local.members)
     with pytest.raises(ConfigError, match="all members run"):
         await ask(directory, "start", "all")
 
