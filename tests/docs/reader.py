@@ -157,7 +157,6 @@ class Reader:
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
             "ETCDCTL_API": "3",
-            "ETCDCTL_COMMAND_TIMEOUT": "60s",
         }
         if not self._says_endpoints:
             found["RAFTKV_ENDPOINTS"] = places.moved("127.0.0.1:2379", self.folder)

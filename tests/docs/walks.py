@@ -6,6 +6,7 @@ that make a setting.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -150,6 +151,10 @@ class Settings:
         self._made: dict[Setting, Places] = {}
 
     def __enter__(self) -> Settings:
+        """Pages begin with `make`, which must have nothing to install: it would be from a folder
+        that is gone after the test."""
+        done = subprocess.run(["make", "--question", ".venv/.installed"], cwd=ROOT, check=False)
+        assert done.returncode == 0, ".venv is older than what it is made from: run `make lint`"
         return self
 
     def __exit__(self, *_: object) -> None:
